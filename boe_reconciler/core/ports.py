@@ -1,0 +1,221 @@
+"""The shapes of the backends. A backend is one file behind one of these.
+
+All instants are aware UTC datetimes; all sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from zoneinfo import ZoneInfo
+
+from boe_reconciler.core.resources.report import Column
+from boe_reconciler.core.resources.schedule import Dialect
+from boe_reconciler.core.runs import DeliveryKey, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Wall time, aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards, for waits."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Cancel(Protocol):
+    """Asks running work to stop; given to whatever may take long."""
+
+    def check(self) -> None:
+        """Raise `Cancelled` (or Temporary `timeout`) when the work should stop."""
+
+    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the context, `callback` is called from another thread to interrupt a blocking call."""
+
+
+# --- Reading the repo ---------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """All files of a Revision that BOE reads, by path relative to the repo's root."""
+
+    #: `main@sha1:<40 hex>`, or `folder@sha1:<hash of its resources>`.
+    revision: str
+    #: path -> blob id (git's sha1 of the content).
+    files: Mapping[str, str]
+    #: path -> why it cannot be read (permission, too large, a symlink).
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    #: Bytes of a path in `files`. InputError where it cannot be read after all.
+    read: Callable[[str], bytes]
+
+
+class Repo(Protocol):
+    def snapshot(self) -> Snapshot: ...
+
+    def wait(self, timeout: float) -> bool:
+        """Up to `timeout` seconds; True as soon as something may have changed."""
+
+    def close(self) -> None: ...
+
+
+# --- Reading rows -------------------------------------------------------------
+
+
+class Rows(Protocol):
+    """The answer to a query as a stream. Iterate once, then close."""
+
+    schema: pa.Schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+    def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """One Connection of a database type, shared by threads."""
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        """Run one SELECT-like statement.
+
+        `parameters` are plain values (str, int, Decimal, bool, date, datetime,
+        list), bound to `:name` in the query. Raises Temporary, Permanent, or what
+        `cancel.check` raises once the work was interrupted.
+        """
+
+    def check(self) -> None:
+        """Connect and ask for one row: Temporary or Permanent when that fails."""
+
+    def close(self) -> None: ...
+
+
+# --- Writing files ------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One sheet's worth of rows."""
+
+    name: str
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    #: Column name -> how it looks. Columns that are not named keep their defaults.
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    #: "table:NAME" or "range:NAME" in the template workbook.
+    fill: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormatOptions:
+    #: The report's title.
+    title: str
+    #: The schedule's zone: aware timestamps are written as its wall time.
+    timezone: ZoneInfo
+    #: The occurrence: the only time that may stand in a file's metadata.
+    occurrence: datetime
+    include_headers: bool = True
+    dialect: Dialect = Dialect()
+    #: A workbook whose other parts stay byte for byte.
+    template: bytes | None = None
+    #: A short line under the title of html and pdf, such as "2026-10".
+    subtitle: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    rows: int
+    #: (action, sentence) for the run's events: text that was cut, sheets that were added.
+    notes: Sequence[tuple[str, str]] = ()
+
+
+class Format(Protocol):
+    #: Without its dot.
+    extension: str
+    media_type: str
+    #: Whether one file holds several tables.
+    several_tables: bool
+
+    def write(
+        self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
+    ) -> Written:
+        """Stream the tables into `target`, which need not be seekable.
+
+        Raises Permanent when the rows do not fit the format, OSError from `target`.
+        """
+
+
+# --- Delivering ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shipment:
+    """One Delivery row on its way."""
+
+    key: DeliveryKey
+    #: The destination's spec: one of `core.resources.distribution`.
+    spec: Any
+    #: The finished file, to read only.
+    path: Path
+    #: The file's name at its destination, without a folder.
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+    rows: int
+    occurrence: datetime
+    timezone: ZoneInfo
+    #: What `Destination.intend` chose and the ledger stored, before the act.
+    intent: Mapping[str, str] = field(default_factory=dict)
+
+
+class Destination(Protocol):
+    def intend(self, shipment: Shipment) -> Mapping[str, str]:
+        """Choose what the act will write (final and temporary name); touches nothing."""
+
+    def deliver(
+        self, shipments: Sequence[Shipment], cancel: Cancel
+    ) -> Iterator[Outcome]:
+        """One Outcome for each shipment, in order; raises nothing but what `cancel` raises."""
+
+    def probe(self, shipment: Shipment) -> Outcome | None:
+        """What became of an attempt that was interrupted; None: nothing left the house."""
+
+
+# --- Smaller helpers ----------------------------------------------------------
+
+
+class SecretResolver(Protocol):
+    def resolve(self, secret: Any) -> str:
+        """The value behind `{env}` or `{file}`. Permanent `secret_missing` without it."""
+
+
+class Blobs(Protocol):
+    """Content-addressed files: bytes under their sha256."""
+
+    def put(self, content: bytes) -> str:
+        """Store bytes durably; the sha256 in hex."""
+
+    def adopt(self, path: Path) -> str:
+        """Move a finished file into the store durably; the sha256 in hex."""
+
+    def path(self, sha256: str) -> Path:
+        """Where it is, to read only. Permanent `blob_missing` if it is not."""
+
+    def read(self, sha256: str) -> bytes: ...
+
+    def remove(self, sha256: str) -> None: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class Queue(Protocol):
+    def submit(self, run_id: str, fence: int) -> None: ...

@@ -1,0 +1,1 @@
+"""The YAML language: one pydantic model a kind."""

@@ -1,0 +1,82 @@
+"""`when`: at which instants a Schedule is due. docs/time.md has the rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.types import Duration, Instant, Name
+
+Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
+
+
+class BusinessDay(Model):
+    business_day: int = Field(
+        description="The n-th working day of the calendar in the period; negative counts from the end."
+    )
+
+
+def _on_shape(value: object) -> str:
+    if isinstance(value, dict | BusinessDay):
+        return "<business_day>"
+    return "<day>" if isinstance(value, int) else "<text>"
+
+
+#: mon…sun, "last", "MM-DD" (text), 1…31 (int), or {business_day: n}.
+Day = Annotated[
+    Annotated[str, Tag("<text>")]
+    | Annotated[int, Tag("<day>")]
+    | Annotated[BusinessDay, Tag("<business_day>")],
+    Discriminator(_on_shape),
+]
+
+
+class Dst(Model):
+    gap: Literal["shift", "skip"] = Field(
+        "shift",
+        description="A wall time that a clock change skips: move it or leave it out.",
+    )
+    fold: Literal["first", "last", "both"] = Field(
+        "first",
+        description="A wall time that a clock change repeats: which of the two counts.",
+    )
+
+
+class When(Model):
+    cron: str | list[str] | None = Field(
+        None,
+        description="Five fields, or @daily and the like; one, or a list that is merged.",
+    )
+    frequency: Frequency | None = Field(None, description="Plain words for a cron.")
+    every: Duration | None = Field(
+        None, description="Real time between runs, from `anchor`."
+    )
+    once: list[Instant] | None = Field(
+        None, description="These instants and no others."
+    )
+
+    at: str | list[str] | None = Field(
+        None,
+        description='Wall time or times of a `frequency`, "06:30"; hourly: the minute, ":15".',
+    )
+    on: Day | list[Day] | None = Field(
+        None,
+        description='Days of a `frequency`: mon…sun, 1…31, last, "MM-DD", or {business_day: 2}.',
+    )
+    anchor: Instant | None = Field(None, description="Where `every` counts from.")
+    timezone: str | None = Field(
+        None, description="An IANA zone, such as Europe/Berlin."
+    )
+    calendar: Name | None = Field(None, description="A Calendar with the days off.")
+    if_day_off: Literal["skip", "next", "previous"] | None = Field(
+        None, description="What becomes of a run on a day off (skip)."
+    )
+    dst: Dst | None = Field(None, description="Other rules for clock changes.")
+    day_match: Literal["or", "and"] | None = Field(
+        None, description="How a cron's day of month and day of week go together."
+    )
+    jitter: Duration | None = Field(None, description="Spread starts over this long.")
+    start_at: Instant | None = Field(None, description="Nothing before it.")
+    end_at: Instant | None = Field(None, description="Nothing after it.")

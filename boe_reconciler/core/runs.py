@@ -1,0 +1,291 @@
+"""Runs, artifacts, deliveries and what happens to them: the rows of the ledger as values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    SCHEDULE = "schedule"
+    CATCHUP = "catchup"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+    RERUN = "rerun"
+
+
+class RunStatus(StrEnum):
+    PENDING = "pending"
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (RunStatus.PENDING, RunStatus.WAITING, RunStatus.RUNNING)
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (
+            DeliveryStatus.PENDING,
+            DeliveryStatus.SENDING,
+            DeliveryStatus.DEFERRED,
+        )
+
+
+class AttemptStatus(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    RETRY = "retry"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: Its worker vanished: the lease expired.
+    LOST = "lost"
+    #: Given back by a drain; uses up no attempt.
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What a person asked of one run, beyond what its Schedule says."""
+
+    #: Values that win over the Schedule's parameters, as text.
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    #: Deliver only to this Distribution (its name or `as`).
+    only: str | None = None
+    #: Deliver everything to this address alone.
+    to: str | None = None
+    #: Build the file, deliver nothing.
+    dry_run: bool = False
+    #: The run that a rerun or backfill does again.
+    rerun_of: str | None = None
+    #: Why a corrected report is sent.
+    corrected: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewRun:
+    """A run row to insert."""
+
+    run_id: str
+    schedule: str
+    #: The nominal instant, UTC, whole seconds, jitter excluded.
+    occurrence: datetime
+    trigger: Trigger
+    #: Not claimed before it: the occurrence and its jitter.
+    not_before: datetime
+    status: RunStatus = RunStatus.PENDING
+    reason: str = ""
+    #: Not started after it: becomes `missed`. None: never.
+    expires: datetime | None = None
+    options: RunOptions = RunOptions()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run row."""
+
+    run_id: str
+    schedule: str
+    schedule_uid: str
+    occurrence: datetime
+    trigger: Trigger
+    status: RunStatus
+    #: Stable code behind the status: "overlap", "catchup_window", "query_failed", …
+    reason: str
+    #: The reason in words, for people.
+    message: str
+    #: Export attempts used up.
+    attempts: int
+    not_before: datetime
+    expires: datetime | None
+    options: RunOptions
+    cancel_requested: bool
+    #: Grows with each claim; a write with an older one hits nothing.
+    fence: int
+    worker: str | None
+    lease_until: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    rows: int | None
+    revision: str
+    spec_digest: str
+    tzdb: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GapRow:
+    """Occurrences covered without a run row each: (since, until], `count` of them."""
+
+    schedule: str
+    schedule_uid: str
+    since: datetime
+    until: datetime
+    count: int
+    #: "paused", "catchup_max_runs", …
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    run_id: str
+    number: int
+    fence: int
+    worker: str
+    status: AttemptStatus
+    reason: str
+    message: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """A finished file of a run; its bytes are in the Blobs store under `sha256`."""
+
+    #: "-" unless there are several formats or a burst.
+    part: str
+    #: File name without a folder.
+    name: str
+    media_type: str
+    bytes: int
+    #: Hex digest of the file's bytes.
+    sha256: str
+    rows: int
+    #: Hex digest of the rows, for `if_unchanged`.
+    rows_digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryKey:
+    run_id: str
+    part: str
+    #: "{as or Distribution}/{destination's name}"; an inline destination: its name alone.
+    destination: str
+    #: "-" unless e-mail.
+    recipient: str = "-"
+    #: 0, and one more for each `resend --all`.
+    copy: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Hex sha256 of the key: the same for every attempt, never reused."""
+        text = "\n".join(
+            (self.run_id, self.part, self.destination, self.recipient, str(self.copy))
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A delivery row."""
+
+    key: DeliveryKey
+    #: "local", "email", …
+    type: str
+    status: DeliveryStatus
+    attempts: int
+    reason: str
+    message: str
+    #: What the far side answered: message id, version, etag.
+    receipt: str | None
+    #: Where it is now: a path, a URL without secrets.
+    remote: str | None
+    #: Chosen before the act, such as {"name": final path, "temporary": path}.
+    intent: Mapping[str, str]
+    first_attempt_at: datetime | None
+    next_attempt_at: datetime | None
+    #: Of the last change.
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What one try of one delivery gave."""
+
+    status: DeliveryStatus
+    reason: str = ""
+    message: str = ""
+    receipt: str | None = None
+    remote: str | None = None
+    #: Seconds the far side asked us to wait (deferred only).
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened, for `boe show` and the log. Never holds a secret."""
+
+    at: datetime
+    #: A stable code: "run_started", "text_cut", …
+    action: str
+    #: A sentence for people.
+    message: str
+    run_id: str | None = None
+    schedule: str | None = None
+
+
+class PauseTarget(StrEnum):
+    SCHEDULE = "schedule"
+    OWNER = "owner"
+    LABEL = "label"
+    CONNECTION = "connection"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """A pause put on at run time; `paused: true` in git is apart from it."""
+
+    target: PauseTarget
+    #: The schedule's, owner's or connection's name, "key=value" of a label, "" for all.
+    value: str
+    by: str
+    why: str
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Waits for a person's `boe release`."""
+
+    hold_id: str
+    kind: str
+    run_id: str | None
+    message: str
+    since: datetime
+
+
+def run_id(schedule: str, occurrence: datetime) -> str:
+    """Id of the scheduled run: stable, safe in files, URLs and Message-IDs."""
+    return f"{schedule}.{occurrence.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def manual_run_id(schedule: str, uuid7_hex: str) -> str:
+    return f"{schedule}.m{uuid7_hex}"
+
+
+def backfill_run_id(schedule: str, occurrence: datetime, backfill: str) -> str:
+    return f"{run_id(schedule, occurrence)}.b{backfill}"
