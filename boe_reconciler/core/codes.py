@@ -16,4 +16,204 @@ class Code:
 #: Numbers are never used twice. 001-029 reading YAML, 030-059 shape of a
 #: document, 060-099 time, 100-129 references, 130-159 policy and access,
 #: 160-189 templates, names and paths, 190-199 not available, 200-229 SQL.
-CODES: dict[str, Code] = {}
+CODES: dict[str, Code] = {
+    # Reading YAML.
+    "BOE001": Code(
+        "The file is not UTF-8",
+        "YAML files are read as UTF-8. Save the file in that encoding; most editors "
+        "show the encoding in their status line.",
+    ),
+    "BOE002": Code(
+        "An invisible character",
+        "Control characters, and line breaks that editors do not show as such, make a "
+        "file read differently from how it looks. Remove the character; in text that "
+        'needs it, write it as an escape in double quotes, such as "\\u2028".',
+    ),
+    "BOE003": Code(
+        "The file is too large",
+        "A YAML file may have 1 MB. Split it: kinds and documents may be spread over "
+        "files as you like, and long queries belong in files of their own "
+        "(`query_file`).",
+    ),
+    "BOE004": Code(
+        "Nested too deeply",
+        "Values may be nested 50 deep. Nothing in the language needs more than ten.",
+    ),
+    "BOE005": Code(
+        "The YAML cannot be read",
+        "The text breaks a rule of YAML at this place: a quote or a bracket that is "
+        "not closed, a line that is not lined up with its neighbours. The rest of the "
+        "document is not read, so more Problems may show once this one is mended.",
+    ),
+    "BOE006": Code(
+        "A tab where spaces belong",
+        "YAML is indented with spaces. Set your editor to insert spaces for the tab "
+        "key in YAML files; `boe init` writes an `.editorconfig` that does.",
+    ),
+    "BOE007": Code(
+        "A value that needs quotes",
+        "The characters `*`, `@`, `%`, `` ` `` and `&` mean something else at the "
+        "start of a value in YAML. Cron expressions are the usual case: write "
+        '`cron: "*/5 * * * *"` and `cron: "@daily"`.',
+    ),
+    "BOE008": Code(
+        "A template without quotes",
+        "YAML reads `{{ x }}` as a map within a map. Put the whole value in quotes: "
+        '`month: "{{ period.start }}"`.',
+    ),
+    "BOE009": Code(
+        "A colon that YAML reads differently",
+        "A key is followed by a colon and a space (`name: x`). Text that holds a colon "
+        'and a space itself needs quotes (`title: "Sales: north"`).',
+    ),
+    "BOE010": Code(
+        "A key stands twice",
+        "A map has each key once. YAML parsers differ in which of two they take, so "
+        "neither is taken: keep the one you mean.",
+    ),
+    "BOE011": Code(
+        "An alias without an anchor",
+        "`*name` repeats the value that `&name` marked before it. Text that begins "
+        "with `*` needs quotes.",
+    ),
+    "BOE012": Code(
+        "Too much is repeated by aliases",
+        "The aliases of a file may repeat 10,000 values in all, so that a small file "
+        "cannot grow without bounds. What many Schedules share belongs in a "
+        "ScheduleTemplate.",
+    ),
+    "BOE013": Code(
+        "An unknown tag",
+        "Tags such as `!!python/object` or `!secret` mean nothing here. Secrets are "
+        "written as `{env: NAME}` or `{file: path}`; text in quotes is always text.",
+    ),
+    "BOE014": Code(
+        "A merge key",
+        "The merge key `<<` is not part of YAML 1.2. Repeat the fields, or share them "
+        "with a ScheduleTemplate.",
+    ),
+    "BOE015": Code(
+        "A key that is not text",
+        "A map or a list cannot be a key.",
+    ),
+    "BOE016": Code(
+        "The file cannot be read",
+        "Its objects keep their served version, and removals wait, until the file can "
+        "be read again.",
+    ),
+    # The shape of a document.
+    "BOE030": Code(
+        "An empty document",
+        "The file, or the part between two `---`, holds no value. It is left out; "
+        "remove it if that is what you mean.",
+    ),
+    "BOE031": Code(
+        "A document is not a map",
+        "Each document is a map with `apiVersion`, `kind`, `metadata` and `spec`. "
+        "Several documents in a file are separated by a line `---`, not written as a "
+        "list.",
+    ),
+    "BOE032": Code(
+        "An unknown apiVersion",
+        "This version reads `apiVersion: boe/v1`.",
+    ),
+    "BOE033": Code(
+        "An unknown kind",
+        "`kind` says what the document describes: Schedule, Report, Distribution, "
+        "Connection, Calendar, Group, ScheduleTemplate, Environment or Policy.",
+    ),
+    "BOE034": Code(
+        "A field is missing",
+        "The field has no default: it has to be written.",
+    ),
+    "BOE035": Code(
+        "An unknown field",
+        "Fields that are not part of the language are refused, so that a misspelt one "
+        "is never silently without effect. The reference lists the fields of each "
+        "kind.",
+    ),
+    "BOE036": Code(
+        "A value of the wrong type",
+        "Types are strict: nothing is guessed. `true` and `false` are the only "
+        "booleans (`yes`, `no`, `on` and `off` are text), a number in quotes is text, "
+        "and a value that YAML reads as a number needs quotes where text is expected.",
+    ),
+    "BOE037": Code(
+        "Not one of the possible values",
+        "The field takes one of a few fixed words.",
+    ),
+    "BOE038": Code(
+        "A value in the wrong form",
+        "The field takes text of a certain form: a name (`a-z`, `0-9` and `-`, at most "
+        '63 characters), a duration (`15m`), a size (`25MB`), a time (`"06:30"`), a '
+        "date (`2026-12-25`), an instant with its offset "
+        "(`2026-12-25T06:30:00+01:00`).",
+    ),
+    "BOE039": Code(
+        "A number out of bounds",
+        "The number is smaller or larger than the field allows.",
+    ),
+    "BOE040": Code(
+        "Too short or too long",
+        "The text or list has fewer or more entries than the field allows.",
+    ),
+    "BOE041": Code(
+        "Nobody owns it",
+        "`metadata.owner` is an e-mail address or the name of a Group: whose limits "
+        "count, and who hears of failures. Only Policy, Calendar, Group and "
+        "Environment need none.",
+    ),
+    "BOE042": Code(
+        "Not an e-mail address",
+        "The form of an address is checked, not whether somebody reads it.",
+    ),
+    "BOE043": Code(
+        "Fields that exclude each other",
+        "Exactly one (or at most one) of these fields is given, since each is another "
+        "way to say the same thing.",
+    ),
+    "BOE044": Code(
+        "An unknown type",
+        "`type` says which fields a Connection or a destination has. There are no "
+        "plug-ins: a webhook is the way to reach what is not in the list.",
+    ),
+    "BOE045": Code(
+        "A reserved field",
+        "`metadata.namespace` is reserved for a later version.",
+    ),
+    "BOE046": Code(
+        "A field without the one it needs",
+        "The field has an effect only together with another one.",
+    ),
+    "BOE047": Code(
+        "A definition that does not fit its type",
+        "An enum lists its `values`, a `default` is of the `type` that it stands "
+        "beside, and what is `required` has no default.",
+    ),
+    "BOE048": Code(
+        "The same name twice",
+        "Names tell things apart, here within one list.",
+    ),
+    "BOE049": Code(
+        "A secret in plain text",
+        "Secrets never stand in git. Write where the value is found when it is needed: "
+        "`{env: NAME}`, `{file: path}` or `{sops: file#key}`. A secret that was "
+        "committed is known to everybody who can read the repo: change it.",
+    ),
+    "BOE050": Code(
+        "A template of a template",
+        "A ScheduleTemplate cannot itself use a template: what a Schedule gets is "
+        "found in two places at most.",
+    ),
+    "BOE051": Code(
+        "Ends before it begins",
+        "A span of dates or times goes from the earlier to the later.",
+    ),
+    # Not available.
+    "BOE190": Code(
+        "Not available in this version",
+        "The language specifies it, and documents may already say it, but this version "
+        "cannot do it yet. A Schedule that uses it is not run: it would do something "
+        "else than what is written.",
+    ),
+}

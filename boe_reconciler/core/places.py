@@ -1,0 +1,121 @@
+"""Documents: plain values, and for each the place where it stands.
+
+Places are kept as offsets into the text of a file; lines and columns are counted
+on demand.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from boe_reconciler.core.problems import Path, Position, Range
+
+_LINE_BREAK = re.compile("\r\n|\r|\n")
+
+#: (source, start, end, children): where a value stands. Children of a map are
+#: key -> (start of the key, end of the key, place of the value).
+Place = tuple[
+    "Source", int, int, "dict[str, tuple[int, int, Place]] | list[Place] | None"
+]
+
+
+class Source:
+    """The text of one file."""
+
+    def __init__(self, filename: str, text: str) -> None:
+        self.filename = filename
+        self.text = text
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+
+    def position(self, offset: int) -> Position:
+        line = bisect_right(self._line_starts, offset)
+        return Position(line, offset - self._line_starts[line - 1] + 1)
+
+    def range(self, start: int, end: int) -> Range:
+        return Range(self.filename, self.position(start), self.position(end))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A value of a Document, with its place."""
+
+    data: Any
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    filename: str
+    #: Its number in the file, from 0.
+    index: int
+    #: dict (its keys are text), list, str, int, float, bool or None.
+    data: Any
+    place: Place
+    #: Paths with Problems found while reading: the document may be looked at for
+    #: more Problems, but must not be used.
+    flawed: tuple[Path, ...] = ()
+
+    @property
+    def kind(self) -> str | None:
+        return text_at(self.data, "kind")
+
+    @property
+    def name(self) -> str | None:
+        metadata = self.data.get("metadata") if isinstance(self.data, dict) else None
+        return text_at(metadata, "name")
+
+    def range(self, path: Path = ()) -> Range:
+        """Where the value at `path` stands, else its nearest ancestor that is there."""
+        source, start, end, _ = self._nearest(path)[-1]
+        return source.range(start, end)
+
+    def key_range(self, path: Path) -> Range:
+        """Where the key of `path` stands; as `range` where it has none."""
+        places = self._nearest(path)
+        if len(places) == len(path) + 1 and len(path) > 0:
+            children = places[-2][3]
+            if isinstance(children, dict):
+                start, end, (source, *_) = children[str(path[-1])]
+                return source.range(start, end)
+        return self.range(path)
+
+    def part(self, path: Path) -> Part | None:
+        """The value at `path`, if it is there."""
+        data = self.data
+        places = self._nearest(path)
+        if len(places) != len(path) + 1:
+            return None
+        for key in path:
+            data = data[key]
+        return Part(data=data, place=places[-1])
+
+    def _nearest(self, path: Path) -> list[Place]:
+        places = [self.place]
+        for key in path:
+            child = _child(places[-1], key)
+            if child is None:
+                break
+            places.append(child)
+        return places
+
+
+def _child(place: Place, key: str | int) -> Place | None:
+    children = place[3]
+    if isinstance(children, dict):
+        entry = children.get(key) if isinstance(key, str) else None
+        return entry[2] if entry else None
+    if children and isinstance(key, int) and 0 <= key < len(children):
+        return children[key]
+    return None
+
+
+def text_at(data: Any, key: str) -> str | None:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else None
