@@ -1,0 +1,149 @@
+"""Text with separators: what csv and tsv share.
+
+Null is nothing, empty text is `""`. A table of one column writes null as `""` too:
+an empty line would be no row to most readers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.ports import FormatOptions, Table, Written
+from boe_reconciler.core.resources.schedule import Dialect
+from boe_reconciler.formats import _values as values
+
+LINE_ENDS = {"lf": "\n", "crlf": "\r\n"}
+
+
+@dataclass(kw_only=True, slots=True)
+class Delimited:
+    extension: str
+    media_type: str
+    several_tables: bool = False
+    #: What stands between two values unless the dialect says otherwise.
+    separator: Callable[[Dialect], str]
+
+    def write(
+        self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
+    ) -> Written:
+        table = values.only_table(tables, self.extension)
+        columns = values.shown_columns(table)
+        dialect = options.dialect
+        line = _Line(
+            dialect=dialect,
+            separator=_checked(dialect.separator or self.separator(dialect)),
+            end=LINE_ENDS[dialect.line_end],
+            alone=len(columns) == 1,
+            zone=options.timezone,
+        )
+        target.write("\ufeff".encode() if dialect.bom else b"")
+        if options.include_headers:
+            titles = [pa.array([column.title], values.TEXT) for column in columns]
+            target.write(values.raw(line.of(titles)))
+        rows = 0
+        for piece in values.slices(table.batches):
+            chosen = [piece.column(column.index) for column in columns]
+            target.write(values.raw(line.of(chosen)))
+            rows += piece.num_rows
+        return Written(rows=rows)
+
+
+def _checked(separator: str) -> str:
+    if separator in '"\r\n\0':
+        raise Permanent(
+            "bad_dialect",
+            f"{separator!r} cannot separate values",
+            'use "," ";" "|" or a tab',
+        )
+    return separator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """How a row becomes a line."""
+
+    dialect: Dialect
+    separator: str
+    end: str
+    #: The only column: its null must leave something on the line.
+    alone: bool
+    zone: ZoneInfo
+
+    def of(self, columns: Sequence[pa.Array]) -> pa.Array:
+        parts: list[pa.Array | str] = []
+        for column in columns:
+            parts += [self.separator, self._field(column)]
+        return values.join([*parts[1:], self.end])
+
+    def _field(self, array: pa.Array) -> pa.Array:
+        array = values.plain(array)
+        number = values.is_number(array.type)
+        texts = self._text(array)
+        if self.dialect.escape_formulas and not number and not _is_time(array.type):
+            texts = pc.replace_substring_regex(texts, r"^([=+\-@\t\r])", r"'\1")
+        if not number or self.dialect.quote == "all" or self.separator in self._digits:
+            texts = self._quoted(texts)
+        return texts.fill_null('""') if self.alone else texts
+
+    @property
+    def _digits(self) -> str:
+        """What a number is written with."""
+        return f"0123456789+-e{self.dialect.decimal}"
+
+    def _text(self, array: pa.Array) -> pa.Array:
+        pattern = self.dialect.date_format
+        if pattern and (types.is_date(array.type) or types.is_timestamp(array.type)):
+            return _formatted(array, pattern, self.zone)
+        texts = values.text(array, self.zone)
+        if self.dialect.decimal == "," and values.is_fraction(array.type):
+            return pc.replace_substring(texts, ".", ",", max_replacements=1)
+        return texts
+
+    def _quoted(self, texts: pa.Array) -> pa.Array:
+        special = f'^$|["\r\n{re.escape(self.separator)}]'
+        needs = pc.match_substring_regex(texts, special)
+        if self.dialect.quote == "all":
+            needs = texts.is_valid()
+        elif not pc.any(needs).as_py():
+            return texts
+        inner = pc.replace_substring(texts, '"', '""')
+        return pc.if_else(needs, values.join(['"', inner, '"']), texts)
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(types.is_temporal(kind))
+
+
+def _formatted(array: pa.Array, pattern: str, zone: ZoneInfo) -> pa.Array:
+    """By strftime, each distinct value once; plain where Python has no such date."""
+    if types.is_timestamp(array.type):
+        array = values.wall_clock(array, zone)[0] if array.type.tz else array
+        array = array.cast(pa.timestamp("us"), safe=False)
+    codes = array.dictionary_encode()
+    plain = values.text(codes.dictionary, zone).to_pylist()
+    days = values.python_dates(codes.dictionary)
+    names = [
+        text if day is None else strftime(day, pattern)
+        for day, text in zip(days, plain, strict=True)
+    ]
+    known = pa.array(names, values.TEXT)
+    return pa.DictionaryArray.from_arrays(codes.indices, known).dictionary_decode()
+
+
+def strftime(day: date | datetime, pattern: str) -> str:
+    """With four digits for the years before 1000, which the C library shortens."""
+    if day.year < 1000:
+        pattern = re.sub(
+            r"%(%|Y)", lambda m: "%%" if m[1] == "%" else f"{day.year:04}", pattern
+        )
+    return day.strftime(pattern)
