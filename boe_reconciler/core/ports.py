@@ -14,7 +14,25 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.resources.report import Column
 from boe_reconciler.core.resources.schedule import Dialect
-from boe_reconciler.core.runs import DeliveryKey, Outcome
+from boe_reconciler.core.runs import (
+    Artifact,
+    AttemptStatus,
+    Claim,
+    DeliveryKey,
+    Event,
+    GapRow,
+    Hold,
+    NewDelivery,
+    NewRun,
+    Outcome,
+    Pause,
+    PauseTarget,
+    RunRecord,
+    RunStatus,
+    ScheduleState,
+    Tick,
+)
+from boe_reconciler.core.spec import Activation, RunSpec, Served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,3 +237,176 @@ class Blobs(Protocol):
 
 class Queue(Protocol):
     def submit(self, run_id: str, fence: int) -> None: ...
+
+
+# --- Remembering --------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """What a worker gets with a claim: all it needs to go on where the last one stopped."""
+
+    claim: Claim
+    record: RunRecord
+    spec: RunSpec
+
+
+class Ledger(Protocol):
+    """The one memory. Every verb is one transaction and takes `now`.
+
+    Verbs that take a `Claim` first prove that its fence still holds, and raise
+    `LeaseLost` if it does not. docs/time.md has the rules behind each verb.
+    """
+
+    # What is served.
+    def activate(self, activation: Activation, *, now: datetime) -> None:
+        """Materialise what the old plan owed, then make the new one the served one (R6)."""
+
+    def served(self) -> Served: ...
+
+    def schedule_spec(self, name: str) -> RunSpec | None:
+        """The served spec of a schedule."""
+
+    def states(self) -> Sequence[ScheduleState]: ...
+
+    # Time.
+    def materialise(self, *, now: datetime, limit: int = 500) -> Tick:
+        """Insert the rows of due schedules and move their high-water marks (R4, R5)."""
+
+    def enqueue(self, runs: Sequence[NewRun], *, now: datetime) -> Sequence[str]:
+        """Insert manual, backfill and rerun rows with the served spec; ids of those inserted."""
+
+    # Claims.
+    def claim(self, worker: str, *, now: datetime, limit: int) -> Sequence[Claimed]:
+        """Take up to `limit` runs that may start; overlap and deadlines decided here (R7)."""
+
+    def heartbeat(
+        self, claims: Sequence[Claim], *, now: datetime
+    ) -> Mapping[str, bool]:
+        """Renew leases: run id -> whether a cancel was asked for. A lost claim is left out."""
+
+    def expire(self, *, now: datetime, all_leases: bool = False) -> Sequence[str]:
+        """Queue runs again whose lease ran out (with `all_leases`, every lease) (R10)."""
+
+    def give_back(self, claim: Claim, *, now: datetime) -> None:
+        """A drain: the run is pending again and the attempt uses up nothing."""
+
+    # Within a claim.
+    def begin_attempt(self, claim: Claim, *, now: datetime) -> int:
+        """A row for this try of the export; its number from 1."""
+
+    def end_attempt(
+        self,
+        claim: Claim,
+        status: AttemptStatus,
+        reason: str,
+        message: str,
+        *,
+        now: datetime,
+    ) -> None: ...
+
+    def commit_artifacts(
+        self,
+        claim: Claim,
+        artifacts: Sequence[Artifact],
+        deliveries: Sequence[NewDelivery],
+        *,
+        now: datetime,
+    ) -> None:
+        """The export is done: its artifacts and the deliveries they owe; the attempt succeeded."""
+
+    def intend(
+        self,
+        claim: Claim,
+        key: DeliveryKey,
+        intent: Mapping[str, str],
+        *,
+        now: datetime,
+    ) -> None:
+        """Before the act: the row is `sending`, with the names the act will use."""
+
+    def settle(
+        self,
+        claim: Claim,
+        key: DeliveryKey,
+        outcome: Outcome,
+        *,
+        next_attempt_at: datetime | None = None,
+        now: datetime,
+    ) -> None:
+        """After the act: what it gave; deferred rows get their next attempt."""
+
+    def wait(
+        self, claim: Claim, until: datetime, reason: str, message: str, *, now: datetime
+    ) -> None:
+        """Give up the lease and be `waiting` until then (a retry, a deferred delivery)."""
+
+    def finish(
+        self,
+        claim: Claim,
+        status: RunStatus,
+        reason: str,
+        message: str,
+        *,
+        rows: int | None = None,
+        now: datetime,
+    ) -> None:
+        """The run's final state; open deliveries of a cancelled run are cancelled."""
+
+    # What people ask for.
+    def cancel(self, run_id: str, *, by: str, now: datetime) -> RunStatus:
+        """Mark it; a run that nobody executes is cancelled at once. The status after."""
+
+    def reopen(
+        self,
+        run_id: str,
+        *,
+        recipient: str | None = None,
+        everything: bool = False,
+        now: datetime,
+    ) -> Sequence[DeliveryKey]:
+        """`boe resend`: unaccepted deliveries are pending again; `everything`: new copies too (I4)."""
+
+    def pause(self, pause: Pause) -> None: ...
+
+    def resume(
+        self, target: PauseTarget, value: str, *, by: str, now: datetime
+    ) -> bool:
+        """Take a runtime pause off; False when there was none."""
+
+    def pauses(self) -> Sequence[Pause]: ...
+
+    def holds(self) -> Sequence[Hold]: ...
+
+    # History.
+    def note(self, events: Sequence[Event]) -> None: ...
+
+    def run(self, run_id: str) -> RunRecord | None: ...
+
+    def runs(
+        self,
+        *,
+        schedule: str | None = None,
+        status: RunStatus | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+    ) -> Sequence[RunRecord]:
+        """Newest occurrence first."""
+
+    def events(self, run_id: str) -> Sequence[Event]: ...
+
+    def gaps(self, schedule: str) -> Sequence[GapRow]: ...
+
+    def last_rows_digest(self, schedule: str) -> str | None:
+        """Digest of the rows last delivered whole, for `if_unchanged`."""
+
+    def open_runs(self) -> int:
+        """Runs that are pending, waiting or running."""
+
+    def broken_invariants(self, *, now: datetime) -> Sequence[str]:
+        """A sentence for each invariant that does not hold (`boe doctor`)."""
+
+    def wait_for_change(self, timeout: float) -> bool:
+        """Up to `timeout` seconds; True as soon as somebody may have written."""
+
+    def close(self) -> None: ...

@@ -289,3 +289,58 @@ def manual_run_id(schedule: str, uuid7_hex: str) -> str:
 
 def backfill_run_id(schedule: str, occurrence: datetime, backfill: str) -> str:
     return f"{run_id(schedule, occurrence)}.b{backfill}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The right of one worker to write for one run."""
+
+    run_id: str
+    fence: int
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """A run with all its rows."""
+
+    run: Run
+    attempts: tuple[Attempt, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDelivery:
+    """A delivery row to insert, with the artifact's part in its key."""
+
+    key: DeliveryKey
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """What one pass of `materialise` did."""
+
+    #: Run rows and gap rows inserted.
+    inserted: int
+    #: More schedules are due than one batch takes: call again at once.
+    more: bool
+    #: The next instant at which a schedule is due or a row may start.
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleState:
+    """What the ledger knows of one schedule."""
+
+    name: str
+    uid: str
+    #: Occurrences up to it are covered by rows.
+    high_water: datetime
+    next_due: datetime | None
+    paused_in_git: bool
+    #: The runtime pause that holds it, if any.
+    pause: Pause | None
+    last_run_id: str | None
+    last_run_status: RunStatus | None

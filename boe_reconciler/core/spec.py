@@ -1,0 +1,145 @@
+"""What is served: resolved specs, the objects they came from, and their status.
+
+All of it goes through JSON unchanged, because it lives in the ledger: a worker,
+and a restart before the first look at git, need nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.connection import ConnectionSpec
+from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
+from boe_reconciler.core.resources.others import CalendarSpec
+from boe_reconciler.core.resources.report import ReportSpec
+from boe_reconciler.core.resources.schedule import Execution, Export, OnlyIf, Period
+from boe_reconciler.core.resources.when import When
+
+
+class OccurrenceSet(Model):
+    """All that decides at which instants a Schedule is due."""
+
+    when: When
+    #: The `when` zone, or Policy's default.
+    timezone: str
+    calendar: CalendarSpec | None = None
+
+
+class PlannedDestination(Model):
+    #: "{as or Distribution}/{destination's name}"; an inline one: its name alone.
+    key: str
+    #: The Distribution's name or `as`; None for an inline destination.
+    distribution: str | None
+    spec: DestinationSpec
+    inputs: dict[str, Any] = {}
+
+
+class RunSpec(Model):
+    """Everything that a run needs: it never looks at git again."""
+
+    version: Literal[1] = 1
+    schedule: str
+    title: str
+    owner: str
+    labels: dict[str, str] = {}
+    timezone: str
+    report_name: str
+    report_title: str
+    #: `query_file` is replaced by the query's text; paths are relative to the root.
+    report: ReportSpec
+    connection_name: str
+    connection: ConnectionSpec
+    period: Period | None = None
+    parameters: dict[str, Any] = {}
+    export: Export
+    if_empty: IfEmpty = "send"
+    if_unchanged: IfEmpty = "send"
+    only_if: OnlyIf | None = None
+    execution: Execution
+    destinations: list[PlannedDestination] = Field(min_length=1)
+    #: Path in the repo -> sha256 of its bytes in the Blobs store.
+    files: dict[str, str] = {}
+    #: Policy's limits.
+    max_rows: int | None = None
+    max_artifact: int | None = None
+    #: Folders below the local root, or absolute ones, that `local` may write to.
+    local_roots: list[str] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of the canonical JSON: one spec, one digest."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedSchedule:
+    name: str
+    spec: RunSpec
+    occurrences: OccurrenceSet
+    #: `paused: true` in git.
+    paused: bool
+    renamed_from: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectStatus:
+    """One object of the attempted revision, or one that goes on being served."""
+
+    kind: str
+    name: str
+    ready: bool
+    #: Served, Invalid, DependencyInvalid, Duplicate, Unreadable, RemovalHeld, …
+    reason: str
+    message: str
+    #: The revision in which its document was last looked at.
+    observed_revision: str
+    #: The revision whose version is served; None: none is.
+    serving_revision: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedObject:
+    """The served version of one object, as it stood in its document."""
+
+    kind: str
+    name: str
+    file: str
+    #: Position of its document in the file.
+    index: int
+    #: The document's plain values, before templates and defaults.
+    data: Mapping[str, Any]
+    #: Path of each file it refers to -> sha256 in the Blobs store.
+    files: Mapping[str, str] = field(default_factory=dict)
+    #: The revision it was activated from.
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation:
+    """One revision's outcome, for one transaction of the ledger."""
+
+    attempted: str
+    #: None: nothing of it is served, all goes on as before.
+    serving: str | None
+    objects: Sequence[ServedObject]
+    statuses: Sequence[ObjectStatus]
+    schedules: Sequence[PlannedSchedule]
+    #: `Problem.as_diagnostic()` of each Problem.
+    problems: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """The last activation, as the ledger keeps it."""
+
+    attempted: str | None
+    serving: str | None
+    objects: Sequence[ServedObject]
+    statuses: Sequence[ObjectStatus]
+    problems: Sequence[Mapping[str, Any]]
