@@ -216,4 +216,97 @@ CODES: dict[str, Code] = {
         "cannot do it yet. A Schedule that uses it is not run: it would do something "
         "else than what is written.",
     ),
+    "BOE160": Code(
+        "Unknown token in a file name",
+        "A file name is built from a closed list of tokens in single braces: "
+        "{report_name}, {schedule_name}, {date}, {time}, {timestamp}, {year}, "
+        "{month}, {day}, {period}, {part}, {run_id} and {format}. {file} stands "
+        "only in a done_marker. Anything else in braces would end up in the "
+        "name as it is, so it is refused.",
+    ),
+    "BOE161": Code(
+        "Template in a file name",
+        "{{ … }} belongs to parameters, subjects, bodies and inputs. A file "
+        "name uses tokens in single braces, such as {date}.",
+    ),
+    "BOE162": Code(
+        "File-name token in a template",
+        "{date} and its like belong to file names. In parameters, subjects, "
+        "bodies and inputs write a template, such as {{ occurrence.date() }}.",
+    ),
+    "BOE163": Code(
+        "Brace without its partner",
+        "Every { in a file name begins a token and needs its }. Braces "
+        "themselves cannot stand in a file name.",
+    ),
+    "BOE164": Code(
+        "Folder in a file name",
+        "A file name holds no / or \\. Folders come from base_path and create_subdirs.",
+    ),
+    "BOE165": Code(
+        "Date format that is not allowed",
+        "{date:…}, {time:…} and {timestamp:…} take the codes %Y %y %m %d %H %M "
+        "%S %j %V %G %u %b %B %a %A, which give the same text on every machine. "
+        "Other tokens take no format.",
+    ),
+    "BOE166": Code(
+        "Path that leaves its root",
+        "A path is relative to its root and stays inside it: no .., no ~, no "
+        "drive or backslash, no control characters. An absolute base_path is "
+        "allowed only inside an absolute folder that Policy lists under "
+        "allow.local_roots.",
+    ),
+    "BOE167": Code(
+        "File name that says nothing",
+        "Without a token that changes from run to run every file would have the "
+        "same name. It works (later files are numbered), but is hardly what was "
+        "meant.",
+    ),
+    "BOE200": Code(
+        "Empty query",
+        "A report needs a query, and this one holds nothing but space and comments.",
+    ),
+    "BOE201": Code(
+        "More than one statement",
+        "A query is one statement. A semicolon may end it, but nothing may follow.",
+    ),
+    "BOE202": Code(
+        "Query that does not read",
+        "A report's query is one SELECT-like statement: it begins with select "
+        "or with (in DuckDB also from, describe, summarize, show).",
+    ),
+    "BOE203": Code(
+        "Query that writes",
+        "A report's query only reads: no insert, update, delete or merge inside "
+        "with, no select … into. The database refuses it as well, at run time.",
+    ),
+    "BOE204": Code(
+        "Parameter that is not declared",
+        "Each :name in a query needs an entry under the Report's parameters. "
+        "Values are bound by the database, never pasted into the text.",
+    ),
+    "BOE205": Code(
+        "Parameter that is not used",
+        "The Report declares a parameter that none of its queries uses. Remove "
+        "it, or use it as :name.",
+    ),
+    "BOE206": Code(
+        "Quote or parenthesis without its partner",
+        "A quote, comment or parenthesis in the query is opened and never "
+        "closed, or closed and never opened.",
+    ),
+    "BOE207": Code(
+        "Placeholder of another kind",
+        "Parameters are written :name, whatever the database; ?, $1 and $name are not.",
+    ),
+    "BOE208": Code(
+        "Something is missing in the query",
+        "Two words of the query follow each other that need something between "
+        "them, such as `from where`.",
+    ),
+    "BOE209": Code(
+        "Query that does not read as SQL",
+        "The SQL parser stumbled over the query. It does not know every word of "
+        "every database, so this is a warning.",
+    ),
 }
