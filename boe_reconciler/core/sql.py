@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from boe_reconciler.core.texts import TextFinding, suggestion
+from boe_reconciler.core.suggest import closest
+from boe_reconciler.core.texts import TextFinding
 
 _TOKEN = re.compile(
     r"""
@@ -33,6 +34,7 @@ _TOKEN = re.compile(
 
 #: The dialects by a Connection's type; each is also sqlglot's name for it.
 DIALECTS = {"duckdb": "duckdb", "sqlite": "sqlite", "postgres": "postgres", "sql": ""}
+_READS = ("select", "with", "values")
 _FIRST_WORDS = {
     "duckdb": [
         "select",
@@ -165,9 +167,9 @@ def _not_one_statement(found: list[Token]) -> Iterator[TextFinding]:
 
 def _not_reading(found: list[Token], dialect: str) -> Iterator[TextFinding]:
     first = next((token for token in found if token.text != "("), found[0])
-    allowed = _FIRST_WORDS.get(dialect, _FIRST_WORDS["sqlite"])
+    allowed = _FIRST_WORDS.get(dialect, _READS)
     if first.text.lower() not in allowed:
-        guess = suggestion(first.text, allowed) if first.kind == "word" else ""
+        guess = closest(first.text, allowed) if first.kind == "word" else None
         todo = f"did you mean {guess}?" if guess else "begin with select or with"
         detail = f"a report's query only reads, but this begins with {first.text!r}"
         yield _at(first, "BOE202", detail, todo)
@@ -220,7 +222,7 @@ def _undeclared(found: list[Token], declared: Collection[str]) -> Iterator[TextF
     for token in found:
         name = token.text[1:]
         if token.kind == "parameter" and name not in declared:
-            guess = suggestion(name, declared)
+            guess = closest(name, declared)
             todo = f"did you mean :{guess}?" if guess else f"add {name} to parameters"
             yield _at(token, "BOE204", f"the parameter :{name} is not declared", todo)
 

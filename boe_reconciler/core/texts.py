@@ -1,10 +1,8 @@
-"""What is wrong inside one text (a query, a file name), before it has a place in a file."""
+"""What is wrong inside one text, a query or a file name, before it has a place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from boe_reconciler.core.problems import Severity
 
@@ -21,10 +19,3 @@ class TextFinding:
     offset: int = 0
     length: int = 0
     severity: Severity = "error"
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or an empty text."""
-    by_lower = {each.lower(): each for each in known}
-    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else ""
