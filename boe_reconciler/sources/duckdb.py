@@ -1,0 +1,283 @@
+"""DuckDB: its own database file, and csv, parquet and json files as views."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
+from boe_reconciler.core.resources.connection import DuckDBConnection
+from boe_reconciler.sources._stream import (
+    BATCH_ROWS,
+    Stream,
+    Watch,
+    below,
+    select,
+    watched,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: The function that reads a file, by how its name ends.
+READERS = {
+    ".csv": "read_csv",
+    ".tsv": "read_csv",
+    ".csv.gz": "read_csv",
+    ".tsv.gz": "read_csv",
+    ".json": "read_json",
+    ".jsonl": "read_json",
+    ".ndjson": "read_json",
+    ".json.gz": "read_json",
+    ".jsonl.gz": "read_json",
+    ".parquet": "read_parquet",
+}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "memory_limit": "25%",
+}
+#: What the file system's answer means, by words in DuckDB's message.
+_BUSY = re.compile("could not set lock|conflicting lock|already (open|attached)", re.I)
+_BROKEN = re.compile("not a valid DuckDB|version number|corrupt", re.I)
+
+
+def create(
+    spec: DuckDBConnection, *, secrets: SecretResolver, data_root: Path
+) -> DuckDBSource:
+    """A source that has opened nothing yet; DuckDB needs no secrets."""
+    return DuckDBSource(spec, data_root)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Files:
+    """What an instance may read, and how it stood when the instance was opened."""
+
+    #: The database file; None means in memory.
+    database: Path | None
+    #: View name -> its files, resolved.
+    views: Mapping[str, tuple[str, ...]]
+    #: (path, inode, size, modified) of each: another one means another instance.
+    stamps: tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Instance:
+    files: _Files
+    connection: duckdb.DuckDBPyConnection
+    #: Where it spills what does not fit into memory.
+    spill: tempfile.TemporaryDirectory[str]
+    users: int = field(default=0)
+
+    def close(self) -> None:
+        self.connection.close()
+        self.spill.cleanup()
+
+
+class DuckDBSource:
+    """One locked-down DuckDB instance, shared by threads through cursors.
+
+    An instance sees only the files it was opened for. When one of them changes,
+    the next query opens another instance. A database file is let go as soon as no
+    query uses it, so that its writer is not kept out.
+    """
+
+    def __init__(self, spec: DuckDBConnection, data_root: Path) -> None:
+        self._spec = spec
+        self._root = data_root
+        self._lock = Lock()
+        self._instance: _Instance | None = None
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        text, values = select(query, parameters, "duckdb", lambda _, n: f"${n}")
+        watch = Watch(cancel, self._spec.timeout)
+        with ExitStack() as held:
+            with watch.translating(_translate):
+                cursor = held.enter_context(self._cursor())
+                held.enter_context(watch.interrupting(cursor.interrupt))
+                _only_reads(cursor, text)
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                reader = cursor.sql(text, params=values).to_arrow_reader(BATCH_ROWS)
+            batches = watched(reader, watch, _translate)
+            return Stream(reader.schema, batches, held.pop_all())
+        raise AssertionError  # pragma: no cover - ExitStack swallows nothing
+
+    def check(self) -> None:
+        try:
+            with self._cursor() as cursor:
+                cursor.execute("SELECT 1")
+                for view in self._spec.files:
+                    cursor.execute(f"DESCRIBE {_quoted(view)}")
+        except RunError:
+            raise
+        except Exception as error:
+            raise _translate(error) from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._instance:
+                self._instance.close()
+                self._instance = None
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        instance = self._borrow()
+        try:
+            with instance.connection.cursor() as cursor:
+                if instance.files.database:
+                    path = f"{_catalog(instance.files.database)}.main,memory.main"
+                    cursor.execute(f"SET search_path = {_text(path)}")
+                yield cursor
+        finally:
+            self._give_back(instance)
+
+    def _borrow(self) -> _Instance:
+        files = _find(self._spec, self._root)
+        with self._lock:
+            old = self._instance
+            if old is None or old.files != files:
+                self._instance = _open(files, read_only=self._spec.read_only)
+                if old and not old.users:
+                    old.close()
+            assert self._instance  # noqa: S101 for the type checker
+            self._instance.users += 1
+            return self._instance
+
+    def _give_back(self, instance: _Instance) -> None:
+        with self._lock:
+            instance.users -= 1
+            current = instance is self._instance
+            if not instance.users and (instance.files.database or not current):
+                instance.close()
+                self._instance = None if current else self._instance
+
+
+# --- Opening ------------------------------------------------------------------
+
+
+def _find(spec: DuckDBConnection, root: Path) -> _Files:
+    """Resolve the path and the globs of `files`: only what lies below the root."""
+    database = below(root, spec.path) if spec.path else None
+    views = {view: _matches(root, glob) for view, glob in spec.files.items()}
+    paths = [*([database] if database else []), *(p for v in views.values() for p in v)]
+    return _Files(
+        database=database,
+        views={view: tuple(map(str, paths)) for view, paths in views.items()},
+        stamps=tuple(map(_stamp, paths)),
+    )
+
+
+def _matches(root: Path, glob: str) -> list[Path]:
+    below(root, glob)
+    found = sorted(below(root, str(p.relative_to(root))) for p in root.glob(glob))
+    files = [path for path in found if path.is_file()]
+    if not files:
+        todo = "check the path; it is tried again, in case the file comes late"
+        raise Temporary("file_missing", f"no file matches {glob!r}", todo)
+    odd = next((path for path in files if re.search(r"[*?\[]", str(path))), None)
+    if odd:
+        raise Permanent("bad_path", f"{odd.name!r} has *, ? or [ in its path")
+    return files
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        detail = f"the file {path.name!r} cannot be read: {error.strerror}"
+        raise Temporary("file_missing", detail) from error
+    return (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _open(files: _Files, *, read_only: bool) -> _Instance:
+    """A DuckDB instance that can reach nothing but `files`."""
+    import duckdb
+
+    spill = tempfile.TemporaryDirectory(
+        prefix="boe-duckdb-", ignore_cleanup_errors=True
+    )
+    connection = duckdb.connect(
+        ":memory:", config={**_CONFIG, "temp_directory": spill.name}
+    )
+    try:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        allowed = [path for paths in files.views.values() for path in paths]
+        connection.execute(f"SET allowed_paths = {_list(allowed)}")
+        for view, paths in files.views.items():
+            connection.execute(_view(view, paths))
+        if files.database:
+            mode = " (READ_ONLY)" if read_only else ""
+            name = _catalog(files.database)
+            connection.execute(f"ATTACH {_text(str(files.database))} AS {name}{mode}")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        spill.cleanup()
+        raise
+    return _Instance(files=files, connection=connection, spill=spill)
+
+
+def _view(view: str, paths: tuple[str, ...]) -> str:
+    endings = {next((e for e in READERS if p.lower().endswith(e)), "") for p in paths}
+    readers = {READERS.get(ending, "") for ending in endings}
+    if len(readers) != 1 or "" in readers:
+        detail = f"the files of {view!r} must all be csv, parquet or json by name"
+        raise Permanent("bad_path", detail, f"they end with {', '.join(READERS)}")
+    return f"CREATE VIEW {_quoted(view)} AS FROM {readers.pop()}({_list(paths)})"
+
+
+def _catalog(database: Path) -> str:
+    """What the database file is called in SQL: its stem, as DuckDB itself does it."""
+    reserved = database.stem.lower() in ("memory", "system", "temp", "main")
+    return _quoted("db" if reserved else database.stem)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _list(values: list[str] | tuple[str, ...]) -> str:
+    return "[" + ", ".join(map(_text, values)) + "]"
+
+
+# --- Running ------------------------------------------------------------------
+
+
+def _only_reads(cursor: duckdb.DuckDBPyConnection, text: str) -> None:
+    """DuckDB's own parser has the last word on what a query is."""
+    import duckdb
+
+    types = [statement.type for statement in cursor.extract_statements(text)]
+    if types == [duckdb.StatementType.MULTI]:
+        todo = "name its values: pivot … on column in ('a', 'b')"
+        raise Permanent("bad_query", "a pivot without its values writes", todo)
+    if types != [duckdb.StatementType.SELECT]:
+        raise Permanent("bad_query", "a report's query is one SELECT")
+
+
+def _translate(error: Exception) -> RunError:
+    """DuckDB's words become ours; what it says is kept for people."""
+    import duckdb
+
+    detail = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Temporary("out_of_memory", detail)
+    if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in detail:
+        return Temporary("interrupted", "the query was interrupted")
+    if isinstance(error, duckdb.IOException | OSError) and not _BROKEN.search(detail):
+        reason = "database_busy" if _BUSY.search(detail) else "database_io"
+        return Temporary(reason, detail)
+    return Permanent("query_failed", detail)
