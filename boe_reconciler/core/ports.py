@@ -5,7 +5,7 @@ All instants are aware UTC datetimes; all sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -277,8 +277,19 @@ class Ledger(Protocol):
         """Insert manual, backfill and rerun rows with the served spec; ids of those inserted."""
 
     # Claims.
-    def claim(self, worker: str, *, now: datetime, limit: int) -> Sequence[Claimed]:
-        """Take up to `limit` runs that may start; overlap and deadlines decided here (R7)."""
+    def claim(
+        self,
+        worker: str,
+        *,
+        now: datetime,
+        limit: int,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Claimed]:
+        """Take up to `limit` runs that may start; overlap and deadlines decided here (R7).
+
+        With `only`, no run but those named is looked at: a command that executes
+        its own rows while nobody serves.
+        """
 
     def heartbeat(
         self, claims: Sequence[Claim], *, now: datetime
