@@ -1,0 +1,1 @@
+"""Where files go: one file a type of destination."""
