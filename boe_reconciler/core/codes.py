@@ -209,6 +209,137 @@ CODES: dict[str, Code] = {
         "Ends before it begins",
         "A span of dates or times goes from the earlier to the later.",
     ),
+    # Time.
+    "BOE060": Code(
+        "It is not clear when to run",
+        "`when` needs exactly one of `cron`, `frequency`, `every` and `once`. Keep the "
+        "one that you mean; two ways of running are two schedules.",
+    ),
+    "BOE061": Code(
+        "No time zone",
+        "Times are wall times of a zone that is written down, never of the machine "
+        "that happens to run them. Add `timezone` to `when`, or once for all schedules "
+        "under `spec.defaults` in policy.yaml.",
+    ),
+    "BOE062": Code(
+        "An unknown time zone",
+        "Zones are named as in the IANA time zone database: Europe/Berlin, "
+        "America/New_York, UTC. Abbreviations such as CEST or PST name an offset, "
+        "which is another one half a year later.",
+    ),
+    "BOE063": Code(
+        "Not a cron expression of five fields",
+        "A cron has five fields: minute, hour, day of month, month, day of week; or it "
+        "is @hourly, @daily, @weekly, @monthly or @yearly. A sixth field means seconds "
+        "in one engine and years in another, so it is refused; `every` counts seconds.",
+    ),
+    "BOE064": Code(
+        "A part of a cron that is not understood",
+        "Each field takes *, values, names (jan, mon), lists (1,15), ranges (mon-fri) "
+        "and steps (*/15); the day of month takes L for the last day, the day of week "
+        "5#2 for the second Friday. What other engines add (H, R, ?, W, L5) is "
+        "read differently from one to the next, and is refused.",
+    ),
+    "BOE065": Code(
+        "A range that begins at or after its end",
+        "Engines read 5-5 as one value or as all of them, and 22-2 as an error, as "
+        "nothing or as a night. Write the value alone, or the two parts of the night: "
+        "22-23,0-2.",
+    ),
+    "BOE066": Code(
+        "A step that leaves a single value",
+        "*/90 in the minutes means once an hour, at minute 0, not every 90 minutes. "
+        "Write the value that is left, or `every: 90m`.",
+    ),
+    "BOE067": Code(
+        "It never runs",
+        "No run falls into 10 years: the 31st of February, the 25th working day of a "
+        "month, weekends alone with a calendar that has none, or start_at and end_at "
+        "with nothing between them.",
+    ),
+    "BOE068": Code(
+        "The n-th weekday together with a day of month",
+        "5#2 is the second Friday of a month; together with a restricted day of month "
+        "engines disagree about what is meant. Use * for the day of month, or a list "
+        "of two crons.",
+    ),
+    "BOE069": Code(
+        "Two restricted day fields",
+        "`0 6 1 * mon` means the first of the month or any Monday, though it reads "
+        "like a first that is a Monday. Say which: `day_match: or` or "
+        "`day_match: and`.",
+    ),
+    "BOE070": Code(
+        "An uneven step",
+        "A step begins anew each hour (or day): */7 runs at minute 56 and then at "
+        "minute 0. Use a step that divides 60 (or 24), or `every: 7m`, which counts "
+        "real time.",
+    ),
+    "BOE071": Code(
+        "A time that a clock change touches",
+        "Where clocks go forward, this wall time does not exist on one day of the "
+        "year, and the run comes as much later; where they go back it exists twice, "
+        "and the run comes the first time. Nothing is lost or doubled. A time outside "
+        "the change avoids the question, `dst` answers it: "
+        "`dst: {gap: shift, fold: first}`.",
+    ),
+    "BOE072": Code(
+        "More often than allowed",
+        "The Policy's `min_interval` (one minute, if it says nothing) is the least "
+        "distance of two runs of a schedule. Run less often, or change "
+        "`spec.limits.min_interval` in policy.yaml; the floor is one second.",
+    ),
+    "BOE073": Code(
+        "Fields that do not go together",
+        "A field of `when` stands where it can have no effect: `at` and `on` belong to "
+        "`frequency`, `day_match` to `cron`, `anchor` to `every`, `if_day_off` and "
+        "business days to a `calendar`. Take it out, or add what it belongs to.",
+    ),
+    "BOE074": Code(
+        "A day that does not suit the frequency",
+        "`on` takes mon to sun for weekly, 1 to 31 and last for monthly and quarterly, "
+        '"MM-DD" and last for yearly, and {business_day: n} for all of these. A '
+        "negative n counts from the end; 0 is no day.",
+    ),
+    "BOE075": Code(
+        "Not a time of day",
+        'Times are written "HH:MM" in quotes, with 24 hours: "06:30", "18:05". An '
+        'hourly schedule takes the minute alone: ":15".',
+    ),
+    "BOE076": Code(
+        "It ends before it starts",
+        "`end_at` lies before `start_at`. Swap them, or mend the year.",
+    ),
+    "BOE077": Code(
+        "Instants out of order",
+        "`once` lists each instant one time, from the earliest to the latest, so that "
+        "a reviewer sees at a glance what was added.",
+    ),
+    "BOE078": Code(
+        "An empty list",
+        "The list holds nothing, so that nothing would run. Fill it in, or take the "
+        "field out; `paused: true` stops a schedule for a while.",
+    ),
+    "BOE079": Code(
+        "A day that not every month has",
+        "The 29th, 30th or 31st is left out in months without it; nothing is moved. "
+        "`last` is the last day of every month.",
+    ),
+    "BOE081": Code(
+        "A calendar that ends soon",
+        "The dates of a Calendar stand in git, and these end within 60 days: after "
+        "them holidays count as working days. Add the years to come; "
+        "`boe new calendar --country DE --years 2027-2029` writes public holidays.",
+    ),
+    "BOE082": Code(
+        "No working days",
+        "`working_days` is a range or a list of mon, tue, wed, thu, fri, sat and sun: "
+        "mon-fri, sun-thu, or mon,wed-fri.",
+    ),
+    "BOE083": Code(
+        "Days off that end before they begin",
+        "In {from: …, to: …} both days are off, and `from` is the earlier one.",
+    ),
     # Not available.
     "BOE190": Code(
         "Not available in this version",
