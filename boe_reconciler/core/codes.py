@@ -187,8 +187,8 @@ CODES: dict[str, Code] = {
     ),
     "BOE047": Code(
         "A definition that does not fit its type",
-        "An enum lists its `values`, a `default` is of the `type` that it stands "
-        "beside, and what is `required` has no default.",
+        "An enum lists its `values`, only an enum and a list have them, and a `default` "
+        "is of the `type` that it stands beside.",
     ),
     "BOE048": Code(
         "The same name twice",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,3 +24,23 @@ def tag(name: str) -> str:
 def text_or_inline(value: Any) -> str:
     """Discriminates `name | {inline}`."""
     return tag("name") if isinstance(value, str) else tag("inline")
+
+
+def by_type(value: Any) -> str:
+    """Discriminates models by their `type`: "<=duckdb>"; "<=>" where there is none."""
+    is_map = isinstance(value, Mapping)
+    found = value.get("type") if is_map else getattr(value, "type", None)
+    return tag(f"={found or ''}")
+
+
+def by_key(*keys: str) -> Callable[[Any], str]:
+    """Discriminates models by the first of `keys` they have; "<>" where there is none."""
+
+    def shape(value: Any) -> str:
+        has = value.__contains__ if isinstance(value, Mapping) else None
+        for key in keys:
+            if has(key) if has else hasattr(value, key):
+                return tag(key)
+        return tag("")
+
+    return shape

@@ -6,12 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from boe_reconciler.core.resources.base import Model
-from boe_reconciler.core.resources.types import Duration, Name, Size
+from boe_reconciler.core.resources.base import Model, by_key, by_type
+from boe_reconciler.core.resources.types import (
+    ENV_PATTERN,
+    HOST_KEY_PATTERN,
+    SOPS_PATTERN,
+    Duration,
+    Line,
+    Name,
+    Size,
+)
 
 
 class EnvSecret(Model):
-    env: str = Field(min_length=1, description="Name of an environment variable.")
+    env: str = Field(
+        pattern=ENV_PATTERN, description="Name of an environment variable."
+    )
 
 
 class FileSecret(Model):
@@ -21,14 +31,18 @@ class FileSecret(Model):
 
 
 class SopsSecret(Model):
-    sops: str = Field(description="file#key of a file encrypted with sops.")
+    sops: str = Field(
+        pattern=SOPS_PATTERN, description="file#key of a file encrypted with sops."
+    )
+
+
+_by_reference = by_key("env", "file", "sops")
 
 
 def _secret_shape(value: object) -> str:
-    for key, model in (("env", EnvSecret), ("file", FileSecret), ("sops", SopsSecret)):
-        if isinstance(value, model) or (isinstance(value, dict) and key in value):
-            return f"<{key}>"
-    return "<env>"
+    """What is no reference is judged as {env}: its Problem tells of all three."""
+    found = _by_reference(value)
+    return "<env>" if found == "<>" else found
 
 
 #: A reference to a secret; the value itself never stands in YAML.
@@ -38,6 +52,7 @@ Secret = Annotated[
     | Annotated[SopsSecret, Tag("<sops>")],
     Discriminator(_secret_shape),
 ]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class RateLimit(Model):
@@ -50,29 +65,36 @@ class RateLimit(Model):
 
 
 class TimeWindow(Model):
-    cron: str = Field(description="When the window opens.")
+    cron: Line = Field(description="When the window opens.")
     duration: Duration = Field(description="How long it stays open.")
-    timezone: str | None = Field(None, description="An IANA zone (Policy's default).")
+    timezone: Line | None = Field(None, description="An IANA zone (Policy's default).")
 
 
 class CircuitBreaker(Model):
     failures: int = Field(5, ge=1, description="Failures in a row that open it.")
-    open_for: Duration = Field(..., description="How long it then stays open.")
+    open_for: Duration = Field(
+        "5m",
+        validate_default=True,
+        description="How long it then stays open.",
+    )
 
 
 class _Connection(Model):
     max_concurrent: int | None = Field(None, ge=1, description="Uses at the same time.")
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimit | None = Field(None, description="How fast it may be used.")
     timeout: Duration | None = Field(None, description="Of one query or one delivery.")
     blackouts: list[TimeWindow] = Field(
         [], description="Times at which it is left alone."
     )
-    circuit_breaker: CircuitBreaker | None = None
+    circuit_breaker: CircuitBreaker | None = Field(
+        None, description="Leave it alone for a while after failures in a row."
+    )
 
 
 class _Files(_Connection):
     path: str | None = Field(
         None,
+        min_length=1,
         description="The database file, below the data root; none means in memory.",
     )
     read_only: bool = Field(True, description="Open `path` for reading only.")
@@ -82,124 +104,166 @@ class _Files(_Connection):
 
 
 class DuckDBConnection(_Files):
-    type: Literal["duckdb"]
+    """A DuckDB file, or files of csv, parquet and json, read by DuckDB."""
+
+    type: Literal["duckdb"] = Field(description="A DuckDB file, or files it can read.")
 
 
 class SQLiteConnection(_Files):
-    type: Literal["sqlite"]
+    """A SQLite file."""
+
+    type: Literal["sqlite"] = Field(description="A SQLite file.")
 
 
 class PostgresConnection(_Connection):
-    type: Literal["postgres"]
-    host: str
-    port: int = Field(5432, ge=1, le=65535)
-    database: str
-    user: str
-    password: Secret | None = None
+    """A PostgreSQL database."""
+
+    type: Literal["postgres"] = Field(description="A PostgreSQL database.")
+    host: Line = Field(description="Name or address of the server, or a socket folder.")
+    port: Port = Field(5432, description="Port of the server.")
+    database: Line = Field(description="Name of the database.")
+    user: Line = Field(description="Who logs in.")
+    password: Secret | None = Field(None, description="Reference to the password.")
     sslmode: Literal[
         "disable", "allow", "prefer", "require", "verify-ca", "verify-full"
-    ] = "prefer"
-    role: str | None = Field(None, description="SET ROLE after connecting.")
+    ] = Field("prefer", description="As libpq means it.")
+    role: Line | None = Field(None, description="SET ROLE after connecting.")
     session: dict[str, str] = Field(
         {}, description="Settings of the session, such as work_mem."
     )
 
 
 class SQLConnection(_Connection):
-    type: Literal["sql"]
-    url: str = Field(description="A SQLAlchemy URL without its password.")
-    password: Secret | None = None
+    """Any database that SQLAlchemy has a driver for."""
+
+    type: Literal["sql"] = Field(description="A database with a SQLAlchemy driver.")
+    url: Line = Field(description="A SQLAlchemy URL without its password.")
+    password: Secret | None = Field(None, description="Reference to the password.")
 
 
 class OAuth2(Model):
-    token_url: str
-    client_id: str
-    client_secret: Secret
-    scope: str | None = None
+    token_url: Line = Field(description="Where tokens come from.")
+    client_id: Line = Field(description="Who asks for one.")
+    client_secret: Secret = Field(description="Reference to the client's secret.")
+    scope: Line | None = Field(None, description="What the token is for.")
 
 
 class Dkim(Model):
-    domain: str
-    selector: str
-    key: Secret
+    domain: Line = Field(description="The domain that signs.")
+    selector: Line = Field(description="Which of its keys.")
+    key: Secret = Field(description="Reference to the private key.")
 
 
 class SmtpBounces(Model):
-    maildir: str
+    maildir: str = Field(min_length=1, description="The folder bounces arrive in.")
 
 
 class SmtpConnection(_Connection):
-    type: Literal["smtp"]
-    host: str
-    port: int | None = Field(None, ge=1, le=65535)
-    tls: Literal["starttls", "implicit", "none"] = "starttls"
-    user: str | None = None
-    password: Secret | None = None
-    oauth2: OAuth2 | None = None
-    from_: str | None = Field(None, alias="from", description="The sender's address.")
-    max_message_size: Size | None = None
-    dkim: Dkim | None = None
+    """A mail server."""
+
+    type: Literal["smtp"] = Field(description="A mail server.")
+    host: Line = Field(description="Name of the server.")
+    port: Port | None = Field(
+        None, description="Its port (587; 465 for implicit, 25 without TLS)."
+    )
+    tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", description="How the connection is encrypted; never optional."
+    )
+    user: Line | None = Field(None, description="Who logs in.")
+    password: Secret | None = Field(None, description="Reference to the password.")
+    oauth2: OAuth2 | None = Field(None, description="A token instead of a password.")
+    from_: Line | None = Field(None, alias="from", description="The sender's address.")
+    max_message_size: Size | None = Field(
+        None, description="The largest mail that the server takes, as it is sent."
+    )
+    dkim: Dkim | None = Field(None, description="Sign mails ourselves.")
     fallback: list[Name] = Field(
         [], description="Connections to try when this one is down."
     )
-    bounces: SmtpBounces | None = None
+    bounces: SmtpBounces | None = Field(None, description="Where bounces arrive.")
 
 
 class SesBounces(Model):
-    queue_url: str
+    queue_url: Line = Field(description="The SQS queue with SES notifications.")
 
 
 class SesConnection(_Connection):
-    type: Literal["ses"]
-    region: str
-    from_: str | None = Field(None, alias="from", description="The sender's address.")
-    access_key_id: Secret | None = None
-    secret_access_key: Secret | None = None
-    bounces: SesBounces | None = None
+    """Amazon SES."""
+
+    type: Literal["ses"] = Field(description="Amazon SES.")
+    region: Line = Field(description="Such as eu-central-1.")
+    from_: Line | None = Field(None, alias="from", description="The sender's address.")
+    access_key_id: Secret | None = Field(
+        None, description="Reference to the key's id (the machine's own role)."
+    )
+    secret_access_key: Secret | None = Field(None, description="Reference to the key.")
+    bounces: SesBounces | None = Field(None, description="Where bounces arrive.")
 
 
 class S3Connection(_Connection):
-    type: Literal["s3"]
-    region: str | None = None
-    endpoint_url: str | None = None
-    access_key_id: Secret | None = None
-    secret_access_key: Secret | None = None
-    path_style: bool = False
-    checksums: Literal["when_supported", "when_required"] = "when_supported"
+    """S3, or a store that speaks its language."""
+
+    type: Literal["s3"] = Field(description="S3, or a look-alike.")
+    region: Line | None = Field(None, description="Such as eu-central-1.")
+    endpoint_url: Line | None = Field(None, description="Address of a look-alike.")
+    access_key_id: Secret | None = Field(
+        None, description="Reference to the key's id (the machine's own role)."
+    )
+    secret_access_key: Secret | None = Field(None, description="Reference to the key.")
+    path_style: bool = Field(
+        False, description="Bucket in the path instead of in the host's name."
+    )
+    checksums: Literal["when_supported", "when_required"] = Field(
+        "when_supported", description="when_required for look-alikes that refuse them."
+    )
 
 
 class SftpConnection(_Connection):
-    type: Literal["sftp"]
-    host: str
-    port: int = Field(22, ge=1, le=65535)
-    user: str
-    password: Secret | None = None
-    private_key: Secret | None = None
+    """An SFTP server."""
+
+    type: Literal["sftp"] = Field(description="An SFTP server.")
+    host: Line = Field(description="Name of the server.")
+    port: Port = Field(22, description="Its port.")
+    user: Line = Field(description="Who logs in.")
+    password: Secret | None = Field(None, description="Reference to the password.")
+    private_key: Secret | None = Field(
+        None, description="Reference to an ed25519 or RSA key."
+    )
     host_key: str = Field(
-        pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$",
+        pattern=HOST_KEY_PATTERN,
         description="The server's key, as ssh-keygen -lf prints it.",
     )
 
 
 class WebhookConnection(_Connection):
-    type: Literal["webhook"]
-    url: str
+    """An HTTP address that takes signed messages."""
+
+    type: Literal["webhook"] = Field(description="An address for signed messages.")
+    url: Line = Field(description="The address.")
     secret: Secret | list[Secret] | None = Field(
-        None, description="One, or two while rotating."
+        None, description="What messages are signed with; two while rotating."
     )
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field({}, description="Sent with each message.")
 
 
 class AzureConnection(_Connection):
-    type: Literal["azure"]
-    account_url: str
-    credential: Secret | None = None
+    """An account of Azure Blob Storage."""
+
+    type: Literal["azure"] = Field(description="An account of Azure Blob Storage.")
+    account_url: Line = Field(description="https://ACCOUNT.blob.core.windows.net")
+    credential: Secret | None = Field(
+        None, description="Reference to a key or token (the machine's own identity)."
+    )
 
 
 class GcsConnection(_Connection):
-    type: Literal["gcs"]
-    endpoint: str | None = None
-    credential: Secret | None = None
+    """Google Cloud Storage."""
+
+    type: Literal["gcs"] = Field(description="Google Cloud Storage.")
+    endpoint: Line | None = Field(None, description="Another address, for tests.")
+    credential: Secret | None = Field(
+        None, description="Reference to a service account's JSON (the machine's own)."
+    )
 
 
 #: The models by their `type`.
@@ -219,25 +283,17 @@ CONNECTIONS: dict[str, type[_Connection]] = {
 #: Those a Report can read from.
 DATABASE_TYPES = ("duckdb", "sqlite", "postgres", "sql")
 
-
-def _connection_type(value: object) -> str | None:
-    found = (
-        value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    )
-    return f"<{found}>" if found in CONNECTIONS else None
-
-
 ConnectionSpec = Annotated[
-    Annotated[DuckDBConnection, Tag("<duckdb>")]
-    | Annotated[SQLiteConnection, Tag("<sqlite>")]
-    | Annotated[PostgresConnection, Tag("<postgres>")]
-    | Annotated[SQLConnection, Tag("<sql>")]
-    | Annotated[SmtpConnection, Tag("<smtp>")]
-    | Annotated[SesConnection, Tag("<ses>")]
-    | Annotated[S3Connection, Tag("<s3>")]
-    | Annotated[SftpConnection, Tag("<sftp>")]
-    | Annotated[WebhookConnection, Tag("<webhook>")]
-    | Annotated[AzureConnection, Tag("<azure>")]
-    | Annotated[GcsConnection, Tag("<gcs>")],
-    Discriminator(_connection_type),
+    Annotated[DuckDBConnection, Tag("<=duckdb>")]
+    | Annotated[SQLiteConnection, Tag("<=sqlite>")]
+    | Annotated[PostgresConnection, Tag("<=postgres>")]
+    | Annotated[SQLConnection, Tag("<=sql>")]
+    | Annotated[SmtpConnection, Tag("<=smtp>")]
+    | Annotated[SesConnection, Tag("<=ses>")]
+    | Annotated[S3Connection, Tag("<=s3>")]
+    | Annotated[SftpConnection, Tag("<=sftp>")]
+    | Annotated[WebhookConnection, Tag("<=webhook>")]
+    | Annotated[AzureConnection, Tag("<=azure>")]
+    | Annotated[GcsConnection, Tag("<=gcs>")],
+    Discriminator(by_type),
 ]

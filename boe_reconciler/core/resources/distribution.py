@@ -6,58 +6,77 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from boe_reconciler.core.resources.base import Model
-from boe_reconciler.core.resources.types import Duration, Name, Size
+from boe_reconciler.core.resources.base import Model, by_type
+from boe_reconciler.core.resources.types import (
+    MODE_PATTERN,
+    Duration,
+    Line,
+    Name,
+    Size,
+)
 
 IfEmpty = Literal["send", "skip", "notice"]
+_MARKER = 'A small file written last, such as "{file}.done".'
+_SUBDIRS = "Put files into YYYY/MM/DD below it."
+_CONFLICT = "What to do about a file of that name that is not our own."
 
 
 class _Destination(Model):
     name: Name | None = Field(
         None, description="Tells two of one type apart (default: its type)."
     )
-    filename_pattern: str | None = Field(None, description="Wins over the Schedule's.")
-    if_empty: IfEmpty | None = Field(None, description="Wins over the Schedule's.")
+    filename_pattern: Line | None = Field(
+        None, description="The file's name; wins over the Schedule's."
+    )
+    if_empty: IfEmpty | None = Field(
+        None, description="What to do without rows; wins over the Schedule's."
+    )
 
 
 class LocalDestination(_Destination):
-    type: Literal["local"]
-    base_path: str = Field(min_length=1, description="A folder below the local root.")
-    create_subdirs: bool = Field(
-        True, description="Put files into YYYY/MM/DD below it."
+    """A folder of the machine."""
+
+    type: Literal["local"] = Field(description="A folder of the machine.")
+    base_path: str = Field(
+        min_length=1,
+        description="A folder below the local root, such as exports/scheduled.",
     )
-    if_exists: Literal["number", "overwrite", "error"] = "number"
+    create_subdirs: bool = Field(True, description=_SUBDIRS)
+    if_exists: Literal["number", "overwrite", "error"] = Field(
+        "number", description="A file of that name is there: number ours, or …"
+    )
     mode: str = Field(
-        "0644", pattern=r"^0?[0-7]{3}$", description="Permissions of the file."
+        "0644", pattern=MODE_PATTERN, description="Permissions of the file, in quotes."
     )
-    done_marker: str | None = Field(
-        None, description='Written last, such as "{file}.done".'
-    )
+    done_marker: Line | None = Field(None, description=_MARKER)
 
 
 class GroupRef(Model):
-    group: Name
+    group: Name = Field(description="All members of a Group.")
 
 
 class LinkInstead(Model):
-    link_to: str = Field(
-        description="A destination or Distribution of type s3, gcs or azure."
+    link_to: Name = Field(
+        description="A destination of this Distribution, or a Distribution with one "
+        "destination, of type s3, gcs or azure."
     )
-    expires: Duration
+    expires: Duration = Field(description="How long the link works.")
 
 
 class Attach(Model):
-    max: Size
-    over_max: LinkInstead | None = None
+    max: Size = Field(description="The largest attachment, as it is sent.")
+    over_max: LinkInstead | None = Field(
+        None, description="A link instead of a larger one (else the delivery fails)."
+    )
 
 
 class Unsubscribe(Model):
-    url: str | None = None
-    mailto: str | None = None
+    url: Line | None = Field(None, description="An https address for one click.")
+    mailto: Line | None = Field(None, description="An address to write to.")
 
 
 class FileText(Model):
-    file: str
+    file: str = Field(min_length=1, description="A file of the repo with the text.")
 
 
 #: Addresses and groups, or one template that gives addresses.
@@ -65,69 +84,105 @@ Recipients = str | list[str | GroupRef]
 
 
 class EmailDestination(_Destination):
-    type: Literal["email"]
-    connection: Name
-    to: Recipients
-    cc: Recipients | None = None
-    bcc: Recipients | None = None
-    reply_to: str | None = None
-    from_: str | None = Field(None, alias="from")
-    subject: str
-    text: str | FileText | None = None
-    html: str | FileText | None = None
-    preview_rows: int = Field(0, ge=0, le=100)
-    attach: bool | Attach = True
-    unsubscribe: Unsubscribe | None = None
-    recipients_see: Literal["all", "only_themselves"] | None = None
-    on_unconfirmed: Literal["hold", "resend"] = "hold"
+    """A mail with the file, or a link to it."""
+
+    type: Literal["email"] = Field(description="A mail with the file, or a link to it.")
+    connection: Name = Field(description="A Connection of type smtp or ses.")
+    to: Recipients = Field(
+        description="Addresses and {group: NAME}, or a template that gives addresses."
+    )
+    cc: Recipients | None = Field(None, description="As `to`.")
+    bcc: Recipients | None = Field(None, description="As `to`; seen by nobody.")
+    reply_to: Line | None = Field(None, description="Where answers go.")
+    from_: Line | None = Field(
+        None, alias="from", description="The sender (the Connection's)."
+    )
+    subject: Line = Field(description="One line; a template.")
+    text: str | FileText | None = Field(
+        None, description="The plain body: a template, or {file: PATH}."
+    )
+    html: str | FileText | None = Field(
+        None, description="The HTML body: a template, or {file: PATH}."
+    )
+    preview_rows: int = Field(
+        0, ge=0, le=100, description="First rows shown as a table in the body."
+    )
+    attach: bool | Attach = Field(
+        True, description="Attach the file, or not, or up to a size."
+    )
+    unsubscribe: Unsubscribe | None = Field(
+        None, description="How to get no more of these mails."
+    )
+    recipients_see: Literal["all", "only_themselves"] | None = Field(
+        None, description="Who stands in the header (all; in a burst only_themselves)."
+    )
+    on_unconfirmed: Literal["hold", "resend"] = Field(
+        "hold", description="When nobody can know whether the mail was taken."
+    )
 
 
 class _ObjectDestination(_Destination):
-    connection: Name
-    prefix: str = ""
-    create_subdirs: bool = True
-    if_exists: Literal["error", "overwrite"] = "error"
-    done_marker: str | None = None
+    connection: Name = Field(description="A Connection of the same type.")
+    prefix: str = Field("", description="What keys begin with, such as reports/.")
+    create_subdirs: bool = Field(True, description=_SUBDIRS)
+    if_exists: Literal["error", "overwrite"] = Field("error", description=_CONFLICT)
+    done_marker: Line | None = Field(None, description=_MARKER)
 
 
-class S3Destination(_ObjectDestination):
-    type: Literal["s3"]
-    bucket: str
-    tags: dict[str, str] = {}
-    storage_class: str | None = None
-    sse: str | None = None
-    expected_bucket_owner: str | None = None
+class _BucketDestination(_ObjectDestination):
+    bucket: str = Field(min_length=1, description="Name of the bucket.")
+    tags: dict[str, str] = Field({}, description="Tags of the object.")
+    storage_class: str | None = Field(None, description="The store's own word.")
+    sse: str | None = Field(None, description="Encryption at rest, the store's word.")
+    expected_bucket_owner: str | None = Field(
+        None, description="Refuse a bucket that belongs to somebody else."
+    )
 
 
-class GcsDestination(_ObjectDestination):
-    type: Literal["gcs"]
-    bucket: str
-    tags: dict[str, str] = {}
-    storage_class: str | None = None
-    sse: str | None = None
-    expected_bucket_owner: str | None = None
+class S3Destination(_BucketDestination):
+    """A bucket of S3 or of a store that speaks its language."""
+
+    type: Literal["s3"] = Field(description="An S3 bucket, or a look-alike's.")
+
+
+class GcsDestination(_BucketDestination):
+    """A bucket of Google Cloud Storage."""
+
+    type: Literal["gcs"] = Field(description="A bucket of Google Cloud Storage.")
 
 
 class AzureDestination(_ObjectDestination):
-    type: Literal["azure"]
-    container: str
+    """A container of Azure Blob Storage."""
+
+    type: Literal["azure"] = Field(description="A container of Azure Blob Storage.")
+    container: str = Field(min_length=1, description="Name of the container.")
 
 
 class SftpDestination(_Destination):
-    type: Literal["sftp"]
-    connection: Name
-    base_path: str
-    create_subdirs: bool = True
-    atomic: bool = True
-    if_exists: Literal["error", "overwrite"] = "error"
-    done_marker: str | None = None
+    """A folder behind SFTP."""
+
+    type: Literal["sftp"] = Field(description="A folder behind SFTP.")
+    connection: Name = Field(description="A Connection of type sftp.")
+    base_path: str = Field(min_length=1, description="A folder of the far side.")
+    create_subdirs: bool = Field(True, description=_SUBDIRS)
+    atomic: bool = Field(
+        True,
+        description="Write under another name and rename; false for drop-boxes that "
+        "forbid it.",
+    )
+    if_exists: Literal["error", "overwrite"] = Field("error", description=_CONFLICT)
+    done_marker: Line | None = Field(None, description=_MARKER)
 
 
 class WebhookDestination(_Destination):
-    type: Literal["webhook"]
-    connection: Name | None = None
-    url: str | None = None
-    send: Literal["event", "file"] = "event"
+    """An HTTP address that is told of the run."""
+
+    type: Literal["webhook"] = Field(description="An HTTP address told of the run.")
+    connection: Name | None = Field(None, description="A Connection of type webhook.")
+    url: Line | None = Field(None, description="The address, instead of a connection.")
+    send: Literal["event", "file"] = Field(
+        "event", description="JSON about the run with links, or the file."
+    )
 
 
 #: The models by their `type`.
@@ -141,23 +196,15 @@ DESTINATIONS: dict[str, type[_Destination]] = {
     "webhook": WebhookDestination,
 }
 
-
-def _destination_type(value: object) -> str | None:
-    found = (
-        value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    )
-    return f"<{found}>" if found in DESTINATIONS else None
-
-
 DestinationSpec = Annotated[
-    Annotated[LocalDestination, Tag("<local>")]
-    | Annotated[EmailDestination, Tag("<email>")]
-    | Annotated[S3Destination, Tag("<s3>")]
-    | Annotated[GcsDestination, Tag("<gcs>")]
-    | Annotated[AzureDestination, Tag("<azure>")]
-    | Annotated[SftpDestination, Tag("<sftp>")]
-    | Annotated[WebhookDestination, Tag("<webhook>")],
-    Discriminator(_destination_type),
+    Annotated[LocalDestination, Tag("<=local>")]
+    | Annotated[EmailDestination, Tag("<=email>")]
+    | Annotated[S3Destination, Tag("<=s3>")]
+    | Annotated[GcsDestination, Tag("<=gcs>")]
+    | Annotated[AzureDestination, Tag("<=azure>")]
+    | Annotated[SftpDestination, Tag("<=sftp>")]
+    | Annotated[WebhookDestination, Tag("<=webhook>")],
+    Discriminator(by_type),
 ]
 
 
@@ -173,12 +220,18 @@ class Input(Model):
         "list",
         "email",
         "emails",
-    ]
-    required: bool = False
-    default: Any = None
-    values: list[str] | None = None
+    ] = Field(description="What a value is; emails: one or several with commas.")
+    required: bool = Field(False, description="Whether each Schedule has to give it.")
+    default: Any = Field(None, description="Used where a Schedule gives none.")
+    values: list[str] | None = Field(
+        None, description="The possible values of an enum, or of a list's entries."
+    )
 
 
 class DistributionSpec(Model):
-    inputs: dict[str, Input] = Field({}, description="What a Schedule may fill in.")
-    destinations: list[DestinationSpec] = Field(min_length=1)
+    inputs: dict[str, Input] = Field(
+        {}, description="What a Schedule may fill in, as {{ inputs.NAME }}."
+    )
+    destinations: list[DestinationSpec] = Field(
+        min_length=1, description="Each file goes to all of them."
+    )

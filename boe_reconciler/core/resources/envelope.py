@@ -17,29 +17,38 @@ from boe_reconciler.core.resources.others import (
 )
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import ScheduleSpec
-from boe_reconciler.core.resources.types import Name
+from boe_reconciler.core.resources.types import LABEL_PATTERN, Line, Name
 
 API_VERSION = "boe/v1"
 
 
+LabelKey = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]
+
+
 class Metadata(Model):
-    name: Name
-    owner: str | None = Field(
+    name: Name = Field(description="Unique among its kind: a-z, 0-9 and -.")
+    owner: Line | None = Field(
         None, description="An e-mail address, or the name of a Group."
     )
-    title: str | None = Field(
-        None, min_length=1, max_length=200, description="For people."
+    title: Annotated[Line, Field(max_length=200)] | None = Field(
+        None, description="For people (default: from the name)."
     )
-    description: str | None = None
-    labels: dict[str, str] = {}
+    description: str | None = Field(
+        None, description="What it is for, in as many words as it takes."
+    )
+    labels: dict[LabelKey, Line] = Field(
+        {}, description="Free keys and values, to choose objects by."
+    )
     renamed_from: Name | None = Field(
         None, description="The name it had before: keeps its history."
     )
 
 
 class _Resource(Model):
-    apiVersion: Literal["boe/v1"]  # noqa: N815 the field's name in YAML
-    metadata: Metadata
+    apiVersion: Literal["boe/v1"] = Field(  # noqa: N815 the field's name in YAML
+        description="The version of the language."
+    )
+    metadata: Metadata = Field(description="Name, owner and what people should know.")
 
     @property
     def name(self) -> str:
@@ -52,52 +61,84 @@ class _Resource(Model):
 
 
 class Schedule(_Resource):
-    kind: Literal["Schedule"]
+    """Which report, when, in which format, to whom."""
+
+    kind: Literal["Schedule"] = Field(
+        description="Which report, when, in which format, to whom."
+    )
     spec: ScheduleSpec
 
 
 class Report(_Resource):
-    kind: Literal["Report"]
+    """What is exported: a query or a workbook of queries over one Connection."""
+
+    kind: Literal["Report"] = Field(
+        description="What is exported: a query or a workbook of queries over one Connection."
+    )
     spec: ReportSpec
 
 
 class Distribution(_Resource):
-    kind: Literal["Distribution"]
+    """Where files go; shared by Schedules."""
+
+    kind: Literal["Distribution"] = Field(
+        description="Where files go; shared by Schedules."
+    )
     spec: DistributionSpec
 
 
 class Connection(_Resource):
-    kind: Literal["Connection"]
+    """A database to read from, or a far side to deliver to."""
+
+    kind: Literal["Connection"] = Field(
+        description="A database to read from, or a far side to deliver to."
+    )
     spec: ConnectionSpec
 
 
 class Calendar(_Resource):
-    kind: Literal["Calendar"]
+    """Which days are working days."""
+
+    kind: Literal["Calendar"] = Field(description="Which days are working days.")
     spec: CalendarSpec
 
 
 class Group(_Resource):
-    kind: Literal["Group"]
+    """People, for recipients, approvals and ownership."""
+
+    kind: Literal["Group"] = Field(
+        description="People, for recipients, approvals and ownership."
+    )
     spec: GroupSpec
 
 
 class ScheduleTemplate(_Resource):
-    """Its spec is part of a Schedule's spec: validated where a Schedule uses it, and alone."""
+    """Fields that several Schedules share; they lie under each Schedule's own."""
 
-    kind: Literal["ScheduleTemplate"]
+    kind: Literal["ScheduleTemplate"] = Field(
+        description="Fields that several Schedules share."
+    )
     spec: Annotated[
         dict[str, Any],
-        Field(description="Any fields of a Schedule's spec but template."),
+        Field(description="Any fields of a Schedule's spec but `template`."),
     ]
 
 
 class Environment(_Resource):
-    kind: Literal["Environment"]
+    """What differs where it is not production."""
+
+    kind: Literal["Environment"] = Field(
+        description="What differs where it is not production."
+    )
     spec: EnvironmentSpec
 
 
 class Policy(_Resource):
-    kind: Literal["Policy"]
+    """What is allowed, and defaults; one in `policy.yaml`."""
+
+    kind: Literal["Policy"] = Field(
+        description="What is allowed, and defaults; one in `policy.yaml`."
+    )
     spec: PolicySpec
 
 

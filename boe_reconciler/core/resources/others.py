@@ -2,91 +2,153 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.connection import TimeWindow
-from boe_reconciler.core.resources.types import Date, Duration, Name, Size
+from boe_reconciler.core.resources.types import (
+    WORKING_DAYS_PATTERN,
+    Date,
+    Duration,
+    Line,
+    Name,
+    Size,
+)
 
 
 class DaysOff(Model):
-    from_: Date = Field(alias="from")
-    to: Date
-    why: str | None = None
+    from_: Date = Field(alias="from", description="The first day off.")
+    to: Date = Field(description="The last day off.")
+    why: Line | None = Field(None, description="For people.")
 
 
 class CalendarSpec(Model):
     working_days: str = Field(
-        "mon-fri", description="mon-fri, or a list such as sun-thu."
+        "mon-fri",
+        pattern=WORKING_DAYS_PATTERN,
+        description="Days of the week: mon-fri, sun-thu, or mon,wed,fri.",
     )
-    days_off: list[Date | DaysOff] = []
+    days_off: list[Date | DaysOff] = Field(
+        [], description="Dates, and spans {from, to, why}."
+    )
 
 
 class Member(Model):
-    email: str
-    until: Date | None = None
+    email: Line = Field(description="The address.")
+    until: Date | None = Field(None, description="The last day as a member.")
 
 
 class GroupSpec(Model):
-    members: list[str | Member] = []
-    manager: str | None = None
+    members: list[Line | Member] = Field(
+        [], description="Addresses, or {email, until} for those who will leave."
+    )
+    manager: Line | None = Field(None, description="The address to turn to.")
 
 
 class Redirect(Model):
-    email: str | None = None
-    local: str | None = None
-    others: str | None = Field(None, pattern="^drop$")
+    email: Line | None = Field(None, description="Every mail goes to this address.")
+    local: str | None = Field(None, description="Every file goes to this folder.")
+    others: Literal["drop"] | None = Field(
+        None, description="Deliveries of any other type are left out."
+    )
 
 
 class EnvironmentSpec(Model):
-    connections: dict[Name, dict[str, Any]] = {}
-    redirect: Redirect | None = None
+    connections: dict[Name, dict[str, Any]] = Field(
+        {}, description="A Connection's name to the fields that differ here."
+    )
+    redirect: Redirect | None = Field(
+        None, description="Where deliveries go instead of to their recipients."
+    )
+
+
+Count = Annotated[int, Field(ge=0)]
 
 
 class Limits(Model):
-    schedules_per_owner: int | dict[str, int] = Field(
-        10, description="One number, or {default: 10, owner: n}."
+    schedules_per_owner: Count | dict[str, Count] = Field(
+        10, description="One number, or {default: 10, OWNER: n}."
     )
-    min_interval: Duration = Field("1m", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    max_rows: int | None = Field(None, ge=1)
-    max_artifact: Size | None = None
-    max_recipients: int | None = Field(None, ge=1)
+    min_interval: Duration = Field(
+        "1m",
+        validate_default=True,
+        description="A Schedule may not be due more often.",
+    )
+    max_rows: int | None = Field(None, ge=1, description="Of one file (no limit).")
+    max_artifact: Size | None = Field(None, description="Of one file (no limit).")
+    max_recipients: int | None = Field(
+        None, ge=1, description="Of one Schedule (no limit)."
+    )
 
 
 class Allow(Model):
-    local_roots: list[str] | None = None
-    email_domains: list[str] | None = None
-    hosts: list[str] | None = None
-    private_addresses: bool = False
-    transforms: list[str] = []
-    destinations: list[str] | None = None
+    local_roots: list[str] | None = Field(
+        None,
+        description="Folders that local destinations may write to: below the local "
+        "root, or absolute (the local root alone).",
+    )
+    email_domains: list[Line] | None = Field(
+        None, description="Domains that mails may go to (any)."
+    )
+    hosts: list[Line] | None = Field(
+        None, description='Hosts that may be reached, such as "*.internal" (any).'
+    )
+    private_addresses: bool = Field(
+        False, description="Whether webhooks may reach private addresses."
+    )
+    transforms: list[str] = Field([], description="Paths of allowed transforms.")
+    destinations: (
+        list[Literal["local", "email", "s3", "gcs", "azure", "sftp", "webhook"]] | None
+    ) = Field(None, description="Types of destination that may be used (any).")
 
 
 class Removals(Model):
-    max_count: int = Field(5, ge=0)
-    max_fraction: float = Field(0.2, ge=0, le=1)
+    max_count: int = Field(
+        5, ge=0, description="More removals than this may have to wait."
+    )
+    max_fraction: float = Field(
+        0.2, ge=0, le=1, description="… if they are also more than this part of all."
+    )
 
 
 class Notices(Model):
-    ops: list[str] = []
+    ops: list[Name] = Field([], description="Distributions that are told of trouble.")
 
 
 class Retention(Model):
-    artifacts: Duration = Field("30d", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    runs: Duration = Field("400d", validate_default=True)  # type: ignore[assignment]  # read like YAML
+    artifacts: Duration = Field(
+        "30d",
+        validate_default=True,
+        description="How long finished files are kept.",
+    )
+    runs: Duration = Field(
+        "400d",
+        validate_default=True,
+        description="How long the history of runs is kept.",
+    )
 
 
 class PolicySpec(Model):
-    limits: Limits = Limits()
-    allow: Allow = Allow()
-    removals: Removals = Removals()
-    defaults: dict[str, Any] = Field(
-        {}, description="Under every ScheduleTemplate: timezone, execution, …."
+    limits: Limits = Field(Limits(), description="How much is allowed.")
+    allow: Allow = Field(Allow(), description="Where data may go.")
+    removals: Removals = Field(
+        Removals(), description="When removing objects waits for a confirmation."
     )
-    require: list[str] = []
-    change_windows: list[TimeWindow] = []
-    hold_rewritten_history: bool = False
-    notices: Notices = Notices()
-    retention: Retention = Retention()
+    defaults: dict[str, Any] = Field(
+        {},
+        description="Fields of a Schedule's spec that lie under every ScheduleTemplate, "
+        "and `timezone` for a `when` without one.",
+    )
+    require: list[Line] = Field(
+        [], description="Fields of metadata that every object has to have."
+    )
+    change_windows: list[TimeWindow] = Field(
+        [], description="Changes wait outside of these (absent: they never wait)."
+    )
+    hold_rewritten_history: bool = Field(
+        False, description="Whether a rewritten git history waits for a release."
+    )
+    notices: Notices = Field(Notices(), description="Who else hears of trouble.")
+    retention: Retention = Field(Retention(), description="What is kept how long.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from boe_reconciler.core.resources.base import Model, text_or_inline
+from boe_reconciler.core.resources.base import Model, by_key, by_type, text_or_inline
 from boe_reconciler.core.resources.connection import Secret
 from boe_reconciler.core.resources.distribution import (
-    DESTINATIONS,
     AzureDestination,
     EmailDestination,
     GcsDestination,
@@ -19,12 +18,22 @@ from boe_reconciler.core.resources.distribution import (
     SftpDestination,
     WebhookDestination,
 )
-from boe_reconciler.core.resources.report import ReportSpec
-from boe_reconciler.core.resources.types import Duration, Name
+from boe_reconciler.core.resources.report import ReportSpec, SheetName
+from boe_reconciler.core.resources.types import (
+    PERCENT_PATTERN,
+    TIME_OR_DURATION_PATTERN,
+    Duration,
+    Line,
+    Name,
+)
 from boe_reconciler.core.resources.when import When
 
-Format = Literal[
-    "xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf", "excel"
+_FORMATS = ("xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf")
+#: "excel" is read as xlsx.
+Format = Annotated[
+    Literal["xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf"],
+    BeforeValidator(lambda value: "xlsx" if value == "excel" else value),
+    WithJsonSchema({"enum": [*_FORMATS, "excel"]}),
 ]
 Period = Literal[
     "previous_day",
@@ -43,146 +52,232 @@ Period = Literal[
 class Dialect(Model):
     """How csv and tsv are written."""
 
-    separator: str | None = Field(None, min_length=1, max_length=1)
-    decimal: Literal[".", ","] = "."
-    line_end: Literal["lf", "crlf"] = "lf"
-    bom: bool = False
-    quote: Literal["minimal", "all"] = "minimal"
-    date_format: str | None = Field(None, description="strftime, such as %d.%m.%Y.")
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Between values (csv: comma, tsv: tab).",
+    )
+    decimal: Literal[".", ","] = Field(".", description="Before a number's fraction.")
+    line_end: Literal["lf", "crlf"] = Field("lf", description="Behind each row.")
+    bom: bool = Field(False, description="Begin with a byte order mark, for Excel.")
+    quote: Literal["minimal", "all"] = Field(
+        "minimal", description="Quote what needs it, or everything."
+    )
+    date_format: Line | None = Field(None, description="strftime, such as %d.%m.%Y.")
     escape_formulas: bool = Field(
         False, description="Put ' before text that a spreadsheet would run."
     )
 
 
 class Export(Model):
-    format: Format | list[Format] = "xlsx"
-    include_headers: bool = True
-    compress: Literal[False, "gzip", "zip"] = False
-    password: Secret | None = None
-    filename_pattern: str | None = Field(
-        None, description="Default {report_name}_{date}.{format}"
+    format: Format | list[Format] = Field(
+        "xlsx", description="The file's format, or a list for one file each."
     )
-    sheet_name: str | None = Field(None, min_length=1, max_length=31)
-    dialect: Dialect | None = None
+    include_headers: bool = Field(True, description="Begin with the columns' titles.")
+    compress: Literal[False, "gzip", "zip"] = Field(
+        False, description="gzip appends .gz to the name; zip makes STEM.zip."
+    )
+    password: Secret | None = Field(
+        None, description="Needed to open the file: xlsx, pdf, or with compress: zip."
+    )
+    filename_pattern: Line | None = Field(
+        None,
+        description="The file's name, with tokens such as {date} "
+        "(default {report_name}_{date}.{format}).",
+    )
+    sheet_name: SheetName | None = Field(
+        None, description="The name of a workbook's only sheet."
+    )
+    dialect: Dialect | None = Field(None, description="How csv and tsv are written.")
 
 
 class OnlyIf(Model):
-    query: str
+    query: str = Field(
+        min_length=1, description="One value; the run goes on if it is true."
+    )
 
 
-class WaitForSchedule(Model):
-    schedule: Name
-    same: Literal["day"] = "day"
+class _Wait(Model):
+    every: Duration = Field(
+        "5m",
+        validate_default=True,
+        description="How often to look.",
+    )
+    deadline: Duration = Field(
+        "2h",
+        validate_default=True,
+        description="How long to wait.",
+    )
+    on_timeout: Literal["skip", "send_with_note", "fail"] = Field(
+        "skip", description="What to do when the wait was in vain."
+    )
 
 
-class WaitForQuery(Model):
-    query: str
+class WaitForQuery(_Wait):
+    query: str = Field(min_length=1, description="Until its one value is true.")
 
 
-class WaitForFile(Model):
-    file: str
+class WaitForFile(_Wait):
+    file: str = Field(min_length=1, description="Until the file is there.")
 
 
-def _wait_shape(value: object) -> str | None:
-    for key in ("query", "file", "schedule"):
-        if (isinstance(value, dict) and key in value) or hasattr(value, key):
-            return f"<{key}>"
-    return None
+class WaitForSchedule(_Wait):
+    schedule: Name = Field(description="Until this Schedule has succeeded.")
+    same: Literal["day"] = Field("day", description="On the same day, in the zone.")
 
 
-class WaitFor(Model):
-    conditions: list[
-        Annotated[
-            Annotated[WaitForQuery, Tag("<query>")]
-            | Annotated[WaitForFile, Tag("<file>")]
-            | Annotated[WaitForSchedule, Tag("<schedule>")],
-            Discriminator(_wait_shape),
-        ]
-    ] = Field(min_length=1)
-    every: Duration | None = None
-    deadline: Duration | None = None
-    on_timeout: Literal["skip", "send_with_note", "fail"] = "skip"
+WaitFor = Annotated[
+    Annotated[WaitForQuery, Tag("<query>")]
+    | Annotated[WaitForFile, Tag("<file>")]
+    | Annotated[WaitForSchedule, Tag("<schedule>")],
+    Discriminator(by_key("query", "file", "schedule")),
+]
 
 
 class Approval(Model):
-    by: list[str] = Field(min_length=1, description="Groups or addresses.")
-    before: str | None = Field(None, description="A time of day or a duration.")
-    otherwise: Literal["hold", "send"] = "hold"
+    by: list[Line] = Field(
+        min_length=1, description="Groups or addresses, any of whom may release it."
+    )
+    before: str | None = Field(
+        None,
+        pattern=TIME_OR_DURATION_PATTERN,
+        description='Until when: a time of day ("09:00") or a duration (4h).',
+    )
+    otherwise: Literal["hold", "send"] = Field(
+        "hold", description="What to do when nobody answered by then."
+    )
 
 
 class Burst(Model):
-    recipients_query: str | None = None
-    recipients_file: str | None = None
-    values_from: Literal["column"] | None = None
-    split_on: str
-    mode: Literal["split", "query"] = "split"
-    if_empty: IfEmpty | None = None
-    max_parts: int | None = Field(None, ge=1)
-    max_change: str = Field("50%", pattern=r"^[1-9][0-9]{0,3}%$")
+    recipients_query: str | None = Field(
+        None, min_length=1, description="A row for each part; columns become part.*"
+    )
+    recipients_file: str | None = Field(
+        None, min_length=1, description="As a csv file of the repo."
+    )
+    values_from: Line | None = Field(
+        None, description="A column of the report: a part for each of its values."
+    )
+    split_on: Line | None = Field(
+        None, description="The column of the report that says which part a row is of."
+    )
+    mode: Literal["split", "query"] = Field(
+        "split", description="Read all rows once, or run the query for each part."
+    )
+    if_empty: IfEmpty | None = Field(
+        None, description="A part without rows (the Schedule's if_empty)."
+    )
+    max_parts: int | None = Field(None, ge=1, description="More parts fail the run.")
+    max_change: str = Field(
+        "50%",
+        pattern=PERCENT_PATTERN,
+        description="A larger change in the number of parts waits for a release.",
+    )
 
 
 class DistributionRef(Model):
-    distribution: Name
-    inputs: dict[str, Any] = {}
+    distribution: Name = Field(description="A Distribution's name.")
+    inputs: dict[str, Any] = Field(
+        {}, description="Values for its inputs; text is a template."
+    )
     as_: Name | None = Field(
         None, alias="as", description="Tells two uses of one Distribution apart."
     )
 
 
-def _deliver_shape(value: object) -> str | None:
+def _deliver_shape(value: object) -> str:
     if isinstance(value, str):
         return "<name>"
     if isinstance(value, DistributionRef) or (
         isinstance(value, dict) and "distribution" in value
     ):
         return "<distribution>"
-    found = (
-        value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    )
-    return f"<{found}>" if found in DESTINATIONS else None
+    return by_type(value)
 
 
 DeliverTo = Annotated[
     Annotated[Name, Tag("<name>")]
     | Annotated[DistributionRef, Tag("<distribution>")]
-    | Annotated[LocalDestination, Tag("<local>")]
-    | Annotated[EmailDestination, Tag("<email>")]
-    | Annotated[S3Destination, Tag("<s3>")]
-    | Annotated[GcsDestination, Tag("<gcs>")]
-    | Annotated[AzureDestination, Tag("<azure>")]
-    | Annotated[SftpDestination, Tag("<sftp>")]
-    | Annotated[WebhookDestination, Tag("<webhook>")],
+    | Annotated[LocalDestination, Tag("<=local>")]
+    | Annotated[EmailDestination, Tag("<=email>")]
+    | Annotated[S3Destination, Tag("<=s3>")]
+    | Annotated[GcsDestination, Tag("<=gcs>")]
+    | Annotated[AzureDestination, Tag("<=azure>")]
+    | Annotated[SftpDestination, Tag("<=sftp>")]
+    | Annotated[WebhookDestination, Tag("<=webhook>")],
     Discriminator(_deliver_shape),
 ]
 
 
 class Retry(Model):
-    max_retries: int = Field(3, ge=0, le=100)
-    initial: Duration = Field("30s", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    max: Duration = Field("15m", validate_default=True)  # type: ignore[assignment]  # read like YAML
+    max_retries: int = Field(
+        3, ge=0, le=100, description="Further tries after an error that may pass."
+    )
+    initial: Duration = Field(
+        "30s",
+        validate_default=True,
+        description="The first delay; each next one is twice as long.",
+    )
+    max: Duration = Field(
+        "15m",
+        validate_default=True,
+        description="The longest delay.",
+    )
 
 
 class DeliveryRetry(Model):
-    give_up_after: Duration = Field("4h", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    initial: Duration = Field("30s", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    max: Duration = Field("15m", validate_default=True)  # type: ignore[assignment]  # read like YAML
+    give_up_after: Duration = Field(
+        "4h",
+        validate_default=True,
+        description="How long to try.",
+    )
+    initial: Duration = Field(
+        "30s",
+        validate_default=True,
+        description="The first delay; each next one is twice as long.",
+    )
+    max: Duration = Field(
+        "15m",
+        validate_default=True,
+        description="The longest delay.",
+    )
 
 
 class Execution(Model):
-    catchup: Literal["latest", "all", "none"] = "latest"
-    catchup_window: Duration | None = None
-    catchup_max_runs: int = Field(20, ge=1)
+    catchup: Literal["latest", "all", "none"] = Field(
+        "latest", description="What is still run of what was due while nobody served."
+    )
+    catchup_window: Duration | None = Field(
+        None,
+        description="How old it may be (until the next occurrence, 24h to 31d).",
+    )
+    catchup_max_runs: int = Field(20, ge=1, description="How many of it at most.")
     overlap: Literal[
         "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"
-    ] = "skip"
-    max_concurrent_runs: int | None = Field(None, ge=1)
-    timeout: Duration = Field("30m", validate_default=True)  # type: ignore[assignment]  # read like YAML
-    deadline: Duration | None = None
-    grace: Duration | None = None
-    retry: Retry = Retry()
-    delivery_retry: DeliveryRetry = DeliveryRetry()
-    pause_after_failures: int = Field(0, ge=0)
-    isolate: bool = False
+    ] = Field("skip", description="What to do when the run before still goes on.")
+    max_concurrent_runs: int | None = Field(
+        None, ge=1, description="With overlap: allow_all, how many at once."
+    )
+    timeout: Duration = Field(
+        "30m",
+        validate_default=True,
+        description="The longest that one try of an export may take.",
+    )
+    deadline: Duration | None = Field(
+        None, description="Not started this long after its time: missed."
+    )
+    grace: Duration | None = Field(
+        None, description="Not succeeded this long after its time: a notice."
+    )
+    retry: Retry = Field(Retry(), description="Of the export.")
+    delivery_retry: DeliveryRetry = Field(
+        DeliveryRetry(), description="Of each delivery by itself."
+    )
+    pause_after_failures: int = Field(
+        0, ge=0, description="Failed runs in a row that pause the Schedule (0: never)."
+    )
+    isolate: bool = Field(False, description="Run the export in a process of its own.")
 
 
 class ScheduleSpec(Model):
@@ -190,21 +285,45 @@ class ScheduleSpec(Model):
         Annotated[Name, Tag("<name>")] | Annotated[ReportSpec, Tag("<inline>")],
         Discriminator(text_or_inline),
     ] = Field(description="A Report's name, or a Report's spec in place.")
-    when: When
-    period: Period | None = None
-    parameters: dict[str, Any] = Field(
-        {}, description="For the report; text is a template."
+    when: When = Field(
+        description="When it is due: exactly one of cron, frequency, every or once."
     )
-    export: Export = Export()
-    if_empty: IfEmpty = "send"
-    if_unchanged: IfEmpty = "send"
-    only_if: OnlyIf | None = None
-    wait_for: WaitFor | None = None
-    approval: Approval | None = None
-    burst: Burst | None = None
-    deliver_to: list[DeliverTo] = Field(min_length=1)
-    notify: list[str] | None = None
-    ping: str | Secret | None = None
-    execution: Execution = Execution()
-    paused: bool = False
-    template: Name | None = None
+    period: Period | None = Field(
+        None,
+        description="Gives `period.start` and `period.end` (dates in the zone, both "
+        "within) and the token {period}.",
+    )
+    parameters: dict[str, Any] = Field(
+        {}, description="Values for the report's parameters; text is a template."
+    )
+    export: Export = Field(Export(), description="What the file is like.")
+    if_empty: IfEmpty = Field("send", description="What to do without rows.")
+    if_unchanged: IfEmpty = Field(
+        "send", description="What to do when the rows are those delivered last."
+    )
+    only_if: OnlyIf | None = Field(None, description="A condition for the run.")
+    wait_for: list[WaitFor] = Field(
+        [], description="What has to be there before the run begins."
+    )
+    approval: Approval | None = Field(
+        None, description="Somebody has to release the files before they leave."
+    )
+    burst: Burst | None = Field(
+        None, description="A file for each part, each to its own recipients."
+    )
+    deliver_to: list[DeliverTo] = Field(
+        min_length=1,
+        description="Distributions, by name or {distribution, inputs, as}, and "
+        "destinations in place.",
+    )
+    notify: list[Line] | None = Field(
+        None, description="Groups or addresses that hear of failures (the owner)."
+    )
+    ping: Line | Secret | None = Field(
+        None, description="A URL told of start, success and failure."
+    )
+    execution: Execution = Field(Execution(), description="How runs are made.")
+    paused: bool = Field(False, description="Make no runs by itself.")
+    template: Name | None = Field(
+        None, description="A ScheduleTemplate that lies under this spec."
+    )

@@ -16,8 +16,42 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,8}[smhd]$"
 SIZE_PATTERN = r"^[1-9][0-9]{0,8}(B|KB|MB|GB|TB)$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T.+(Z|[-+][0-9:]+)$"
+LINE_PATTERN = r"^[^\r\n]*$"
+LABEL_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
+SHEET_PATTERN = r"^[^\[\]:*?/\\]+$"
+FILL_PATTERN = r"^(table|range):.+$"
+TRANSFORM_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+PERCENT_PATTERN = r"^[1-9][0-9]{0,3}%$"
+ENV_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SOPS_PATTERN = r"^[^#]+#.+$"
+MODE_PATTERN = r"^0?[0-7]{3}$"
+HOST_KEY_PATTERN = r"^SHA256:[A-Za-z0-9+/]{43}=?$"
+TIME_OR_DURATION_PATTERN = f"{TIME_PATTERN}|{DURATION_PATTERN}"
+_DAYS = "(mon|tue|wed|thu|fri|sat|sun)"
+WORKING_DAYS_PATTERN = f"^{_DAYS}(-{_DAYS})?(, ?{_DAYS}(-{_DAYS})?)*$"
+#: A pattern -> what it asks for, in words.
+FORMS = {
+    NAME_PATTERN: "a name has a-z, 0-9 and - inside, 63 characters at most",
+    LINE_PATTERN: "it is one line of text",
+    LABEL_PATTERN: "the key of a label has letters, digits and - _ . / inside",
+    SHEET_PATTERN: "the name of a sheet has none of [ ] : * ? / \\",
+    FILL_PATTERN: "write table:NAME or range:NAME",
+    TRANSFORM_PATTERN: "write module:function",
+    PERCENT_PATTERN: 'write a percentage, such as "50%"',
+    ENV_PATTERN: "write the name of an environment variable, such as DB_PASSWORD",
+    SOPS_PATTERN: "write file#key",
+    MODE_PATTERN: 'write permissions in quotes, such as "0644"',
+    HOST_KEY_PATTERN: "write SHA256: and the key, as ssh-keygen -lf prints it",
+    TIME_OR_DURATION_PATTERN: 'write a time such as "09:00" or a duration such as 4h',
+    WORKING_DAYS_PATTERN: "write days such as mon-fri, or sun-thu, or mon,wed,fri",
+}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+#: Longer ones reach beyond the dates that Python knows.
+_LONGEST = timedelta(days=36_500)
+_YEARS = range(1900, 2201)
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -26,7 +60,10 @@ def parse_duration(value: Any) -> timedelta:
         return value
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value):
         raise ValueError("a duration is a whole number and a unit: 30s, 15m, 24h or 7d")
-    return timedelta(seconds=int(value[:-1]) * _UNITS[value[-1]])
+    duration = timedelta(seconds=int(value[:-1]) * _UNITS[value[-1]])
+    if duration > _LONGEST:
+        raise ValueError("a duration is at most 36500d")
+    return duration
 
 
 def format_duration(value: timedelta) -> str:
@@ -40,12 +77,19 @@ def format_duration(value: timedelta) -> str:
 
 def parse_size(value: Any) -> int:
     """25MB -> 25_000_000 bytes. ValueError otherwise."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = re.match(r"^([0-9]+)([KMGT]?B)$", value) if isinstance(value, str) else None
-    if not match or not re.match(SIZE_PATTERN, value):
+    match = re.match(SIZE_PATTERN, value) if isinstance(value, str) else None
+    if not match:
         raise ValueError("a size is a whole number and a unit: 500KB, 25MB or 2GB")
-    return int(match[1]) * _SIZES[match[2]]
+    unit = match[1]
+    return int(match[0].removesuffix(unit)) * _SIZES[unit]
+
+
+def format_size(value: int) -> str:
+    """The shortest written form: 25_000_000 -> "25MB"."""
+    for unit in ("TB", "GB", "MB", "KB"):
+        if value % _SIZES[unit] == 0:
+            return f"{value // _SIZES[unit]}{unit}"
+    return f"{value}B"
 
 
 def parse_time(value: Any) -> time:
@@ -61,9 +105,12 @@ def parse_date(value: Any) -> date:
     """2026-12-25 -> date. ValueError otherwise."""
     if isinstance(value, date):
         return value
-    if not isinstance(value, str) or not re.match(r"^\d{4}-\d\d-\d\d$", value):
+    if not isinstance(value, str) or not re.match(DATE_PATTERN, value):
         raise ValueError("a date is written YYYY-MM-DD, such as 2026-12-25")
-    return date.fromisoformat(value)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("there is no such day") from None
 
 
 def parse_instant(value: Any) -> datetime:
@@ -79,6 +126,8 @@ def parse_instant(value: Any) -> datetime:
         )
     if value.microsecond:
         raise ValueError("an instant has whole seconds")
+    if value.year not in _YEARS:
+        raise ValueError("an instant lies between the years 1900 and 2200")
     return value
 
 
@@ -87,13 +136,20 @@ def _text(pattern: str, example: str) -> WithJsonSchema:
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
+#: One line of text.
+Line = Annotated[str, Field(pattern=LINE_PATTERN, min_length=1, max_length=1000)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
     _text(DURATION_PATTERN, "15m"),
 ]
-Size = Annotated[int, BeforeValidator(parse_size), _text(SIZE_PATTERN, "25MB")]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str),
+    _text(SIZE_PATTERN, "25MB"),
+]
 Time = Annotated[
     time,
     BeforeValidator(parse_time),
@@ -104,11 +160,11 @@ Date = Annotated[
     date,
     BeforeValidator(parse_date),
     PlainSerializer(date.isoformat, return_type=str),
-    _text(r"^\d{4}-\d\d-\d\d$", "2026-12-25"),
+    _text(DATE_PATTERN, "2026-12-25"),
 ]
 Instant = Annotated[
     datetime,
     BeforeValidator(parse_instant),
     PlainSerializer(datetime.isoformat, return_type=str),
-    _text(r"^\d{4}-\d\d-\d\dT", "2026-12-25T06:30:00+01:00"),
+    _text(INSTANT_PATTERN, "2026-12-25T06:30:00+01:00"),
 ]
