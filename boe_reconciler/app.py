@@ -1,0 +1,195 @@
+"""Composition root: Settings -> a wired App. Knows the engine and the backends."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import shutil
+import socket
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.clock import SystemClock
+from boe_reconciler.settings import Settings
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.ports import (
+        Blobs,
+        Clock,
+        Destination,
+        Format,
+        Ledger,
+        Repo,
+        Source,
+    )
+    from boe_reconciler.core.spec import RunSpec
+    from boe_reconciler.engine.executor import Executor
+    from boe_reconciler.engine.lock import ServeLock
+    from boe_reconciler.engine.reconciler import Reconciler
+
+#: The registries: what YAML calls it -> the module that does it, imported on use.
+SOURCES = {
+    "duckdb": "boe_reconciler.sources.duckdb",
+    "sqlite": "boe_reconciler.sources.sqlite",
+    "postgres": "boe_reconciler.sources.postgres",
+    "sql": "boe_reconciler.sources.sql",
+}
+FORMATS = {
+    "xlsx": "boe_reconciler.formats.xlsx",
+    "csv": "boe_reconciler.formats.csv",
+    "tsv": "boe_reconciler.formats.tsv",
+    "json": "boe_reconciler.formats.json",
+    "jsonl": "boe_reconciler.formats.jsonl",
+    "parquet": "boe_reconciler.formats.parquet",
+    "html": "boe_reconciler.formats.html",
+    "pdf": "boe_reconciler.formats.pdf",
+}
+DESTINATIONS = {
+    "local": "boe_reconciler.destinations.local",
+}
+
+
+@dataclass
+class Backends:
+    """The families a run uses; Sources are kept, one for each Connection."""
+
+    settings: Settings
+    secrets: Any
+    _sources: dict[str, tuple[str, Source]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def source(self, spec: RunSpec) -> Source:
+        """The Connection's one Source; a Connection that was edited gets a new one."""
+        name, wanted = spec.connection_name, spec.connection.model_dump_json()
+        with self._lock:
+            made_of, source = self._sources.get(name, ("", None))
+            if source is None or made_of != wanted:
+                module = importlib.import_module(SOURCES[spec.connection.type])
+                source = module.create(
+                    spec.connection,
+                    secrets=self.secrets,
+                    data_root=self.settings.data_root,
+                )
+                self._sources[name] = (wanted, source)
+            return source
+
+    def format(self, name: str) -> Format:
+        made: Format = importlib.import_module(FORMATS[name]).create()
+        return made
+
+    def destination(self, kind: str, spec: RunSpec) -> Destination:
+        module = importlib.import_module(DESTINATIONS[kind])
+        made: Destination = module.create(
+            local_root=self.settings.local_root, allowed_roots=spec.local_roots
+        )
+        return made
+
+    def redact(self, text: str) -> str:
+        redacted: str = self.secrets.redact(text)
+        return redacted
+
+    def close(self) -> None:
+        for _, source in self._sources.values():
+            source.close()
+
+
+class App:
+    """What the doors use; each part is made when it is first asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+
+    @cached_property
+    def state(self) -> Path:
+        """The state folder, made on first use, for its owner alone."""
+        self.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self.settings.state
+
+    @property
+    def has_state(self) -> bool:
+        return (self.settings.state / "ledger.sqlite").exists()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from boe_reconciler.ledgers import sqlite
+
+        return sqlite.create(self.state / "ledger.sqlite")
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        from boe_reconciler.blobs import folder
+
+        return folder.create(self.state / "blobs")
+
+    @cached_property
+    def repo(self) -> Repo:
+        from boe_reconciler.repos import folder
+
+        return folder.create(self.settings.root)
+
+    @cached_property
+    def backends(self) -> Backends:
+        from boe_reconciler.secrets import references
+
+        secrets = references.create(
+            environment=self.settings.environment, data_root=self.settings.data_root
+        )
+        return Backends(settings=self.settings, secrets=secrets)
+
+    @cached_property
+    def serve_lock(self) -> ServeLock:
+        from boe_reconciler.engine.lock import ServeLock
+
+        return ServeLock(self.state)
+
+    def executor(self, only: list[str] | None = None) -> Executor:
+        """Needs `serve_lock`: it empties the scratch folder of earlier processes."""
+        from boe_reconciler.engine.executor import Executor
+        from boe_reconciler.engine.job import Tools
+        from boe_reconciler.engine.runner import Runner
+
+        scratch = self.state / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        tools = Tools(
+            ledger=self.ledger,
+            blobs=self.blobs,
+            backends=self.backends,
+            clock=self.clock,
+            scratch=scratch,
+            # Spreads retries; nothing secret depends on it.
+            random=random.random,
+        )
+        return Executor(
+            ledger=self.ledger,
+            runner=Runner(tools),
+            clock=self.clock,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            workers=self.settings.workers,
+            only=only,
+        )
+
+    def reconciler(
+        self, *, strict: bool = False, allow_removals: int = 0
+    ) -> Reconciler:
+        from boe_reconciler.engine.reconciler import Reconciler
+
+        return Reconciler(
+            repo=self.repo,
+            ledger=self.ledger,
+            blobs=self.blobs,
+            clock=self.clock,
+            strict=strict,
+            allow_removals=allow_removals,
+        )
+
+    def close(self) -> None:
+        """Close what was opened, in the reverse order of use."""
+        for name in ("repo", "backends", "ledger", "serve_lock"):
+            part = self.__dict__.get(name)
+            if part is not None:
+                part.release() if name == "serve_lock" else part.close()

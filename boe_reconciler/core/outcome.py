@@ -1,0 +1,45 @@
+"""What a run became, from what became of its deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from boe_reconciler.core.runs import Delivery, DeliveryStatus, RunStatus
+
+#: A delivery that was left out because the report has no rows.
+EMPTY = "empty"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    status: RunStatus
+    reason: str = ""
+    message: str = ""
+
+
+def verdict(deliveries: Sequence[Delivery]) -> Verdict:
+    """Succeeded only if every planned delivery was accepted; all are final."""
+    planned = [one for one in deliveries if one.reason != EMPTY]
+    if deliveries and not planned:
+        return Verdict(
+            status=RunStatus.SKIPPED, reason=EMPTY, message="The report has no rows."
+        )
+    bad = [one for one in planned if one.status is not DeliveryStatus.ACCEPTED]
+    if not bad:
+        return Verdict(status=RunStatus.SUCCEEDED)
+    status = RunStatus.PARTIAL if len(bad) < len(planned) else RunStatus.FAILED
+    worst = next(
+        (one for one in bad if one.status is DeliveryStatus.UNCONFIRMED), bad[0]
+    )
+    return Verdict(
+        status=status,
+        reason=_reason(worst),
+        message=f"{worst.key.destination}: {worst.message or worst.reason}",
+    )
+
+
+def _reason(delivery: Delivery) -> str:
+    if delivery.status is DeliveryStatus.UNCONFIRMED:
+        return "unconfirmed"
+    return delivery.reason or delivery.status.value

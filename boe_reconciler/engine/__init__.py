@@ -1,0 +1,1 @@
+"""The two loops and the one run: everything that happens, in order."""

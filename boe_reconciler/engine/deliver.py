@@ -1,0 +1,154 @@
+"""Artifacts -> destinations: each Delivery row through intend, deliver, settle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from boe_reconciler.core import retry
+from boe_reconciler.core.outcome import EMPTY
+from boe_reconciler.core.ports import Destination, Shipment
+from boe_reconciler.core.runs import (
+    Artifact,
+    Delivery,
+    DeliveryKey,
+    DeliveryStatus,
+    NewDelivery,
+    Outcome,
+)
+from boe_reconciler.core.spec import PlannedDestination
+from boe_reconciler.engine.job import Job
+
+#: A name that others keep taking is left to the ordinary retry after as many tries.
+_AT_ONCE = 20
+
+
+def owed(job: Job, artifacts: Sequence[Artifact]) -> list[NewDelivery]:
+    """The Delivery rows that these artifacts owe."""
+    if job.run.options.dry_run:
+        return []
+    return [
+        NewDelivery(
+            key=DeliveryKey(
+                run_id=job.run.run_id, part=artifact.part, destination=planned.key
+            ),
+            type=planned.spec.type,
+        )
+        for planned in _wanted(job)
+        for artifact in artifacts
+    ]
+
+
+def _wanted(job: Job) -> list[PlannedDestination]:
+    only = job.run.options.only
+    return [
+        planned
+        for planned in job.spec.destinations
+        if only is None or only in (planned.distribution, planned.key)
+    ]
+
+
+def deliver(
+    job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
+) -> datetime | None:
+    """Try what is open and due; the instant of the next try, None when all are final."""
+    by_part = {artifact.part: artifact for artifact in artifacts}
+    waits = [
+        _one(job, by_part[delivery.key.part], delivery)
+        for delivery in deliveries
+        if not delivery.status.final
+    ]
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
+    due = delivery.next_attempt_at
+    if due is not None and due > job.tools.clock.now():
+        return due
+    planned = next(
+        (one for one in job.spec.destinations if one.key == delivery.key.destination),
+        None,
+    )
+    if planned is None or (artifact.rows == 0 and _skips_empty(job, planned)):
+        reason = EMPTY if planned else "removed"
+        return _settle(job, delivery, Outcome(status=_SUPPRESSED, reason=reason))
+    job.cancel.check()
+    destination = job.tools.backends.destination(planned.spec.type, job.spec)
+    shipment = _shipment(job, artifact, delivery, planned)
+    if delivery.status is DeliveryStatus.SENDING:
+        known = destination.probe(shipment)
+        if known is not None:
+            return _settle(job, delivery, known)
+    return _settle(job, delivery, _send(job, destination, shipment))
+
+
+_SUPPRESSED = DeliveryStatus.SUPPRESSED
+
+
+def _skips_empty(job: Job, planned: PlannedDestination) -> bool:
+    return (planned.spec.if_empty or job.spec.if_empty) == "skip"
+
+
+def _send(job: Job, destination: Destination, shipment: Shipment) -> Outcome:
+    """The row, then the act; at once again while the chosen name is taken by others."""
+    for _ in range(_AT_ONCE):
+        intent = destination.intend(shipment)
+        now = job.tools.clock.now()
+        job.tools.ledger.intend(job.claimed.claim, shipment.key, intent, now=now)
+        (outcome,) = destination.deliver([replace(shipment, intent=intent)], job.cancel)
+        if outcome.reason != "name_taken":
+            break
+    return outcome
+
+
+def _settle(job: Job, delivery: Delivery, outcome: Outcome) -> datetime | None:
+    now = job.tools.clock.now()
+    until = None
+    if outcome.status is DeliveryStatus.DEFERRED:
+        outcome, until = _deferred(job, delivery, outcome, now)
+    outcome = replace(outcome, message=job.tools.backends.redact(outcome.message))
+    job.tools.ledger.settle(
+        job.claimed.claim, delivery.key, outcome, next_attempt_at=until, now=now
+    )
+    return until
+
+
+def _deferred(
+    job: Job, delivery: Delivery, outcome: Outcome, now: datetime
+) -> tuple[Outcome, datetime | None]:
+    """When to try again, or that the time for it is over."""
+    policy = job.spec.execution.delivery_retry
+    delay = retry.delay(
+        delivery.attempts + 1,
+        initial=policy.initial,
+        most=policy.max,
+        random=job.tools.random(),
+    )
+    if outcome.retry_after is not None:
+        delay = max(delay, timedelta(seconds=outcome.retry_after))
+    until = now + delay
+    if until > (delivery.first_attempt_at or now) + policy.give_up_after:
+        message = f"Given up: {outcome.message}"
+        return replace(
+            outcome, status=DeliveryStatus.FAILED, reason="gave_up", message=message
+        ), None
+    return outcome, until
+
+
+def _shipment(
+    job: Job, artifact: Artifact, delivery: Delivery, planned: PlannedDestination
+) -> Shipment:
+    return Shipment(
+        key=delivery.key,
+        spec=planned.spec,
+        path=job.tools.blobs.path(artifact.sha256),
+        filename=job.destination_name(artifact, planned.spec.filename_pattern),
+        media_type=artifact.media_type,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
+        rows=artifact.rows,
+        occurrence=job.run.occurrence,
+        timezone=job.zone,
+        intent=delivery.intent,
+    )

@@ -1,0 +1,214 @@
+"""The executor: ticks, claims what is due, hands it to workers, keeps leases alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from boe_reconciler.core.ports import Claimed, Clock, Ledger
+from boe_reconciler.core.runs import Claim, Event
+from boe_reconciler.engine.cancel import CancelToken, Stop
+from boe_reconciler.engine.runner import Runner
+
+log = logging.getLogger(__name__)
+#: Seconds between two renewals of the leases, and between two looks for lost ones.
+HEARTBEAT = 20.0
+#: Seconds after which a cancel by somebody else is looked for.
+LOOK_AGAIN = 0.5
+#: The longest wait, in seconds: the wall clock is read again at least as often.
+LONGEST_WAIT = 0.5
+#: Wall and monotonic clock may differ by this much between two steps.
+DRIFT = timedelta(seconds=2)
+#: A start with the clock this far behind what was already done starts nothing.
+BEHIND = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class _Active:
+    claim: Claim
+    cancel: CancelToken
+    future: Future[None]
+
+
+@dataclass(slots=True)
+class _Clocks:
+    """The last reading of both clocks."""
+
+    wall: datetime
+    monotonic: float
+
+
+@dataclass(kw_only=True, slots=True)
+class Executor:
+    """Runs on one thread; the runs on `workers` others."""
+
+    ledger: Ledger
+    runner: Runner
+    clock: Clock
+    worker: str
+    workers: int
+    #: Only these runs, and no tick: a command that executes its own rows.
+    only: Collection[str] | None = None
+    _pool: ThreadPoolExecutor = field(init=False)
+    _active: dict[str, _Active] = field(init=False, default_factory=dict)
+    _last_heartbeat: float = field(init=False, default=0.0)
+    _next_heartbeat: float = field(init=False, default=0.0)
+    _next_due: datetime | None = field(init=False, default=None)
+    _last: _Clocks = field(init=False)
+    _behind: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="run")
+        self._last = _Clocks(self.clock.now(), self.clock.monotonic())
+
+    def start(self) -> None:
+        """Take over what an earlier process left, having taken `serve.lock`."""
+        now = self.clock.now()
+        for run_id in self.ledger.expire(now=now, all_leases=True):
+            log.warning("run_taken_over", extra={"run_id": run_id})
+        marks = [state.high_water for state in self.ledger.states()]
+        if marks and now < max(marks) - BEHIND:
+            self._behind = True
+            self._alert(
+                "clock_behind",
+                f"The clock shows {now:%Y-%m-%d %H:%M:%S}Z, but occurrences up to "
+                f"{max(marks):%Y-%m-%d %H:%M:%S}Z are done: nothing is started.",
+            )
+
+    def step(self) -> bool:
+        """One pass over everything that may be due; True while there is work in hand."""
+        now = self._read_clocks()
+        self._reap()
+        self._watch(now)
+        if self._behind:
+            return False
+        if self.only is None:
+            self._tick(now)
+        self._claim(now)
+        return bool(self._active)
+
+    def serve(self, stop: threading.Event, until: datetime | None = None) -> None:
+        """Step until asked to stop, or until an instant."""
+        while not stop.is_set() and (until is None or self.clock.now() < until):
+            self.step()
+            self._wait()
+
+    def finish_all(self, stop: threading.Event) -> None:
+        """Step until nothing is pending, waiting, running or due (`--once`)."""
+        while not stop.is_set():
+            busy = self.step()
+            if not busy and not self._left():
+                return
+            self._wait()
+
+    def drain(self, seconds: float) -> None:
+        """Let runs end for so long, then interrupt them and give their claims back."""
+        end = self.clock.monotonic() + seconds
+        while self._active and self.clock.monotonic() < end:
+            self._reap()
+            self._watch(self.clock.now())
+            self.ledger.wait_for_change(0.1)
+        for active in self._active.values():
+            active.cancel.stop(Stop.DRAIN)
+        self._pool.shutdown(wait=True)
+        self._reap()
+
+    # --- The parts of a step --------------------------------------------------
+
+    def _read_clocks(self) -> datetime:
+        """Now; a jump of the wall clock against the monotonic one becomes an event."""
+        now, monotonic = self.clock.now(), self.clock.monotonic()
+        passed = timedelta(seconds=monotonic - self._last.monotonic)
+        drift = (now - self._last.wall) - passed
+        self._last = _Clocks(now, monotonic)
+        if abs(drift) > DRIFT:
+            self._alert(
+                "clock_jumped",
+                f"The wall clock moved {drift.total_seconds():+.1f} s against the "
+                "monotonic clock.",
+            )
+        return now
+
+    def _tick(self, now: datetime) -> None:
+        if self._next_due is not None and now < self._next_due:
+            return
+        tick = self.ledger.materialise(now=now)
+        while tick.more:
+            tick = self.ledger.materialise(now=now)
+        self._next_due = tick.next_due
+
+    def _claim(self, now: datetime) -> None:
+        free = self.workers - len(self._active)
+        if free <= 0:
+            return
+        claims = self.ledger.claim(self.worker, now=now, limit=free, only=self.only)
+        for claimed in claims:
+            self._start(claimed)
+
+    def _start(self, claimed: Claimed) -> None:
+        limits = [claimed.spec.execution.timeout, claimed.spec.connection.timeout]
+        timeout = min(limit for limit in limits if limit is not None)
+        cancel = CancelToken(self.clock.monotonic() + timeout.total_seconds())
+        log.info("run_started", extra={"run_id": claimed.claim.run_id})
+        future = self._pool.submit(self.runner.run, claimed, cancel)
+        self._active[claimed.claim.run_id] = _Active(claimed.claim, cancel, future)
+
+    def _reap(self) -> None:
+        for run_id, active in list(self._active.items()):
+            if active.future.done():
+                del self._active[run_id]
+                active.future.result()
+
+    def _watch(self, now: datetime) -> None:
+        """Time-outs at once; leases, lost runs and cancels with each heartbeat."""
+        monotonic = self.clock.monotonic()
+        for active in self._active.values():
+            active.cancel.expire(monotonic)
+        if monotonic < self._next_heartbeat:
+            return
+        self._last_heartbeat = monotonic
+        self._next_heartbeat = monotonic + HEARTBEAT
+        self.ledger.expire(now=now)
+        self._heartbeat(now)
+
+    def _heartbeat(self, now: datetime) -> None:
+        claims = [active.claim for active in self._active.values()]
+        if not claims:
+            return
+        signals = self.ledger.heartbeat(claims, now=now)
+        for run_id, active in self._active.items():
+            if run_id not in signals:
+                active.cancel.stop(Stop.LEASE_LOST)
+            elif signals[run_id]:
+                active.cancel.stop(Stop.CANCELLED)
+
+    # --- Small words ----------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Until something is due; a write by somebody else is looked at right away."""
+        if self.ledger.wait_for_change(self._wait_seconds()):
+            self._next_due = None
+            soon = self._last_heartbeat + LOOK_AGAIN
+            self._next_heartbeat = min(self._next_heartbeat, soon)
+
+    def _left(self) -> bool:
+        """Whether a row is open, as far as this executor is concerned."""
+        if self.only is None:
+            return self.ledger.open_runs() > 0
+        records = [self.ledger.run(run_id) for run_id in self.only]
+        return any(one is not None and not one.run.status.final for one in records)
+
+    def _wait_seconds(self) -> float:
+        if self._next_due is None:
+            return LONGEST_WAIT
+        left = (self._next_due - self.clock.now()).total_seconds()
+        return min(max(left, 0.0), LONGEST_WAIT)
+
+    def _alert(self, action: str, message: str) -> None:
+        log.error(action, extra={"detail": message})
+        event = Event(at=self.clock.now(), action=action, message=message)
+        self.ledger.note([event])

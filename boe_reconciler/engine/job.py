@@ -1,0 +1,117 @@
+"""One run under way: what every step of it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from boe_reconciler.core import names
+from boe_reconciler.core.names import NameValues
+from boe_reconciler.core.ports import (
+    Blobs,
+    Claimed,
+    Clock,
+    Destination,
+    Format,
+    Ledger,
+    Source,
+)
+from boe_reconciler.core.prepare import Prepared
+from boe_reconciler.core.runs import Artifact, Event, Run
+from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.engine.cancel import CancelToken
+
+
+class Backends(Protocol):
+    """The families that a run uses, as `app` wires them."""
+
+    def source(self, spec: RunSpec) -> Source: ...
+
+    def format(self, name: str) -> Format: ...
+
+    def destination(self, kind: str, spec: RunSpec) -> Destination: ...
+
+    def redact(self, text: str) -> str:
+        """The text without any secret's value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What all runs share."""
+
+    ledger: Ledger
+    blobs: Blobs
+    backends: Backends
+    clock: Clock
+    #: Where runs build their files; emptied at start.
+    scratch: Path
+    #: A number in [0, 1), for the jitter of retries.
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    tools: Tools
+    claimed: Claimed
+    cancel: CancelToken
+    prepared: Prepared
+    #: This claim's own folder for unfinished files.
+    folder: Path
+
+    @property
+    def spec(self) -> RunSpec:
+        return self.claimed.spec
+
+    @property
+    def run(self) -> Run:
+        return self.claimed.record.run
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.spec.timezone)
+
+    @property
+    def formats(self) -> list[str]:
+        """The formats by their own names ("excel" is xlsx)."""
+        wanted = self.spec.export.format
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        return ["xlsx" if one == "excel" else one for one in wanted]
+
+    def file_name(self, pattern: str | None, extension: str, part: str = "") -> str:
+        """The name of a file of this run before compression."""
+        values = NameValues(
+            report=self.spec.report_title,
+            schedule=self.spec.schedule,
+            occurrence=self.run.occurrence,
+            timezone=self.zone,
+            run_id=self.run.run_id,
+            extension=extension,
+            period=self.prepared.period.label if self.prepared.period else "",
+            part=part,
+        )
+        chosen = pattern or self.spec.export.filename_pattern or names.DEFAULT_PATTERN
+        return names.file_name(chosen, values)
+
+    def note(self, action: str, message: str) -> None:
+        """Add an event to the run's history, without any secret in it."""
+        event = Event(
+            at=self.tools.clock.now(),
+            action=action,
+            message=self.tools.backends.redact(message),
+            run_id=self.run.run_id,
+            schedule=self.run.schedule,
+        )
+        self.tools.ledger.note([event])
+
+    def destination_name(self, artifact: Artifact, pattern: str | None) -> str:
+        """The artifact's name at a destination with a pattern of its own."""
+        if pattern is None:
+            return artifact.name
+        part = "" if artifact.part == "-" else artifact.part
+        format_name = part if part in self.formats else self.formats[0]
+        extension = self.tools.backends.format(format_name).extension
+        name = self.file_name(pattern, extension)
+        return names.compressed(name, self.spec.export.compress)

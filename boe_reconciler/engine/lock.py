@@ -1,0 +1,46 @@
+"""`serve.lock`: one process at a time reconciles and executes over a state folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from boe_reconciler.core.errors import InputError
+
+
+class ServeLock:
+    """An flock that ends with its process, however that ends."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "serve.lock"
+        self._fd: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Take it, and write who holds it; False when another process does."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        os.ftruncate(fd, 0)
+        os.write(fd, f"process {os.getpid()}".encode())
+        self._fd = fd
+        return True
+
+    def acquire(self) -> None:
+        """Take it, or say which process serves."""
+        if not self.try_acquire():
+            raise InputError(
+                f"{self.holder()} already serves {self._path.parent}.",
+                "Stop it first, or give this one its own folder with --state.",
+            )
+
+    def holder(self) -> str:
+        return self._path.read_text().strip() or "Another process"
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

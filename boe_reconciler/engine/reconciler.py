@@ -1,0 +1,68 @@
+"""The reconciler: keeps the served plan equal to the repo."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.plan import Plan, PlanCache, make_plan
+from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
+
+log = logging.getLogger(__name__)
+#: Seconds a wait for changes lasts before the stop signal is looked at.
+LOOK = 0.5
+
+
+@dataclass(kw_only=True, slots=True)
+class Reconciler:
+    repo: Repo
+    ledger: Ledger
+    blobs: Blobs
+    clock: Clock
+    #: A revision with any Problem is not served at all.
+    strict: bool = False
+    #: As many removals as somebody allowed for this start.
+    allow_removals: int = 0
+    _cache: PlanCache = field(init=False, default_factory=PlanCache)
+
+    def reconcile(self) -> Plan:
+        """Read, validate, and make it the served plan: one transaction."""
+        snapshot = self.repo.snapshot()
+        plan = make_plan(
+            snapshot,
+            served=self.ledger.served(),
+            now=self.clock.now(),
+            strict=self.strict,
+            allow_removals=self.allow_removals,
+            cache=self._cache,
+        )
+        self._activate(plan)
+        return plan
+
+    def watch(self, stop: threading.Event) -> None:
+        """Reconcile after each change until asked to stop; a failure never ends it."""
+        while not stop.is_set():
+            if not self.repo.wait(LOOK):
+                continue
+            try:
+                self.reconcile()
+            except BoeError as error:
+                log.warning("reconcile_failed", extra={"detail": error.message})
+            except Exception:
+                log.exception("reconcile_crashed")
+
+    def _activate(self, plan: Plan) -> None:
+        """Blobs first: a spec in the ledger may only name bytes that are stored."""
+        for content in plan.blobs.values():
+            self.blobs.put(content)
+        self.ledger.activate(plan.activation, now=self.clock.now())
+        log.info(
+            "revision_activated",
+            extra={
+                "revision": plan.activation.attempted,
+                "serving": plan.activation.serving,
+                "problems": len(plan.activation.problems),
+            },
+        )

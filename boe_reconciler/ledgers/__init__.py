@@ -1,0 +1,1 @@
+"""The one memory: one file or folder a kind of ledger."""

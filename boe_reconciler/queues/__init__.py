@@ -1,0 +1,1 @@
+"""How a claimed run reaches a worker."""

@@ -1,0 +1,1 @@
+"""Where YAML comes from: one file a kind of repo."""
