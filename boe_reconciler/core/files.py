@@ -1,0 +1,85 @@
+"""Which files of a repo count, and which other files they refer to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from boe_reconciler.core.names import check_relative
+from boe_reconciler.core.problems import Path
+
+POLICY_FILE = "policy.yaml"
+FOLDERS = (
+    "schedules",
+    "distributions",
+    "reports",
+    "connections",
+    "calendars",
+    "templates",
+    "groups",
+    "environments",
+)
+#: Files that a revision may have, and bytes that one of them may have.
+MAX_FILES = 100_000
+MAX_BYTES = 50_000_000
+
+
+def is_resource_file(path: str) -> bool:
+    """Whether a file of the repo holds resources, by its path from the root."""
+    folder, *below = path.split("/")
+    return path == POLICY_FILE or (
+        folder in FOLDERS
+        and path.endswith((".yaml", ".yml"))
+        and not any(is_ignored(name) for name in below)
+        and bool(below)
+    )
+
+
+def is_ignored(name: str) -> bool:
+    """Hidden files, and what editors leave beside the file that is being edited."""
+    return name.startswith((".", "#", "~")) or name.endswith(("~", ".swp", ".tmp"))
+
+
+def blob_id(content: bytes) -> str:
+    """The id that git gives to a file's content."""
+    header = b"blob %d\0" % len(content)
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def in_repo(file: str, reference: str) -> tuple[str, str]:
+    """The path from the root that a reference in `file` means, or why it means none.
+
+    Exactly one of the two is empty.
+    """
+    folders = file.split("/")[:-1]
+    below = re.sub(r"^\./", "", reference)
+    while below.startswith("../"):
+        if not folders:
+            return "", "it leaves the repo"
+        folders.pop()
+        below = below.removeprefix("../")
+    wrong = check_relative(below)
+    return ("", wrong) if wrong else ("/".join([*folders, below]), "")
+
+
+def file_references(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Each place of a document's values that names a file of the repo."""
+    items = enumerate(data) if isinstance(data, list) else ()
+    for key, value in data.items() if isinstance(data, dict) else items:
+        here = (*path, key)
+        if isinstance(value, dict | list):
+            yield from file_references(value, here)
+        elif isinstance(value, str) and _names_a_file(here):
+            yield here, value
+
+
+def _names_a_file(path: Path) -> bool:
+    """A query, a recipient list, a workbook template, the body of a mail."""
+    key, above = path[-1], path[-2] if len(path) > 1 else None
+    return (
+        key in ("query_file", "recipients_file")
+        or (key == "template" and above == "workbook")
+        or (key == "file" and above in ("text", "html"))
+    )

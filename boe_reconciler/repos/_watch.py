@@ -1,0 +1,84 @@
+"""Folders watched by the operating system: says when to look, not what changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+#: Events that change nothing.
+_READS = ("opened", "closed_no_write")
+
+
+class Watcher:
+    """Sets a flag when something `interesting` (by its path) happens.
+
+    Where the system cannot watch (its limit is reached, a network file system), it
+    stays silent: whoever asks has to look from time to time as well.
+    """
+
+    def __init__(self, interesting: Callable[[str], bool]) -> None:
+        from watchdog.events import FileSystemEventHandler
+        from watchdog.observers import Observer
+
+        self._handler = FileSystemEventHandler()
+        self._handler.on_any_event = self._on_event  # type: ignore[method-assign]  # a class of its own would need watchdog at import time
+        self._interesting = interesting
+        self._happened = threading.Event()
+        self._watches: dict[tuple[Path, int], ObservedWatch] = {}
+        self._observer: BaseObserver = Observer()
+        self._observer.daemon = True
+        self._observer.start()
+
+    def watch(self, root: Path, folders: Iterable[Path]) -> None:
+        """Watch the root itself and all that is below these folders."""
+        wanted = {_identity(folder): True for folder in folders if folder != root}
+        wanted[_identity(root)] = False
+        for known in [known for known in self._watches if known not in wanted]:
+            with suppress(OSError, KeyError):
+                self._observer.unschedule(self._watches.pop(known))
+        for (folder, inode), recursive in wanted.items():
+            if inode and (folder, inode) not in self._watches:
+                with suppress(OSError):
+                    watch = self._observer.schedule(
+                        self._handler, str(folder), recursive=recursive
+                    )
+                    self._watches[folder, inode] = watch
+
+    def wait(self, timeout: float, settle: float) -> bool:
+        """True when something happened and it has been quiet for `settle` seconds."""
+        if not self._happened.wait(timeout):
+            return False
+        for _ in range(20):
+            self._happened.clear()
+            if not self._happened.wait(settle):
+                break
+        self._happened.clear()
+        return True
+
+    def close(self) -> None:
+        self._observer.stop()
+        self._observer.join()
+
+    def _on_event(self, event: FileSystemEvent) -> None:
+        noise = event.is_directory and event.event_type == "modified"
+        if event.event_type in _READS or noise:
+            return
+        paths = (event.src_path, event.dest_path)
+        if any(path and self._interesting(os.fsdecode(path)) for path in paths):
+            self._happened.set()
+
+
+def _identity(folder: Path) -> tuple[Path, int]:
+    """A folder by its path and inode: one that was swapped is watched anew; 0: none."""
+    try:
+        return folder, folder.stat().st_ino
+    except OSError:
+        return folder, 0

@@ -1,0 +1,300 @@
+"""A plain folder as a repo: read as it stands, watched for changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from boe_reconciler.core.documents import read_documents
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.files import (
+    FOLDERS,
+    MAX_BYTES,
+    MAX_FILES,
+    POLICY_FILE,
+    blob_id,
+    file_references,
+    in_repo,
+    is_ignored,
+    is_resource_file,
+)
+from boe_reconciler.core.ports import Snapshot
+from boe_reconciler.repos._watch import Watcher
+
+#: What a file is recognised by, without reading it: times, size, inode.
+_Stamp = tuple[int, ...]
+#: path -> its stamp, or why it cannot be read; None: it is not there.
+_Survey = dict[str, _Stamp | str | None]
+
+#: A YAML file without any of these refers to no other file.
+_MAY_REFER = re.compile(rb"""(_file|file|workbook|text|html)["']?\s*:""")
+#: Kubernetes swaps this link when a ConfigMap changes.
+_KUBERNETES = "..data"
+_IS_LINK = "it is a symbolic link"
+
+
+class FolderRepo:
+    """Reads `root`; `poll` and `settle` are in seconds.
+
+    Symbolic links are not followed, but for those by which Kubernetes mounts a
+    ConfigMap: so a path cannot lead out of the folder.
+    """
+
+    def __init__(self, root: Path, *, poll: float = 10.0, settle: float = 0.2) -> None:
+        self._root = root.absolute()
+        self._poll = poll
+        self._settle = settle
+        self._blobs: dict[str, tuple[_Stamp, str]] = {}
+        self._references: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._referenced: frozenset[str] = frozenset()
+        self._surveyed: _Survey | None = None
+        self._watcher: Watcher | None = None
+
+    def snapshot(self) -> Snapshot:
+        real = self._real_root()
+        survey = _survey(real)
+        files, unreadable = self._read_all(real, survey)
+        referenced = self._references_of(real, files)
+        others: _Survey = {path: _stamp_strict(real, path) for path in referenced}
+        more, unreadable_too = self._read_all(real, others)
+        files |= more
+        self._surveyed, self._referenced = survey | others, frozenset(referenced)
+        self._forget(files)
+        return Snapshot(
+            revision=_revision(files),
+            files=files,
+            unreadable={**unreadable_too, **unreadable},
+            read=lambda path: _content(real, path, files),
+        )
+
+    def wait(self, timeout: float) -> bool:
+        """True as soon as something may have changed since the last snapshot."""
+        if self._watcher is None:
+            self._watcher = Watcher(self._is_interesting)
+        self._watcher.watch(self._root, self._watched_folders())
+        while timeout > 0:
+            pause = min(timeout, self._poll)
+            if self._watcher.wait(pause, self._settle) or self._has_changed():
+                return True
+            timeout -= pause
+        return False
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    # Reading.
+
+    def _real_root(self) -> Path:
+        if not self._root.is_dir():
+            raise InputError(
+                f"{self._root} is not a folder.",
+                "Name the folder that holds schedules/, reports/ and the others with -C.",
+            )
+        return self._root.resolve()
+
+    def _read_all(
+        self, real: Path, survey: _Survey
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """path -> blob id of what can be read, path -> reason of what cannot."""
+        files: dict[str, str] = {}
+        unreadable: dict[str, str] = {}
+        for path in sorted(survey):
+            stamp = survey[path]
+            if isinstance(stamp, str):
+                unreadable[path] = stamp
+            elif stamp is not None:
+                try:
+                    files[path] = self._blob(real, path, stamp)
+                except OSError as error:
+                    unreadable[path] = _reason(error)
+        return files, unreadable
+
+    def _blob(self, real: Path, path: str, stamp: _Stamp) -> str:
+        known = self._blobs.get(path)
+        if known and known[0] == stamp:
+            return known[1]
+        content = _read(f"{real}/{path}")
+        blob = blob_id(content)
+        self._blobs[path] = (stamp, blob)
+        if is_resource_file(path):
+            self._references[path, blob] = _references(path, content)
+        return blob
+
+    def _references_of(self, real: Path, files: dict[str, str]) -> list[str]:
+        """The other files that these refer to, sorted."""
+        found = {
+            reference
+            for path, blob in files.items()
+            for reference in self._references[path, blob]
+        }
+        return sorted(found.difference(files))
+
+    def _forget(self, files: dict[str, str]) -> None:
+        """What is no longer there need not be remembered."""
+        self._blobs = {path: self._blobs[path] for path in files}
+        self._references = {
+            key: value
+            for key, value in self._references.items()
+            if files.get(key[0]) == key[1]
+        }
+
+    # Watching.
+
+    def _has_changed(self) -> bool:
+        """The net below the watcher: compare times and sizes."""
+        with suppress(OSError):
+            real = self._root.resolve(strict=True)
+            survey = _survey(real)
+            survey |= {path: _stamp_strict(real, path) for path in self._referenced}
+            return survey != self._surveyed
+        return True
+
+    def _is_interesting(self, path: str) -> bool:
+        relative = os.path.relpath(path, self._root)
+        name = Path(path).name
+        return (
+            is_resource_file(relative)
+            or relative in self._referenced
+            or name == _KUBERNETES
+            or (relative.split("/")[0] in FOLDERS and not is_ignored(name))
+        )
+
+    def _watched_folders(self) -> set[Path]:
+        outside = {(self._root / path).parent for path in self._referenced}
+        return {self._root / folder for folder in FOLDERS} | outside
+
+
+def _revision(files: dict[str, str]) -> str:
+    lines = "".join(f"{files[path]} {path}\n" for path in sorted(files))
+    return (
+        f"folder@sha1:{hashlib.sha1(lines.encode(), usedforsecurity=False).hexdigest()}"
+    )
+
+
+def _references(path: str, content: bytes) -> tuple[str, ...]:
+    if not _MAY_REFER.search(content):
+        return ()
+    documents, _ = read_documents(path, content)
+    found = (
+        in_repo(path, reference)[0]
+        for document in documents
+        for _, reference in file_references(document.data)
+    )
+    return tuple(target for target in found if target)
+
+
+# --- Looking ------------------------------------------------------------------
+
+
+def _survey(real: Path) -> _Survey:
+    """All YAML files that count, and what may hide some, by path from the root."""
+    found: _Survey = {POLICY_FILE: _stamp(real, POLICY_FILE)}
+    for folder in FOLDERS:
+        for path, stamp in _below(real, folder):
+            found[path] = stamp
+            if len(found) > MAX_FILES:
+                raise InputError(
+                    f"{real} holds more than {MAX_FILES:,} YAML files.",
+                    "Remove what does not belong there, or split the repo.",
+                )
+    return found
+
+
+def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]:
+    path = real / folder
+    if not path.is_dir():
+        return
+    if path.is_symlink() and not _is_mounted(real, str(path)):
+        yield folder, _IS_LINK
+        return
+    try:
+        with os.scandir(path) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield folder, _reason(error)
+        return
+    for entry in inside:
+        below = f"{folder}/{entry.name}"
+        if is_ignored(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _below(real, below)
+        elif is_resource_file(below):
+            yield _printable(below), _stamp(real, below)
+
+
+def _printable(path: str) -> str:
+    """A name that is no text shows its bytes."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _stamp(real: Path, path: str) -> _Stamp | str | None:
+    """Of a file whose folder has been looked at."""
+    full = f"{real}/{path}"
+    try:
+        info = os.lstat(full)
+        if stat.S_ISLNK(info.st_mode):
+            if not _is_mounted(real, full):
+                return _IS_LINK
+            info = os.lstat(os.path.realpath(full))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return _reason(error)
+    stamp = info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino
+    return _refusal(path, info) or stamp
+
+
+def _refusal(path: str, info: os.stat_result) -> str:
+    if not stat.S_ISREG(info.st_mode):
+        return "it is not a regular file"
+    if info.st_size > MAX_BYTES:
+        return f"it has more than {MAX_BYTES:,} bytes"
+    return "" if path == _printable(path) else "its name is not UTF-8"
+
+
+def _stamp_strict(real: Path, path: str) -> _Stamp | str | None:
+    """Of any file: none of its folders may be a link either."""
+    full = f"{real}/{path}"
+    if os.path.realpath(full) != full and not _is_mounted(real, full):
+        return _IS_LINK
+    return _stamp(real, path)
+
+
+def _is_mounted(real: Path, full: str) -> bool:
+    """Whether a link leads to where Kubernetes keeps a ConfigMap, inside the root."""
+    below = os.path.relpath(os.path.realpath(full), real)
+    return not below.startswith("../") and any(
+        part.startswith("..") for part in below.split("/")
+    )
+
+
+def _read(path: str) -> bytes:
+    """The bytes of a regular file; OSError otherwise."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(os.path.realpath(path), flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is not a regular file")
+        return file.read(MAX_BYTES + 1)
+
+
+def _content(real: Path, path: str, files: dict[str, str]) -> bytes:
+    """What the snapshot saw, never something newer."""
+    try:
+        content = _read(f"{real}/{path}")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {_reason(error)}.") from error
+    if blob_id(content) != files.get(path):
+        raise InputError(f"{path} changed while it was being read.", "Look again.")
+    return content
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
