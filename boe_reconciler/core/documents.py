@@ -110,21 +110,27 @@ def _at_offset(
 class _Frame:
     """A map or list whose end has not come yet."""
 
-    __slots__ = ("anchor", "children", "data", "flow", "key", "key_span", "start")
+    __slots__ = (
+        "anchor",
+        "children",
+        "data",
+        "flow",
+        "is_map",
+        "key",
+        "key_span",
+        "start",
+    )
 
     def __init__(self, data: Any, start: int, event: Any) -> None:
         self.data = data
-        self.children: Any = {} if isinstance(data, dict) else []
+        self.is_map = type(data) is dict
+        self.children: Any = {} if self.is_map else []
         self.start = start
         self.flow: bool = event.flow_style
         self.anchor: str | None = event.anchor
         #: The key whose value comes next; None: a key comes next.
         self.key: str | None = None
         self.key_span = (start, start)
-
-    @property
-    def awaits_key(self) -> bool:
-        return self.key is None and isinstance(self.data, dict)
 
 
 class _GiveUpError(Exception):
@@ -267,7 +273,7 @@ class _Reader:
             end = start + len(self.source.text[start:end].rstrip())
         if event.tag is not None:
             self._check_tag(event.tag, start, end)
-        if stack and stack[-1].awaits_key:
+        if stack and stack[-1].key is None and stack[-1].is_map:
             self._key(text, start, end)
             return
         value = _plain(text) if plain and event.tag is None else text
@@ -290,7 +296,7 @@ class _Reader:
             self._root = (value, place)
             return
         frame = self._stack[-1]
-        if isinstance(frame.data, list):
+        if not frame.is_map:
             frame.data.append(value)
             frame.children.append(place)
         elif frame.key is None:

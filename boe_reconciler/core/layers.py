@@ -22,9 +22,10 @@ def merged_schedule(
         return schedule
     defaults = _map_at(policy, "spec", "defaults")
     under = merge(_map_at(template, "spec"), _without(defaults, "timezone"))
-    spec = merge(spec, _without(under, "template")) or spec
+    merged = merge(spec, _without(under, "template")) or spec
     zone = policy.part(("spec", "defaults", "timezone")) if policy else None
-    return _with_spec(schedule, _with_timezone(spec, zone))
+    completed = _with_timezone(merged, zone)
+    return schedule if completed is spec else _with_spec(schedule, completed)
 
 
 def merge(over: Part | None, under: Part | None) -> Part | None:
@@ -34,7 +35,7 @@ def merge(over: Part | None, under: Part | None) -> Part | None:
 
 
 def _merge(over: Part, under: Part | None, whole: Sequence[str] = ()) -> Part:
-    fields = _fields(over)
+    fields = None if under is None and not _has_null(over.data) else _fields(over)
     if fields is None:
         return over
     below = _fields(under) or {}
@@ -44,6 +45,12 @@ def _merge(over: Part, under: Part | None, whole: Sequence[str] = ()) -> Part:
         value = part if key in whole else _merge(part, lower)
         merged[key] = (start, end, value)
     return _map(over.place, merged)
+
+
+def _has_null(data: object) -> bool:
+    if not isinstance(data, dict):
+        return data is None
+    return any(map(_has_null, data.values()))
 
 
 #: key -> (start of the key, end of the key, the value): the fields of a map.

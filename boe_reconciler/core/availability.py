@@ -1,0 +1,156 @@
+"""What the language specifies and this version does not do yet: one literal table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.problems import Path, Severity
+
+Place = Literal["Schedule", "Report", "Destination", "Connection"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lack:
+    #: In whose spec the field stands.
+    place: Place
+    #: Its path there; "*" is any one step, "**" any number of steps.
+    path: tuple[str, ...]
+    #: The values that are not available; None: any.
+    values: tuple[Any, ...] | None = None
+    #: What cannot be done yet, as the beginning of a sentence.
+    what: str
+    #: A warning where runs are right without it, too.
+    severity: Severity = "error"
+
+
+_NOTICE = "a notice instead of a file"
+
+#: Empty, once all of the language works.
+NOT_AVAILABLE: tuple[Lack, ...] = (
+    Lack(place="Schedule", path=("wait_for",), what="waiting for something"),
+    Lack(place="Schedule", path=("approval",), what="approval"),
+    Lack(place="Schedule", path=("burst",), what="burst"),
+    Lack(
+        place="Schedule",
+        path=("export", "password"),
+        what="files with a password",
+    ),
+    Lack(place="Schedule", path=("if_empty",), values=("notice",), what=_NOTICE),
+    Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
+    Lack(
+        place="Schedule",
+        path=("execution", "isolate"),
+        values=(True,),
+        what="a process for each export",
+    ),
+    Lack(
+        place="Schedule",
+        path=("notify",),
+        what="a notice of failures",
+        severity="warning",
+    ),
+    Lack(place="Schedule", path=("ping",), what="ping", severity="warning"),
+    Lack(place="Report", path=("transform",), what="transform"),
+    Lack(
+        place="Report",
+        path=("on_too_many",),
+        values=("split",),
+        what="splitting a file that has too many rows",
+    ),
+    Lack(place="Destination", path=("if_empty",), values=("notice",), what=_NOTICE),
+    Lack(place="Destination", path=("type",), values=("email",), what="e-mail"),
+    Lack(
+        place="Destination",
+        path=("type",),
+        values=("s3", "gcs", "azure"),
+        what="delivery to an object store",
+    ),
+    Lack(
+        place="Destination", path=("type",), values=("sftp",), what="delivery by SFTP"
+    ),
+    Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
+    Lack(place="Connection", path=("**", "sops"), what="secrets from sops"),
+    *(
+        Lack(place="Connection", path=(key,), what=key, severity="warning")
+        for key in ("max_concurrent", "rate_limit", "blackouts", "circuit_breaker")
+    ),
+)
+
+
+def unavailable_in_schedule(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a Schedule's merged spec uses itself; paths are those in the document."""
+    yield from _lacks("Schedule", spec, ("spec",))
+    report = spec.get("report")
+    if isinstance(report, Mapping):
+        yield from _lacks("Report", report, ("spec", "report"))
+    targets = spec.get("deliver_to")
+    for number, target in enumerate(targets if isinstance(targets, list) else ()):
+        yield from _lacks("Destination", target, ("spec", "deliver_to", number))
+
+
+def unavailable_through(
+    kind: str, name: str, spec: Mapping[str, Any], at: Path
+) -> Iterator[Finding]:
+    """What a Schedule uses through the object that it names at its path `at`."""
+    if kind == "Distribution":
+        found = [
+            finding
+            for target in spec.get("destinations", ())
+            for finding in _lacks("Destination", target, ())
+        ]
+    elif kind in ("Report", "Connection"):
+        place: Place = "Report" if kind == "Report" else "Connection"
+        found = list(_lacks(place, spec, ()))
+    else:
+        found = []
+    for finding in found:
+        detail = f"{finding.detail} ({kind} {name} uses it)"
+        yield replace(finding, path=at, detail=detail)
+
+
+def _lacks(place: Place, spec: Any, path: Path) -> Iterator[Finding]:
+    for lack in NOT_AVAILABLE:
+        if lack.place != place:
+            continue
+        for at, value in _values(spec, lack.path, path):
+            if lack.values is None or value in lack.values:
+                yield _finding(lack, at)
+
+
+def _finding(lack: Lack, path: Path) -> Finding:
+    warned = lack.severity == "warning"
+    return Finding(
+        code="BOE190",
+        path=path,
+        detail=f"{lack.what}: not available in this version",
+        help="it has no effect yet" if warned else "a later version will do it",
+        severity=lack.severity,
+    )
+
+
+def _values(
+    data: Any, pattern: tuple[str, ...], at: Path
+) -> Iterator[tuple[Path, Any]]:
+    """(path, value) of all that is given where `pattern` leads."""
+    if not pattern:
+        if data not in (None, [], {}):
+            yield at, data
+        return
+    step, rest = pattern[0], pattern[1:]
+    if step == "**":
+        yield from _values(data, rest, at)
+    for key, value in _children(data):
+        if step == "**":
+            yield from _values(value, pattern, (*at, key))
+        elif step in ("*", key):
+            yield from _values(value, rest, (*at, key))
+
+
+def _children(data: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(data, Mapping):
+        yield from data.items()
+    elif isinstance(data, list):
+        yield from enumerate(data)
