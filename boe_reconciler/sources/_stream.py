@@ -83,7 +83,7 @@ class Stream:
         self._held = held
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        yield from self._batches
+        return self._batches
 
     def close(self) -> None:
         self._held.close()

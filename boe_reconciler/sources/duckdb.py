@@ -45,7 +45,14 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
     "memory_limit": "25%",
 }
-#: What the file system's answer means, by words in DuckDB's message.
+#: What may be otherwise at the next attempt, by the first words of DuckDB's message.
+_TEMPORARY = {
+    "IO Error": "database_io",
+    "Out of Memory Error": "out_of_memory",
+    "INTERRUPT Error": "interrupted",
+    "FATAL Error": "database_broken",
+    "INTERNAL Error": "database_broken",
+}
 _BUSY = re.compile("could not set lock|conflicting lock|already (open|attached)", re.I)
 _BROKEN = re.compile("not a valid DuckDB|version number|corrupt", re.I)
 
@@ -100,13 +107,13 @@ class DuckDBSource:
         text, values = select(query, parameters, "duckdb", lambda _, n: f"${n}")
         watch = Watch(cancel, self._spec.timeout)
         with ExitStack() as held:
-            with watch.translating(_translate):
+            with watch.translating(self._translate):
                 cursor = held.enter_context(self._cursor())
                 held.enter_context(watch.interrupting(cursor.interrupt))
                 _only_reads(cursor, text)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 reader = cursor.sql(text, params=values).to_arrow_reader(BATCH_ROWS)
-            batches = watched(reader, watch, _translate)
+            batches = watched(reader, watch, self._translate)
             return Stream(reader.schema, batches, held.pop_all())
         raise AssertionError  # pragma: no cover - ExitStack swallows nothing
 
@@ -119,7 +126,7 @@ class DuckDBSource:
         except RunError:
             raise
         except Exception as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
 
     def close(self) -> None:
         with self._lock:
@@ -138,6 +145,15 @@ class DuckDBSource:
                 yield cursor
         finally:
             self._give_back(instance)
+
+    def _translate(self, error: Exception) -> RunError:
+        told = _translate(error)
+        if told.reason == "database_broken":  # its instance answers nothing any more
+            with self._lock:
+                old, self._instance = self._instance, None
+                if old and not old.users:
+                    old.close()
+        return told
 
     def _borrow(self) -> _Instance:
         files = _find(self._spec, self._root)
@@ -269,15 +285,11 @@ def _only_reads(cursor: duckdb.DuckDBPyConnection, text: str) -> None:
 
 
 def _translate(error: Exception) -> RunError:
-    """DuckDB's words become ours; what it says is kept for people."""
-    import duckdb
-
+    """DuckDB's words become ours, by the first of them: a stream has lost its class."""
     detail = str(error)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return Temporary("out_of_memory", detail)
-    if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in detail:
-        return Temporary("interrupted", "the query was interrupted")
-    if isinstance(error, duckdb.IOException | OSError) and not _BROKEN.search(detail):
-        reason = "database_busy" if _BUSY.search(detail) else "database_io"
-        return Temporary(reason, detail)
+    kind = detail.partition(":")[0]
+    if kind == "IO Error" and _BUSY.search(detail):
+        return Temporary("database_busy", detail)
+    if kind in _TEMPORARY and not _BROKEN.search(detail):
+        return Temporary(_TEMPORARY[kind], detail)
     return Permanent("query_failed", detail)
