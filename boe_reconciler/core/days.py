@@ -39,6 +39,7 @@ def weekday(day: int) -> int:
     return (day + 3) % 7
 
 
+@lru_cache(maxsize=4096)
 def month_of(day: int) -> int:
     moment = to_date(day)
     return moment.year * 12 + moment.month - 1
