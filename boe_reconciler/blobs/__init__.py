@@ -1,1 +1,1 @@
-"""Content-addressed files."""
+"""Where finished files are kept until nobody needs them."""

@@ -1,1 +1,1 @@
-"""What stands behind a secret reference."""
+"""Where secret values come from: the environment and files."""

@@ -1,0 +1,112 @@
+"""A folder of files, each under the sha256 of its bytes: `ab/abcdef…`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+from boe_reconciler.core.errors import Permanent
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
+
+
+class FolderBlobs:
+    """Files only their owner can read; whole and synced before they have their name.
+
+    `incoming` in it is for files in the making: one that is adopted from there is
+    renamed, not copied.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.incoming = root / "incoming"
+        for folder in (root, self.incoming):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put(self, content: bytes) -> str:
+        """Store bytes durably; the sha256 in hex."""
+        temporary = self._temporary()
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+        return self.adopt(temporary)
+
+    def adopt(self, path: Path) -> str:
+        """Move a finished file into the store durably; the sha256 in hex."""
+        if path.stat().st_dev != self._root.stat().st_dev:
+            path = _moved(path, self._temporary())
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        path.chmod(0o600)
+        target = self._target(sha256)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        path.replace(target)
+        _sync(target.parent)
+        _sync(self._root)
+        return sha256
+
+    def path(self, sha256: str) -> Path:
+        """Where it is, to read only. Permanent `blob_missing` if it is not."""
+        target = self._target(sha256)
+        if not target.is_file():
+            detail = f"the stored file {sha256[:12]}… is not there any more"
+            raise Permanent("blob_missing", detail, "run `boe rerun` to make it again")
+        return target
+
+    def read(self, sha256: str) -> bytes:
+        """Its bytes, verified. Permanent `blob_missing`, `blob_damaged`."""
+        content = self.path(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            detail = f"the stored file {sha256[:12]}… is not what it was"
+            raise Permanent("blob_damaged", detail, "run `boe rerun` to make it again")
+        return content
+
+    def remove(self, sha256: str) -> None:
+        with suppress(FileNotFoundError):
+            self._target(sha256).unlink()
+
+    def __iter__(self) -> Iterator[str]:
+        for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+            for path in sorted(folder.iterdir()):
+                if _HASH.fullmatch(path.name):
+                    yield path.name
+
+    def sweep_incoming(self) -> int:
+        """Remove what a crash left in the making; only while nobody writes. How many."""
+        left = [path for path in self.incoming.iterdir() if path.is_file()]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def _target(self, sha256: str) -> Path:
+        if not _HASH.fullmatch(sha256):
+            raise Permanent("blob_missing", f"{sha256!r} is no sha256")
+        return self._root / sha256[:2] / sha256
+
+    def _temporary(self) -> Path:
+        return self.incoming / token_hex(16)
+
+
+def _moved(path: Path, target: Path) -> Path:
+    """Across file systems: a copy in the store's own, then the original goes."""
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with path.open("rb") as source, os.fdopen(fd, "wb") as copy:
+        shutil.copyfileobj(source, copy, _CHUNK)
+    path.unlink()
+    return target
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

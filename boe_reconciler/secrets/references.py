@@ -1,0 +1,84 @@
+"""`{env: X}` and `{file: path}` become values, and values that leaked become ***."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from boe_reconciler.core.errors import Permanent
+
+#: A key or a token is far smaller; a mistaken path may not be.
+MAX_BYTES = 64 * 1024
+#: A shorter value would turn ordinary words of a message into stars.
+MIN_REDACTED = 4
+
+
+class Secrets:
+    """Resolves references (see core.ports.SecretResolver) and redacts their values.
+
+    A relative `{file}` is below `folder`; it may also be absolute, as those are that
+    an orchestrator mounts. Values are read each time, so that a rotation is seen.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = environment
+        self._folder = folder
+        self._known: set[str] = set()
+        self._lock = Lock()
+
+    def resolve(self, secret: Any) -> str:
+        if hasattr(secret, "env"):
+            value = self._from_environment(secret.env)
+        elif hasattr(secret, "file"):
+            value = _from_file(self._folder / secret.file, secret.file)
+        else:
+            raise Permanent("not_available", "this kind of secret is not available yet")
+        with self._lock:
+            self._known.update(_forms(value))
+        return value
+
+    def redact(self, text: str) -> str:
+        """The text with *** for every value that was resolved so far."""
+        with self._lock:
+            known = sorted(self._known, key=len, reverse=True)
+        if not known:
+            return text
+        return re.sub("|".join(map(re.escape, known)), "***", text)
+
+    def _from_environment(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        if not value:
+            detail = f"the environment variable {name} is not set"
+            raise Permanent("secret_missing", detail, "set it where `boe run` starts")
+        return value
+
+
+def _from_file(path: Path, shown: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        detail = f"the secret's file {shown} cannot be read: {error.strerror}"
+        raise Permanent("secret_missing", detail, "check its path and mode") from None
+    if len(content) > MAX_BYTES:
+        raise Permanent("secret_missing", f"the file {shown} is too large for a secret")
+    try:
+        value = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Permanent("secret_missing", f"the file {shown} is not UTF-8") from None
+    if not value:
+        raise Permanent("secret_missing", f"the secret's file {shown} is empty")
+    return value
+
+
+def _forms(value: str) -> set[str]:
+    """The shapes in which a value may turn up in a message, lines of a key included."""
+    lines = [line.strip() for line in value.splitlines() if "-----" not in line]
+    forms = {value, repr(value)[1:-1], quote(value, safe=""), quote_plus(value)}
+    forms |= {base64.b64encode(value.encode()).decode(), *lines}
+    return {form for form in forms if len(form) >= MIN_REDACTED}
