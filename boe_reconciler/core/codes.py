@@ -340,6 +340,114 @@ CODES: dict[str, Code] = {
         "Days off that end before they begin",
         "In {from: …, to: …} both days are off, and `from` is the earlier one.",
     ),
+    # References.
+    "BOE100": Code(
+        "A name that leads nowhere",
+        "The field names another object, and no document of this revision describes "
+        "it. Names are those of `metadata.name`, and each kind has its own.",
+    ),
+    "BOE101": Code(
+        "Two objects with one name",
+        "A name is used once in each kind. Of two, the one that is already served goes "
+        "on until one of them has another name.",
+    ),
+    "BOE102": Code(
+        "A Connection of another type",
+        "A Report reads from a database (duckdb, sqlite, postgres, sql); a destination "
+        "needs a Connection of its own type (email: smtp or ses).",
+    ),
+    "BOE103": Code(
+        "A file that is not there",
+        "The field names a file of the repo: its path is relative to the YAML file "
+        "that it stands in.",
+    ),
+    "BOE104": Code(
+        "A path that leaves the repo",
+        "Files are named by their path from the YAML file, and stay inside the repo: "
+        "no absolute paths, no `~`, and `..` only at the beginning.",
+    ),
+    "BOE105": Code(
+        "An input that is not declared",
+        "A Distribution lists what a Schedule may fill in under `spec.inputs`.",
+    ),
+    "BOE106": Code(
+        "A required input is missing",
+        "The Distribution cannot be used without it.",
+    ),
+    "BOE107": Code(
+        "A value that does not fit its type",
+        "Values of parameters and inputs are read strictly, as the type that the "
+        "Report or the Distribution declares. Templates are filled in for the next "
+        "occurrence first.",
+    ),
+    "BOE108": Code(
+        "A parameter that the Report does not have",
+        "A Report lists its parameters under `spec.parameters`.",
+    ),
+    "BOE109": Code(
+        "A required parameter is missing",
+        "The Report cannot run without it: give it under `spec.parameters` of the "
+        "Schedule, or give it a default in the Report.",
+    ),
+    "BOE110": Code(
+        "A file that is not what it should be",
+        "A query file is text in UTF-8; a workbook template is an .xlsx file.",
+    ),
+    "BOE111": Code(
+        "A link to where no link leads",
+        "`link_to` names a destination of the same Distribution, or a Distribution "
+        "with one destination, of type s3, gcs or azure.",
+    ),
+    "BOE112": Code(
+        "Renamed, but still there",
+        "`renamed_from` moves the history of an object to its new name: the old name "
+        "must be gone in the same revision.",
+    ),
+    # Policy.
+    "BOE130": Code(
+        "More Schedules than their owner may have",
+        "The Policy limits the Schedules of an owner (`limits.schedules_per_owner`, "
+        "10 where nothing else is said). Those already served stay; newcomers count "
+        "in the order of their files. Paused ones count.",
+    ),
+    "BOE131": Code(
+        "A destination type that the Policy does not allow",
+        "`allow.destinations` of the Policy lists the types of destinations.",
+    ),
+    "BOE132": Code(
+        "An e-mail domain that the Policy does not allow",
+        "`allow.email_domains` of the Policy lists the domains that mail may go to.",
+    ),
+    "BOE133": Code(
+        "A host that the Policy does not allow",
+        "`allow.hosts` of the Policy lists the machines that Connections and webhooks "
+        "may reach; addresses of private networks need `allow.private_addresses`.",
+    ),
+    "BOE134": Code(
+        "A transform that the Policy does not list",
+        "Python code runs only where `allow.transforms` of the Policy lists it.",
+    ),
+    "BOE135": Code(
+        "A field that the Policy requires",
+        "`require` of the Policy lists fields that have to be filled in.",
+    ),
+    "BOE136": Code(
+        "More recipients than the Policy allows",
+        "`limits.max_recipients` of the Policy counts the addresses of one mail, "
+        "members of Groups included.",
+    ),
+    "BOE137": Code(
+        "A Policy in the wrong place",
+        "There is one Policy, in `policy.yaml` at the root of the repo.",
+    ),
+    "BOE138": Code(
+        "Removals wait",
+        "When a revision removes many objects at once, they go on being served until "
+        "somebody says that it is meant: the commit trailer `Boe-Allow-Removals: N`, "
+        "or `boe run --allow-removals N` for a folder. `removals` of the Policy says "
+        "what counts as many: more than 5 and more than 20 %, where nothing else is "
+        "said.",
+    ),
     # Not available.
     "BOE190": Code(
         "Not available in this version",
@@ -392,6 +500,16 @@ CODES: dict[str, Code] = {
         "Without a token that changes from run to run every file would have the "
         "same name. It works (later files are numbered), but is hardly what was "
         "meant.",
+    ),
+    "BOE180": Code(
+        "A template that cannot be read",
+        "The text between {{ and }}, or {% and %}, is not Jinja2.",
+    ),
+    "BOE181": Code(
+        "A template that cannot be filled in",
+        "Templates see `occurrence`, `occurrence_utc`, `period`, `schedule`, "
+        "`report`, `owner`, `run_id`, `parameters`, `inputs`, `part` (in a burst) and "
+        "`rows` (in mails), and nothing else. They are tried with the next occurrence.",
     ),
     "BOE200": Code(
         "Empty query",

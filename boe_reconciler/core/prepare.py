@@ -1,0 +1,237 @@
+"""What a run is about: its period, and its parameters with their final values.
+
+The runner and `boe validate` ask the same function, so that what validates also
+prepares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from boe_reconciler.core.errors import InputError, Permanent
+from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.parameters import parse_parameter
+from boe_reconciler.core.periods import Period, period_of
+from boe_reconciler.core.problems import Path, dotted
+from boe_reconciler.core.resources.distribution import Input
+from boe_reconciler.core.resources.report import Parameter
+from boe_reconciler.core.runs import RunOptions
+from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.core.suggest import did_you_mean
+from boe_reconciler.core.templates import TemplateError, is_template, render
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    #: Parameter -> typed value, None where there is none: as they are bound.
+    parameters: Mapping[str, Any]
+    period: Period | None
+    #: What templates of inputs, subjects and bodies see.
+    context: Mapping[str, Any]
+
+
+def prepare(
+    spec: RunSpec,
+    *,
+    run_id: str,
+    occurrence: datetime,
+    options: RunOptions | None = None,
+) -> Prepared:
+    """All that a run's queries and templates depend on; Permanent where it is wrong."""
+    asked = (options or RunOptions()).parameters
+    prepared, findings = try_prepare(
+        spec, run_id=run_id, occurrence=occurrence, asked=asked
+    )
+    if findings:
+        first = findings[0]
+        text = f"{dotted(('parameters', *first.path))}: {first.detail}."
+        raise Permanent("parameters_invalid", text, first.help)
+    return prepared
+
+
+def check_options(spec: RunSpec, options: RunOptions) -> None:
+    """InputError where a person gave values or names that the run cannot use."""
+    declared = spec.report.parameters
+    for name, value in options.parameters.items():
+        if name not in declared:
+            todo = did_you_mean(name, declared, _known(declared))
+            raise InputError(f'The report has no parameter "{name}".', todo)
+        try:
+            parse_parameter(declared[name].type, value, declared[name].values)
+        except ValueError as error:
+            raise InputError(f"The parameter {name}: {error}.") from None
+    names = {target.distribution or target.key for target in spec.destinations}
+    if options.only is not None and options.only not in names:
+        todo = did_you_mean(options.only, names, f"It has {', '.join(sorted(names))}.")
+        raise InputError(f'{spec.schedule} does not deliver to "{options.only}".', todo)
+
+
+def _known(declared: Mapping[str, Any]) -> str:
+    return f"It has {', '.join(declared)}." if declared else "It has none."
+
+
+def try_prepare(
+    spec: RunSpec,
+    *,
+    run_id: str,
+    occurrence: datetime,
+    asked: Mapping[str, str],
+) -> tuple[Prepared, list[Finding]]:
+    """As `prepare`, with all findings at once; their paths are below `parameters`."""
+    zone = ZoneInfo(spec.timezone)
+    period = period_of(spec.period, occurrence, zone) if spec.period else None
+    context: dict[str, Any] = {
+        "occurrence": occurrence.astimezone(zone),
+        "occurrence_utc": occurrence.astimezone(UTC),
+        "schedule": spec.schedule,
+        "report": spec.report_title,
+        "owner": spec.owner,
+        "run_id": run_id,
+    }
+    if period:
+        context["period"] = period
+    binding = Binding(
+        definitions=spec.report.parameters, context=context, words=PARAMETERS
+    )
+    values, findings = binding.bind(spec.parameters, asked)
+    context["parameters"] = values
+    return Prepared(parameters=values, period=period, context=context), findings
+
+
+# --- Values for what is declared ------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """How messages speak of parameters, or of inputs."""
+
+    noun: str
+    owner: str
+    undeclared: str
+    missing: str
+    wrong: str
+
+
+PARAMETERS = Words(
+    noun="parameter",
+    owner="Report",
+    undeclared="BOE108",
+    missing="BOE109",
+    wrong="BOE107",
+)
+INPUTS = Words(
+    noun="input",
+    owner="Distribution",
+    undeclared="BOE105",
+    missing="BOE106",
+    wrong="BOE107",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binding:
+    """Gives values to what a Report or a Distribution declares."""
+
+    definitions: Mapping[str, Parameter] | Mapping[str, Input]
+    context: Mapping[str, Any]
+    words: Words
+
+    def bind(
+        self, given: Mapping[str, Any], asked: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], list[Finding]]:
+        """Typed values, and what is wrong with those given (at the path of each).
+
+        `asked` wins over `given`, which wins over the default; text that was asked
+        for is no template.
+        """
+        findings = [
+            self._undeclared(name) for name in given if name not in self.definitions
+        ]
+        values: dict[str, Any] = {}
+        for name in self.definitions:
+            values[name] = None
+            try:
+                values[name] = self._value(name, given, asked or {})
+            except _Wrong as wrong:
+                findings.append(wrong.finding)
+        return values, findings
+
+    def _value(
+        self, name: str, given: Mapping[str, Any], asked: Mapping[str, str]
+    ) -> Any:
+        definition = self.definitions[name]
+        value = given.get(name)
+        if value is None:
+            value = definition.default
+        if name in asked:
+            value = asked[name]
+        elif value is None and definition.required:
+            raise _Wrong(self._missing(name))
+        else:
+            value = self._rendered(name, value)
+        if value is None:
+            return None
+        try:
+            return parse_parameter(definition.type, value, definition.values)
+        except ValueError as error:
+            code = self.words.wrong
+            raise _Wrong(Finding(code=code, path=(name,), detail=str(error))) from None
+
+    def _rendered(self, name: str, value: Any) -> Any:
+        if not isinstance(value, list):
+            return self._filled(value, (name,))
+        return [self._filled(item, (name, at)) for at, item in enumerate(value)]
+
+    def _filled(self, value: Any, path: Path) -> Any:
+        if not is_template(value):
+            return value
+        try:
+            return render(value, self.context)
+        except TemplateError as error:
+            raise _Wrong(template_finding(error, path)) from None
+
+    def _undeclared(self, name: str) -> Finding:
+        owner, noun = self.words.owner, self.words.noun
+        known = ", ".join(self.definitions)
+        otherwise = f"it has {known}" if known else f"remove it: it has no {noun}s"
+        return Finding(
+            code=self.words.undeclared,
+            path=(name,),
+            detail=f'the {owner} has no {noun} "{name}"',
+            help=did_you_mean(name, self.definitions, otherwise),
+            at_key=True,
+        )
+
+    def _missing(self, name: str) -> Finding:
+        noun, kind = self.words.noun, self.definitions[name].type
+        return Finding(
+            code=self.words.missing,
+            path=(),
+            detail=f'the {noun} "{name}" is required ({kind}) and not given',
+            help=f"add {name} to {noun}s",
+        )
+
+
+class _Wrong(Exception):
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self.finding = finding
+
+
+def template_finding(error: TemplateError, path: Path) -> Finding:
+    """A broken template is BOE180 by its text, BOE181 by what it asks for."""
+    code = "BOE180" if error.line else "BOE181"
+    return Finding(code=code, path=path, detail=error.message, help=error.help)
+
+
+def texts_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Each text in a value, with its path."""
+    items = enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, str):
+        yield path, value
+    for key, item in value.items() if isinstance(value, dict) else items:
+        yield from texts_of(item, (*path, key))

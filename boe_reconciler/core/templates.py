@@ -1,0 +1,150 @@
+"""Jinja2, sandboxed: values of parameters and inputs, subjects, bodies.
+
+A template sees exactly what it is given: no clock, no chance, no way out, and no
+text that grows beyond bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+MAX_TEXT = 100_000
+
+#: All names that a template may find, and what to do where one is not there.
+ABSENT = {
+    "occurrence": "",
+    "occurrence_utc": "",
+    "period": "add `period` to the Schedule, such as previous_month",
+    "schedule": "",
+    "report": "",
+    "owner": "",
+    "run_id": "",
+    "parameters": "a parameter cannot use other parameters",
+    "inputs": "inputs belong to the Distribution that declares them",
+    "part": "part is there only in a burst",
+    "rows": "rows is there only in mails",
+}
+#: Filters that neither read the outside nor make text of any length.
+_FILTERS = (
+    "abs capitalize count d default e escape first float int join last length list "
+    "lower max min replace reverse round sort string sum title trim truncate unique upper"
+).split()
+#: Attributes that read the clock or the machine's zone, or make text of any length.
+_FORBIDDEN = frozenset(
+    "now today utcnow fromtimestamp utcfromtimestamp astimezone "
+    "center ljust rjust zfill format format_map expandtabs".split()
+)
+
+
+class TemplateError(Exception):
+    """What is wrong with a template, in words."""
+
+    def __init__(self, message: str, help: str = "", line: int | None = None) -> None:  # noqa: A002 as everywhere
+        super().__init__(message)
+        self.message = message
+        self.help = help
+        #: 1-based, in the template's text.
+        self.line = line
+
+
+def is_template(value: Any) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
+
+
+def render(text: str, context: Mapping[str, Any]) -> str:
+    """The text with its expressions filled in; TemplateError where that fails."""
+    if not is_template(text):
+        return text
+    from jinja2 import UndefinedError  # noqa: PLC0415 0.1 s, and most repos need it late or never
+
+    template = compiled(text)
+    try:
+        result = template.render(context)
+    except UndefinedError as error:
+        raise _undefined(str(error.message), context) from None
+    except Exception as error:
+        raise TemplateError(_sentence(error)) from None
+    if len(result) > MAX_TEXT:
+        raise TemplateError(f"the text has more than {MAX_TEXT:,} characters")
+    return result
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> Template:
+    """TemplateError where the text is no template."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 see render
+
+    try:
+        return _environment().from_string(text)
+    except TemplateSyntaxError as error:
+        raise TemplateError(error.message or "", line=error.lineno) from None
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise TemplateError(_sentence(error)) from None
+
+
+def names_in(text: str) -> set[str]:
+    """The names that a template takes from its context."""
+    from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 see render
+
+    if not is_template(text):
+        return set()
+    compiled(text)
+    return find_undeclared_variables(_environment().parse(text))
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) or f"it cannot be filled in ({type(error).__name__})"
+
+
+def _undefined(message: str, context: Mapping[str, Any]) -> TemplateError:
+    name = re.fullmatch(r"'(\w+)' is undefined", message)
+    if name and name[1] in ABSENT:
+        return TemplateError(f"there is no {name[1]} here", ABSENT[name[1]])
+    if name:
+        known = ", ".join(context)
+        todo = did_you_mean(name[1], context, f"known: {known}")
+        return TemplateError(f'there is no "{name[1]}"', todo)
+    attribute = re.fullmatch(r"'([\w.]+) object' has no attribute '(.+)'", message)
+    if attribute:
+        what = attribute[1].rpartition(".")[2].lower()
+        owner = "" if what == "dict" else f"{what} has no "
+        return TemplateError(f'{owner or "there is no "}"{attribute[2]}"')
+    return TemplateError(message)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> SandboxedEnvironment:
+    from jinja2 import StrictUndefined  # noqa: PLC0415 see render
+    from jinja2.exceptions import SecurityError  # noqa: PLC0415 see render
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 see render
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset(("*", "**", "%"))
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            return attr not in _FORBIDDEN and super().is_safe_attribute(
+                obj, attr, value
+            )
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            if operator == "**" or not _small(left) or not _small(right):
+                raise SecurityError(f"{operator} is for numbers of up to 12 digits")
+            return super().call_binop(context, operator, left, right)
+
+    found = Sandbox(undefined=StrictUndefined, autoescape=False)
+    found.globals.clear()
+    found.filters = {name: found.filters[name] for name in _FILTERS}
+    return found
+
+
+def _small(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 10**12
