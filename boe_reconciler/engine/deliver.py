@@ -118,22 +118,23 @@ def _deferred(
     job: Job, delivery: Delivery, outcome: Outcome, now: datetime
 ) -> tuple[Outcome, datetime | None]:
     """When to try again, or that the time for it is over."""
-    policy = job.spec.execution.delivery_retry
-    delay = retry.delay(
-        delivery.attempts + 1,
-        initial=policy.initial,
-        most=policy.max,
+    asked = outcome.retry_after
+    until = retry.deliver_again_at(
+        job.spec.execution.delivery_retry,
+        tries=delivery.attempts + 1,
+        first=delivery.first_attempt_at or now,
+        now=now,
         random=job.tools.random(),
+        asked=None if asked is None else timedelta(seconds=asked),
     )
-    if outcome.retry_after is not None:
-        delay = max(delay, timedelta(seconds=outcome.retry_after))
-    until = now + delay
-    if until > (delivery.first_attempt_at or now) + policy.give_up_after:
-        message = f"Given up: {outcome.message}"
-        return replace(
-            outcome, status=DeliveryStatus.FAILED, reason="gave_up", message=message
-        ), None
-    return outcome, until
+    if until is not None:
+        return outcome, until
+    return replace(
+        outcome,
+        status=DeliveryStatus.FAILED,
+        reason="gave_up",
+        message=f"Given up: {outcome.message}",
+    ), None
 
 
 def _shipment(

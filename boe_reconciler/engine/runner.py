@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import (
@@ -164,28 +164,24 @@ class Runner:
             self._fail(claimed, Permanent("internal", text), RunStatus.FAILED)
 
     def _retry(self, claimed: Claimed, error: Temporary) -> None:
-        record = self._record(claimed)
-        policy = claimed.spec.execution.retry
-        tries = 1 + sum(one.status in _COUNTED for one in record.attempts)
-        if tries > policy.max_retries:
+        attempts = self._record(claimed).attempts
+        tries = 1 + sum(one.status in _COUNTED for one in attempts)
+        now = self._now()
+        until = retry.export_again_at(
+            claimed.spec.execution.retry,
+            tries=tries,
+            now=now,
+            random=self._tools.random(),
+            asked=error.delay,
+        )
+        if until is None:
             text = f"Given up after {tries} attempts: {error.message}"
             gave_up = Permanent("gave_up", text, error.help)
             self._fail(claimed, gave_up, RunStatus.FAILED)
             return
-        delay = error.delay or retry.delay(
-            tries,
-            initial=policy.initial,
-            most=policy.max,
-            random=self._tools.random(),
-        )
         self._end_attempt(claimed, AttemptStatus.RETRY, error)
-        self._wait(claimed, delay, error)
-
-    def _wait(self, claimed: Claimed, delay: timedelta, error: RunError) -> None:
-        now = self._now()
-        self._tools.ledger.wait(
-            claimed.claim, now + delay, error.reason, self._text(error), now=now
-        )
+        text = self._text(error)
+        self._tools.ledger.wait(claimed.claim, until, error.reason, text, now=now)
 
     def _fail(self, claimed: Claimed, error: RunError, status: RunStatus) -> None:
         ended = (

@@ -1,0 +1,44 @@
+"""What the global options say, and the App that they lead to."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from boe_reconciler.app import App
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.settings import Settings, read_settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    root: Path | None = None
+    state: Path | None = None
+    log_format: str = "text"
+
+    def settings(self, root: Path | None = None) -> Settings:
+        return read_settings(root=root or self.root, state=self.state)
+
+    def app(self, root: Path | None = None) -> App:
+        """The App over the folder of -C (or `root`), closed when the command ends."""
+        app = App(self.settings(root))
+        atexit.register(app.close)
+        return app
+
+
+def door(context: typer.Context) -> Door:
+    found = context.find_object(Door)
+    return found or Door()
+
+
+def key_values(pairs: list[str]) -> Mapping[str, str]:
+    """["k=v", …] -> {k: v}; InputError for one without "="."""
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (key, equals, _) in zip(pairs, split, strict=True):
+        if not key or not equals:
+            raise InputError(f"{pair!r} is not of the form name=value.")
+    return {key: value for key, _, value in split}

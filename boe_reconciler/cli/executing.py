@@ -1,0 +1,79 @@
+"""Doing rows that a command inserted: by itself, or by the process that serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from boe_reconciler.cli.output import say
+from boe_reconciler.cli.progress import shown
+from boe_reconciler.cli.shapes import ended_badly
+
+if TYPE_CHECKING:
+    from boe_reconciler.app import App
+
+#: Seconds between two looks at rows that another process does.
+LOOK = 0.2
+
+
+def make_served(app: App) -> None:
+    """With nobody serving, the files as they are now are what is served."""
+    if not app.serve_lock.try_acquire():
+        return
+    try:
+        app.reconciler().reconcile()
+    finally:
+        app.serve_lock.release()
+
+
+def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:
+    """Do these runs, or watch who serves do them; the exit code."""
+    if not wait:
+        for run_id in run_ids:
+            say(run_id)
+        return 0
+    if app.serve_lock.try_acquire():
+        _by_ourselves(app, run_ids)
+    else:
+        say(f"{app.serve_lock.holder()} serves and does it.", style="dim")
+        _watched(app, run_ids)
+    return exit_code(app, run_ids)
+
+
+def exit_code(app: App, run_ids: Sequence[str]) -> int:
+    """1 if one of the runs ended badly or did not end."""
+    records = [app.ledger.run(run_id) for run_id in run_ids]
+    good = [
+        one is not None and one.run.status.final and not ended_badly(one)
+        for one in records
+    ]
+    return 0 if all(good) else 1
+
+
+def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
+    executor = app.executor(only=list(run_ids))
+    executor.start()
+    try:
+        with shown(app.ledger, run_ids):
+            executor.finish_all(threading.Event())
+    finally:
+        executor.drain(0)
+        app.serve_lock.release()
+
+
+def _watched(app: App, run_ids: Sequence[str]) -> None:
+    """Until all ended; if the serving process ends first, we go on in its place."""
+    with shown(app.ledger, run_ids):
+        while not _all_ended(app, run_ids):
+            app.ledger.wait_for_change(LOOK)
+            if app.serve_lock.try_acquire():
+                break
+        else:
+            return
+    _by_ourselves(app, run_ids)
+
+
+def _all_ended(app: App, run_ids: Sequence[str]) -> bool:
+    records = [app.ledger.run(run_id) for run_id in run_ids]
+    return all(one is None or one.run.status.final for one in records)

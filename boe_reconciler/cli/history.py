@@ -1,0 +1,294 @@
+"""`boe status`, `runs`, `show`: where is my report? From the state folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from boe_reconciler.cli.door import door
+from boe_reconciler.cli.output import (
+    OutputFormat,
+    both,
+    local,
+    say,
+    say_json,
+    say_table,
+    size,
+    utc,
+)
+from boe_reconciler.cli.planned import instant
+from boe_reconciler.cli.shapes import details_json, pause_json, run_json
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from boe_reconciler.app import App
+    from boe_reconciler.core.runs import RunRecord, ScheduleState
+    from boe_reconciler.core.spec import ObjectStatus
+
+
+def add_to(boe: typer.Typer) -> None:
+    boe.command()(status)
+    boe.command()(runs)
+    boe.command()(show)
+
+
+_Format = Annotated[OutputFormat, typer.Option("--format")]
+
+
+# --- status -------------------------------------------------------------------
+
+
+def status(context: typer.Context, output: _Format = OutputFormat.TEXT) -> None:
+    """Show what is served, what is paused, what ran last and what is next.
+
+    \b
+    Examples:
+      boe status
+      boe status --format json
+    """
+    app = door(context).app()
+    found = _status(app)
+    if output is OutputFormat.JSON:
+        say_json(found)
+        return
+    _print_status(app, found)
+
+
+_NOTHING: dict[str, Any] = {
+    "revision": {"attempted": None, "serving": None},
+    "objects": [],
+    "problems": [],
+    "holds": [],
+}
+
+
+def _status(app: App) -> dict[str, Any]:
+    if not app.has_state:
+        return _NOTHING
+    served = app.ledger.served()
+    states = {state.name: state for state in app.ledger.states()}
+    return {
+        "revision": {"attempted": served.attempted, "serving": served.serving},
+        "objects": [_object(one, states) for one in served.statuses],
+        "problems": [dict(problem) for problem in served.problems],
+        "holds": [
+            {
+                "hold_id": hold.hold_id,
+                "kind": hold.kind,
+                "run_id": hold.run_id,
+                "message": hold.message,
+                "since": utc(hold.since),
+            }
+            for hold in app.ledger.holds()
+        ],
+    }
+
+
+def _object(one: ObjectStatus, states: Mapping[str, ScheduleState]) -> dict[str, Any]:
+    state = states.get(one.name) if one.kind == "Schedule" else None
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "ready": one.ready,
+        "reason": one.reason,
+        "message": one.message,
+        "observed_revision": one.observed_revision,
+        "serving_revision": one.serving_revision,
+        "paused": bool(state and (state.paused_in_git or state.pause)),
+        "pause": pause_json(state.pause) if state else None,
+        "next": utc(state.next_due) if state else None,
+        "last_run": _last_run(state) if state else None,
+    }
+
+
+def _last_run(state: ScheduleState) -> dict[str, Any] | None:
+    if state.last_run_id is None or state.last_run_status is None:
+        return None
+    return {"run_id": state.last_run_id, "status": state.last_run_status.value}
+
+
+def _print_status(app: App, found: Mapping[str, Any]) -> None:
+    serving = found["revision"]["serving"]
+    if serving is None:
+        say("Nothing is served yet: `boe run` starts.")
+        return
+    say(f"Serving {serving}")
+    if found["revision"]["attempted"] != serving:
+        say(f"Newest  {found['revision']['attempted']} is not served whole.", "yellow")
+    schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
+    say_table(
+        ["schedule", "next", "last run", "note"],
+        [_status_row(app, one) for one in schedules],
+    )
+    for one in found["objects"]:
+        if not one["ready"]:
+            say(
+                f"{one['kind']} {one['name']}: {one['reason']}. {one['message']}", "red"
+            )
+    for hold in found["holds"]:
+        say(f"Waits for `boe release {hold['hold_id']}`: {hold['message']}", "yellow")
+
+
+def _status_row(app: App, one: Mapping[str, Any]) -> list[str]:
+    spec = app.ledger.schedule_spec(one["name"])
+    zone = spec.timezone if spec else "UTC"
+    due = both(datetime.fromisoformat(one["next"]), zone) if one["next"] else "-"
+    last = one["last_run"]["status"] if one["last_run"] else "-"
+    return [one["name"], "paused" if one["paused"] else due, last, _why(one)]
+
+
+def _why(one: Mapping[str, Any]) -> str:
+    if not one["paused"]:
+        return "" if one["ready"] else one["reason"]
+    if one["pause"] is None:
+        return "paused in git"
+    until = f" until {one['pause']['until']}" if one["pause"]["until"] else ""
+    return f"paused by {one['pause']['by']}{until}: {one['pause']['why']}"
+
+
+# --- runs ---------------------------------------------------------------------
+
+
+def runs(
+    context: typer.Context,
+    schedule: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    with_status: Annotated[
+        RunStatus | None, typer.Option("--status", help="Only runs with this status.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="T", help="Occurrences from T on.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    output: _Format = OutputFormat.TEXT,
+) -> None:
+    """List runs, the newest first: what ran, what did not, and why.
+
+    \b
+    Examples:
+      boe runs
+      boe runs --schedule carriers-daily --since 2026-11-01
+      boe runs --status failed --format json
+    """
+    app = door(context).app()
+    records: Sequence[RunRecord] = ()
+    if app.has_state:
+        moment = instant(since, "UTC", "--since") if since else None
+        records = app.ledger.runs(
+            schedule=schedule, status=with_status, since=moment, limit=limit
+        )
+    if output is OutputFormat.JSON:
+        say_json([run_json(record) for record in records])
+        return
+    if not records:
+        say("No runs.")
+        return
+    say_table(
+        ["run", "status", "trigger", "rows", "took", "file or reason"],
+        [_run_row(record) for record in records],
+    )
+
+
+def _run_row(record: RunRecord) -> list[str]:
+    run = record.run
+    files = ", ".join(artifact.name for artifact in record.artifacts)
+    why = run.message or run.reason
+    return [
+        run.run_id,
+        run.status.value,
+        run.trigger.value,
+        "" if run.rows is None else f"{run.rows:,}",
+        took(record),
+        files if run.status is RunStatus.SUCCEEDED or not why else why,
+    ]
+
+
+def took(record: RunRecord) -> str:
+    started, ended = record.run.started_at, record.run.finished_at
+    return f"{(ended - started).total_seconds():.1f} s" if started and ended else ""
+
+
+# --- show ---------------------------------------------------------------------
+
+
+def show(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN")],
+    output: _Format = OutputFormat.TEXT,
+) -> None:
+    """Show all of one run: attempts, files, who got what, and its events.
+
+    RUN is a run id, or a schedule's name for its newest run.
+
+    \b
+    Examples:
+      boe show carriers-daily
+      boe show carriers-daily.20261124T113000Z --format json
+    """
+    app = door(context).app()
+    record = find_run(app, run)
+    if output is OutputFormat.JSON:
+        say_json(details_json(app.ledger, record))
+        return
+    _print_run(app, record)
+
+
+def find_run(app: App, text: str) -> RunRecord:
+    """By id, or the newest run of a schedule."""
+    if not app.has_state:
+        raise InputError(f'There is no run "{text}": nothing has run here yet.')
+    found = app.ledger.run(text)
+    if found is None:
+        found = next(iter(app.ledger.runs(schedule=text, limit=1)), None)
+    if found is None:
+        known = [record.run.run_id for record in app.ledger.runs(limit=200)]
+        known += [state.name for state in app.ledger.states()]
+        todo = did_you_mean(text, known, "`boe runs` lists them.")
+        raise InputError(f'There is no run "{text}".', todo)
+    return found
+
+
+def _print_run(app: App, record: RunRecord) -> None:
+    run = record.run
+    spec = app.ledger.schedule_spec(run.schedule)
+    zone = spec.timezone if spec else "UTC"
+    say(run.run_id, style="bold")
+    lines = {
+        "status": f"{run.status.value} {run.reason}".strip(),
+        "why": run.message,
+        "due": both(run.occurrence, zone),
+        "trigger": run.trigger.value,
+        "again of": run.options.rerun_of or "",
+        "correction": run.options.corrected or "",
+        "started": local(run.started_at, zone) if run.started_at else "",
+        "took": took(record),
+        "revision": run.revision,
+        "parameters": ", ".join(f"{k}={v}" for k, v in run.options.parameters.items()),
+    }
+    for label, value in lines.items():
+        if value:
+            say(f"  {label:<11}{value}")
+    _print_parts(record)
+    events = app.ledger.events(run.run_id)
+    for event in events:
+        say(f"  {local(event.at, zone)}  {event.action}: {event.message}")
+
+
+def _print_parts(record: RunRecord) -> None:
+    for attempt in record.attempts:
+        text = f"  attempt {attempt.number}: {attempt.status.value}"
+        say(f"{text} {attempt.message or attempt.reason}".rstrip())
+    for artifact in record.artifacts:
+        size_ = size(artifact.bytes)
+        say(f"  file       {artifact.name}, {artifact.rows:,} rows, {size_}")
+        say(f"             sha256 {artifact.sha256}")
+    for delivery in record.deliveries:
+        to = delivery.key.destination
+        if delivery.key.recipient != "-":
+            to += f" {delivery.key.recipient}"
+        where = delivery.remote or delivery.message or delivery.reason
+        say(f"  delivery   {to}: {delivery.status.value} {where}".rstrip())

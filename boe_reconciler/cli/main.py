@@ -1,0 +1,144 @@
+"""The `boe` command: its options, its groups, and what each end of it means."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from boe_reconciler.cli import (
+    control,
+    history,
+    importing,
+    nextruns,
+    planning,
+    schemas,
+    serving,
+    starting,
+    validating,
+)
+from boe_reconciler.cli.door import Door
+from boe_reconciler.cli.output import complain
+from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.errors import BoeError
+
+OK, WRONG, OURS, INTERRUPTED = 0, 1, 3, 130
+
+boe = typer.Typer(
+    name="boe",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (
+    starting,
+    validating,
+    planning,
+    nextruns,
+    serving,
+    history,
+    control,
+    importing,
+    schemas,
+):
+    group.add_to(boe)
+
+
+@boe.callback()
+def options(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None,
+        typer.Option("-C", metavar="DIR", help="Act as if started in this folder."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The state folder (default: .boe in -C)."),
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="An Environment to overlay.")
+    ] = None,
+    log_format: Annotated[
+        str, typer.Option(metavar="text|json", help="How log lines are written.")
+    ] = "text",
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Scheduled report exports from git: YAML in, delivered files out."""
+    if show_version:
+        typer.echo(f"boe {version('boe-reconciler')}")
+        raise typer.Exit
+    if env is not None:
+        raise click.UsageError("--env: Environments are not available in this version.")
+    if log_format not in ("text", "json"):
+        raise click.UsageError(
+            f"--log-format: {log_format!r} is neither text nor json."
+        )
+    context.obj = Door(root=directory, state=state, log_format=log_format)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; its exit code. Nothing of ours ends in a traceback."""
+    try:
+        return _invoke(arguments)
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        complain(error.format_message(), _usage(error))
+        return WRONG
+    except BoeError as error:
+        complain(error.message, error.help)
+        return WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as error:
+        return _report(error, arguments)
+
+
+def _invoke(arguments: list[str]) -> int:
+    command = typer.main.get_command(boe)
+    result = command.main(arguments, prog_name="boe", standalone_mode=False)
+    return result if isinstance(result, int) else OK
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"See `{context.command_path} --help`." if context else ""
+
+
+def _closed_pipe() -> int:
+    """Whoever read our output (`| head`) has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
+
+
+def _report(error: Exception, arguments: list[str]) -> int:
+    """Write a file that can be attached to a bug report as it is."""
+    moment = SystemClock().now()
+    path = Path.cwd() / f"boe-error-{moment:%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    lines = (
+        "# boe: an error of its own",
+        f"command: boe {' '.join(arguments)}",
+        f"version: {version('boe-reconciler')}",
+        f"python: {sys.version.split()[0]} on {platform.platform()}",
+        "",
+        "".join(traceback.format_exception(error)),
+    )
+    path.write_text("\n".join(lines))
+    complain(
+        f"BOE itself failed: {type(error).__name__}: {error}",
+        f"That is our fault. Please attach {path} to a bug report.",
+    )
+    return OURS

@@ -1,0 +1,106 @@
+"""What all commands share in how they print: plain text, JSON, tables, times."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class OutputFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@cache
+def console(*, stderr: bool = False) -> Console:
+    """Colour on a terminal, plain elsewhere, and never wrapped into a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 10_000
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    console().print(text, style=style, markup=False)
+
+
+def complain(message: str, todo: str = "") -> None:
+    """An error for a person, on standard error."""
+    console(stderr=True).print(f"boe: {message}", style="red", markup=False)
+    if todo:
+        console(stderr=True).print(f"     {todo}", markup=False)
+
+
+def say_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, two spaces apart."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        table.add_column(header, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    console().print(table)
+
+
+#: The colour of a status, wherever it stands.
+STYLES = {
+    "succeeded": "green",
+    "accepted": "green",
+    "partial": "yellow",
+    "skipped": "yellow",
+    "missed": "yellow",
+    "waiting": "yellow",
+    "deferred": "yellow",
+    "unconfirmed": "yellow",
+    "failed": "red",
+    "refused": "red",
+    "cancelled": "magenta",
+    "running": "cyan",
+}
+
+
+def utc(moment: datetime | None) -> str | None:
+    """2026-11-24T05:30:00Z, with a fraction where there is one."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def local(moment: datetime, zone: str) -> str:
+    """Tue 2026-11-24 06:30 CET"""
+    there = moment.astimezone(ZoneInfo(zone))
+    seconds = ":%S" if there.second else ""
+    return there.strftime(f"%a %Y-%m-%d %H:%M{seconds} %Z")
+
+
+def both(moment: datetime, zone: str) -> str:
+    """Tue 2026-11-24 06:30 CET (05:30 UTC)"""
+    shown = local(moment, zone)
+    there = moment.astimezone(UTC)
+    return shown if shown.endswith("UTC") else f"{shown} ({there:%H:%M} UTC)"
+
+
+def size(count: int) -> str:
+    """1.2 MB"""
+    number = float(count)
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"

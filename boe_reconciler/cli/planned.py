@@ -1,0 +1,45 @@
+"""The plan of the files as they are, for commands that need nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from boe_reconciler.app import App
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.plan import Plan, make_plan
+from boe_reconciler.core.suggest import did_you_mean
+
+
+def plan_of_files(app: App) -> Plan:
+    """Offline: no state folder, no secret, no connection."""
+    return make_plan(app.repo.snapshot(), served=None, now=app.clock.now())
+
+
+def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    """The names themselves; InputError for one that no schedule has."""
+    for name in names:
+        if name not in known:
+            todo = did_you_mean(name, known, "`boe status` lists the schedules.")
+            raise InputError(f'There is no schedule "{name}".', todo)
+    return names
+
+
+def instant(text: str, zone: str, what: str) -> datetime:
+    """ISO 8601; without an offset it is wall time in `zone`."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"{what} {text!r} is not a time.",
+            "Write 2026-11-24, 2026-11-24T06:30 or 2026-11-24T06:30:00+01:00.",
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def folder_of(path: Path) -> Path:
+    """The repo that a path belongs to: the folder itself, or its file's."""
+    return path if path.is_dir() else path.parent

@@ -1,0 +1,80 @@
+"""Runs as they go: a bar on a terminal, a line for each end everywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from boe_reconciler.cli.history import took
+from boe_reconciler.cli.output import STYLES, console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from boe_reconciler.core.ports import Ledger
+    from boe_reconciler.core.runs import RunRecord
+
+#: Seconds between two looks at the ledger.
+LOOK = 0.2
+
+
+@contextmanager
+def shown(ledger: Ledger, run_ids: Sequence[str]) -> Iterator[None]:
+    """While the context lasts, another thread shows how the runs are doing."""
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(ledger, run_ids, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _watch(ledger: Ledger, run_ids: Sequence[str], done: threading.Event) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    quiet = not console().is_terminal
+    with Progress(
+        *columns, console=console(), transient=True, disable=quiet
+    ) as progress:
+        task = progress.add_task("", total=len(run_ids))
+        left = list(run_ids)
+        while left and not done.is_set():
+            left = _look(ledger, left, progress, task)
+            done.wait(LOOK)
+        _look(ledger, left, progress, task)
+
+
+def _look(
+    ledger: Ledger, run_ids: Sequence[str], progress: Progress, task: TaskID
+) -> list[str]:
+    """Print those that ended; the ids of those that have not."""
+    left, running = [], []
+    for run_id in run_ids:
+        record = ledger.run(run_id)
+        if record is None or not record.run.status.final:
+            left.append(run_id)
+            if record and record.run.started_at:
+                running.append(record.run.schedule)
+            continue
+        say_end(record)
+        progress.advance(task)
+    progress.update(task, description=", ".join(running))
+    return left
+
+
+def say_end(record: RunRecord) -> None:
+    """One line: what became of a run, and where its files are or why there are none."""
+    run = record.run
+    places = [one.remote for one in record.deliveries if one.remote]
+    why = run.message or run.reason
+    tail = ", ".join(places) if run.status == "succeeded" and places else why
+    rows = "" if run.rows is None else f"{run.rows:,} rows"
+    line = (
+        f"{run.status.value:<10}{run.schedule:<28}{rows:>14}{took(record):>9}  {tail}"
+    )
+    console().print(line, style=STYLES.get(run.status.value), markup=False)

@@ -1,0 +1,99 @@
+"""Rows of the ledger as the JSON that scripts rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boe_reconciler.cli.output import utc
+from boe_reconciler.core.ports import Ledger
+from boe_reconciler.core.runs import (
+    Artifact,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Pause,
+    RunRecord,
+    RunStatus,
+)
+
+
+def run_json(record: RunRecord) -> dict[str, Any]:
+    run = record.run
+    return {
+        "run_id": run.run_id,
+        "schedule": run.schedule,
+        "occurrence": utc(run.occurrence),
+        "trigger": run.trigger.value,
+        "status": run.status.value,
+        "reason": run.reason,
+        "attempts": run.attempts,
+        "started_at": utc(run.started_at),
+        "finished_at": utc(run.finished_at),
+        "rows": run.rows,
+        "artifacts": [_artifact(artifact) for artifact in record.artifacts],
+        "deliveries": [_delivery(delivery) for delivery in record.deliveries],
+        "revision": run.revision,
+        "parameters": dict(run.options.parameters),
+    }
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "part": artifact.part,
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "rows": artifact.rows,
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "destination": delivery.key.destination,
+        "type": delivery.type,
+        "part": delivery.key.part,
+        "recipient": delivery.key.recipient,
+        "status": delivery.status.value,
+        "attempts": delivery.attempts,
+        "reason": delivery.reason,
+        "receipt": delivery.receipt,
+        "remote": delivery.remote,
+        "at": utc(delivery.at),
+    }
+
+
+def details_json(ledger: Ledger, record: RunRecord) -> dict[str, Any]:
+    """One run with its events: what `boe show --format json` prints."""
+    run = record.run
+    events = ledger.events(run.run_id)
+    return {
+        **run_json(record),
+        "message": run.message,
+        "rerun_of": run.options.rerun_of,
+        "events": [event_json(event) for event in events],
+    }
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    return {"at": utc(event.at), "action": event.action, "message": event.message}
+
+
+def pause_json(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {
+        "target": pause.target.value,
+        "value": pause.value,
+        "by": pause.by,
+        "why": pause.why,
+        "since": utc(pause.since),
+        "until": utc(pause.until),
+    }
+
+
+def ended_badly(record: RunRecord) -> bool:
+    """Failed, partial, or with a delivery that nobody can vouch for: exit code 1."""
+    return record.run.status in (RunStatus.FAILED, RunStatus.PARTIAL) or any(
+        delivery.status is DeliveryStatus.UNCONFIRMED for delivery in record.deliveries
+    )
