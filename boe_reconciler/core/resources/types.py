@@ -17,7 +17,7 @@ DURATION_PATTERN = r"^[1-9][0-9]{0,8}[smhd]$"
 SIZE_PATTERN = r"^[1-9][0-9]{0,8}(B|KB|MB|GB|TB)$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T.+(Z|[-+][0-9:]+)$"
+INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[-+][0-9:]+)$"
 LINE_PATTERN = r"^[^\r\n]*$"
 LABEL_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 SHEET_PATTERN = r"^[^\[\]:*?/\\]+$"
@@ -116,8 +116,9 @@ def parse_date(value: Any) -> date:
 def parse_instant(value: Any) -> datetime:
     """2026-12-25T06:30:00+01:00 -> aware datetime. ValueError otherwise."""
     if isinstance(value, str):
+        written = re.match(INSTANT_PATTERN, value)
         try:
-            value = datetime.fromisoformat(value)
+            value = datetime.fromisoformat(value) if written else None
         except ValueError:
             value = None
     if not isinstance(value, datetime) or value.tzinfo is None:
