@@ -160,7 +160,7 @@ class _Book:
         self._sheets.append(sheet)
         if layout.headers and layout.titles:
             styles = [parts.HEADER] * len(layout.titles)
-            self._append(sheet, _one_row(layout.titles), styles)
+            self._append(sheet, one_row(layout.titles), styles)
         return sheet
 
     def _go_on(self, wanted: str, layout: Layout) -> Sheet:
@@ -177,12 +177,12 @@ class _Book:
         titles = sheet.layout.titles
         if not titles:
             return {}
-        cells = self._renderer.cells(chunk, styles)
+        cells = self._renderer.cells(chunk, [f' s="{n}"' if n else "" for n in styles])
         sheet.data.write(self._renderer.rows(cells))
         return {t: c.cuts for t, c in zip(titles, cells, strict=True) if c.cuts}
 
 
-def _one_row(texts: Sequence[str]) -> pa.Table:
+def one_row(texts: Sequence[str]) -> pa.Table:
     arrays = [text_array([text]) for text in texts]
     return pa.Table.from_arrays(arrays, names=[""] * len(texts))
 
@@ -191,11 +191,12 @@ def _close(sheet: Sheet, *, first: bool) -> None:
     """Write what stands before and behind the rows."""
     layout = sheet.layout
     view = parts.view(first=first, frozen=sheet.filtered is not None)
-    sheet.data.put_before(
+    head = (
         f'{parts.DECLARATION}<worksheet xmlns="{parts.MAIN}"><dimension'
         f' ref="{sheet.area}"/>{view}<sheetFormatPr defaultRowHeight="15"/>'
         f"{parts.columns(layout.widths, layout.hidden)}<sheetData>"
     )
+    sheet.data.put_before(head.encode())
     filtered = f'<autoFilter ref="{sheet.filtered}"/>' if sheet.filtered else ""
     sheet.data.write(f"</sheetData>{filtered}</worksheet>".encode())
     sheet.data.close()

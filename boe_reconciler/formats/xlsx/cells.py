@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array as packed
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate
 from typing import Any
@@ -33,7 +33,8 @@ LAST_DAY = (date(9999, 12, 31) - date(1970, 1, 1)).days
 MAX_INTEGER, MAX_DIGITS = 2**53, 15
 #: The most digits that the database's own decimals hold.
 DATABASE_DIGITS = 38
-EMPTY = "'<c/>'"
+#: In XML on its way to SQL: the row's number, which stands in a column of this name.
+ROW, ROW_COLUMN = "\x1f", "n"
 
 #: Bytes of text that need no second look; `_` and 0xEF may start something special.
 _SPECIAL = set(range(0x20)) | set(b"&<>_\xef")
@@ -79,25 +80,36 @@ class _Task:
     array: pa.Array
     #: Its name in SQL.
     name: str
-    #: ` s="3"`, or nothing.
-    style: str
+    #: Such as ` s="3"`.
+    attributes: str
     zone: ZoneInfo
-    nulls: tuple[tuple[str, str], ...] = field(default=())
+    #: SQL of the cell of a null.
+    null: str
+
+    @property
+    def nulls(self) -> tuple[tuple[str, str], ...]:
+        return ((f"{self.name} IS NULL", self.null),) if self.array.null_count else ()
 
 
 def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    """Text as SQL; ROW in it is the number of the row."""
+    parts = ["'" + part.replace("'", "''") + "'" for part in text.split(ROW)]
+    return parts[0] if len(parts) == 1 else f"concat({f',{ROW_COLUMN},'.join(parts)})"
 
 
-def cells(array: pa.Array, name: str, style: int, zone: ZoneInfo) -> Cells:
-    """The cells of one column; `style` 0 is the plain one."""
+def cells(array: pa.Array, name: str, attributes: str, zone: ZoneInfo) -> Cells:
+    """The cells of one column, each with these attributes.
+
+    A null has them too where they tell its place.
+    """
     array = as_plain(array)
+    null = f"<c{attributes}/>" if ROW in attributes else "<c/>"
     task = _Task(
         array=array,
         name=name,
-        style=f' s="{style}"' if style else "",
+        attributes=attributes,
         zone=zone,
-        nulls=((f"{name} IS NULL", EMPTY),) if array.null_count else (),
+        null=literal(null),
     )
     for fits, render, _ in KINDS:
         if fits(array.type):
@@ -137,9 +149,7 @@ def _as_decimal128(array: pa.Array) -> pa.Array:
 
 
 def _with(task: _Task, array: pa.Array) -> _Task:
-    return _Task(
-        array=array, name=task.name, style=task.style, zone=task.zone, nulls=task.nulls
-    )
+    return replace(task, array=array)
 
 
 # --- Numbers --------------------------------------------------------------------
@@ -150,7 +160,7 @@ def _number(
 ) -> Cells:
     return Cells(
         arrays={task.name: task.array},
-        start=f"<c{task.style}><v>",
+        start=f"<c{task.attributes}><v>",
         value=value or task.name,
         end="</v></c>",
         instead=task.nulls + instead,
@@ -159,7 +169,7 @@ def _number(
 
 def _as_text(task: _Task, value: str) -> str:
     """A whole cell whose text holds nothing special."""
-    start = literal(f'<c{task.style} t="inlineStr"><is><t>')
+    start = literal(f'<c{task.attributes} t="inlineStr"><is><t>')
     return f"concat({start},{value},'</t></is></c>')"
 
 
@@ -186,7 +196,7 @@ def _range(array: pa.Array) -> tuple[Any, Any]:
 def _float(task: _Task) -> Cells:
     if pc.all(pc.is_finite(task.array)).as_py() in {True, None}:
         return _number(task)
-    return _number(task, instead=((f"NOT isfinite({task.name})", EMPTY),))
+    return _number(task, instead=((f"NOT isfinite({task.name})", task.null),))
 
 
 def _decimal(task: _Task) -> Cells:
@@ -205,7 +215,7 @@ def _decimal(task: _Task) -> Cells:
 def _boolean(task: _Task) -> Cells:
     return Cells(
         arrays={task.name: task.array},
-        start=f'<c{task.style} t="b"><v>',
+        start=f'<c{task.attributes} t="b"><v>',
         value=f"{task.name}::TINYINT",
         end="</v></c>",
         instead=task.nulls,
@@ -277,7 +287,7 @@ def _text(task: _Task) -> Cells:
             value = f"replace({value},{literal(character)},{literal(entity)})"
     return Cells(
         arrays={task.name: array},
-        start=f'<c{task.style} t="inlineStr"><is><t>',
+        start=f'<c{task.attributes} t="inlineStr"><is><t>',
         value=value,
         end="</t></is></c>",
         instead=task.nulls
@@ -309,7 +319,9 @@ def _runs(task: _Task, value: str, present: list[str]) -> tuple[tuple[str, str],
     for found in present:
         code = "_" + _RUN + "x" if found == "_x" else f"_x{ord(found):04X}_"
         value = f"replace({value},{_character(found)},{literal(code)})"
-    start = literal(f'<c{task.style} t="inlineStr"><is><r><t xml:space="preserve">')
+    start = literal(
+        f'<c{task.attributes} t="inlineStr"><is><r><t xml:space="preserve">'
+    )
     cell = f"concat({start},{value},'</t></r></is></c>')"
     return ((f"regexp_matches({task.name},{literal(_NEEDS_RUNS)})", cell),)
 
@@ -326,7 +338,7 @@ def _spaces(
     blanks = [" ", *(c for c in "\t\n\r" if ord(c) in special)]
     if not any(pc.any(at(array, c)).as_py() for c in blanks for at in edges):
         return ()
-    start = literal(f'<c{task.style} t="inlineStr"><is><t xml:space="preserve">')
+    start = literal(f'<c{task.attributes} t="inlineStr"><is><t xml:space="preserve">')
     cell = f"concat({start},{value},'</t></is></c>')"
     return ((f"regexp_matches({task.name},{literal(_NEEDS_SPACE)})", cell),)
 

@@ -7,6 +7,7 @@ where it is needed. Same contents and same time give the same bytes.
 
 from __future__ import annotations
 
+import io
 import shutil
 import struct
 import tempfile
@@ -47,9 +48,8 @@ class Deflated:
         """No more is written."""
         self._keep(self._stream.flush())
 
-    def put_before(self, text: str) -> None:
-        """`text` comes before all there is: a closed block of its own."""
-        data = text.encode()
+    def put_before(self, data: bytes) -> None:
+        """`data` comes before all there is: a closed block of its own."""
         stream, spool = _stream(), _spool()
         piece = stream.compress(data) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
         spool.write(piece)
@@ -62,6 +62,12 @@ class Deflated:
         for spool in self._spools:
             spool.seek(0)
             shutil.copyfileobj(spool, target, SPOOL)
+
+    def content(self) -> bytes:
+        """All of it, unpacked. Close it before."""
+        packed = io.BytesIO()
+        self.copy_to(packed)
+        return isal_zlib.decompress(packed.getvalue(), -isal_zlib.MAX_WBITS)
 
     def discard(self) -> None:
         for spool in self._spools:

@@ -56,24 +56,26 @@ class Renderer:
     ) -> None:
         self._cursor.close()
 
-    def cells(self, chunk: pa.Table, styles: Sequence[int]) -> list[Cells]:
-        """For each column of `chunk`; `styles` are the columns' own."""
+    def cells(self, chunk: pa.Table, attributes: Sequence[str]) -> list[Cells]:
+        """For each column of `chunk`; all its cells have these attributes."""
         return [
-            cells(one_array(column), f"c{number}", style, self._zone)
-            for number, (column, style) in enumerate(
-                zip(chunk.columns, styles, strict=True)
+            cells(one_array(column), f"c{number}", text, self._zone)
+            for number, (column, text) in enumerate(
+                zip(chunk.columns, attributes, strict=True)
             )
         ]
 
     def rows(self, columns: Sequence[Cells]) -> memoryview:
         """The `<row>` elements of a chunk, as UTF-8."""
-        return text_of(self.query(_row(columns), columns))
+        parts = ["'<row>'"] + [sql for c in columns for sql in c.sql()] + ["'</row>'"]
+        arrays = {name: a for column in columns for name, a in column.arrays.items()}
+        return text_of(self.query(parts, arrays))
 
-    def query(self, expression: str, columns: Sequence[Cells]) -> pa.Array:
-        """One text a row."""
+    def query(self, parts: Sequence[str], arrays: dict[str, pa.Array]) -> pa.Array:
+        """For each row the texts that these pieces of SQL give, joined."""
         import duckdb
 
-        arrays = {name: a for column in columns for name, a in column.arrays.items()}
+        expression = _joined(parts)
         try:
             self._cursor.register("chunk", _batch(arrays))
             found = self._cursor.sql(f"SELECT {expression} FROM chunk")  # noqa: S608 made here, of no outside text
@@ -93,13 +95,12 @@ def _batch(arrays: dict[str, pa.Array]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
 
 
-def _row(columns: Sequence[Cells]) -> str:
-    parts = ["'<row>'"] + [part for c in columns for part in c.sql()] + ["'</row>'"]
-    joined: list[str] = []
+def _joined(parts: Sequence[str]) -> str:
+    pieces: list[str] = []
     for constant, group in groupby(parts, _is_literal):
         found = list(group)
-        joined += [literal("".join(p[1:-1] for p in found))] if constant else found
-    return f"concat({','.join(joined)})"
+        pieces += [literal("".join(p[1:-1] for p in found))] if constant else found
+    return f"concat({','.join(pieces)})"
 
 
 def _is_literal(sql: str) -> bool:
