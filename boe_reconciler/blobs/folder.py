@@ -17,6 +17,10 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 
 
+def create(root: Path) -> FolderBlobs:
+    return FolderBlobs(root)
+
+
 class FolderBlobs:
     """Files only their owner can read; whole and synced before they have their name.
 

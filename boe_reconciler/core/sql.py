@@ -121,6 +121,12 @@ def bind(text: str, placeholder: Callable[[str, int], str]) -> Bound:
     return Bound("".join(pieces) + text[end:], tuple(numbers))
 
 
+def bare(text: str) -> str:
+    """One statement without the semicolons that end it, to stand inside another."""
+    ends = [token.offset for token in tokens(text) if token.text == ";"]
+    return text[: ends[0]] if ends else text
+
+
 # --- Checking -----------------------------------------------------------------
 
 

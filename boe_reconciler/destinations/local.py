@@ -85,7 +85,12 @@ class LocalDestination:
         self._allowed = allowed_roots
 
     def intend(self, shipment: Shipment) -> Mapping[str, str]:
-        """`folder` (below the local root, or absolute), `name` and `temporary`."""
+        """`folder` (below the local root, or absolute), `name` and `temporary`.
+
+        The earlier intent stays while its file only waits for its marker.
+        """
+        if self._is_ours(shipment):
+            return shipment.intent
         folder = PurePosixPath(shipment.spec.base_path)
         if shipment.spec.create_subdirs:
             folder /= names.dated_folder(shipment.occurrence, shipment.timezone)
@@ -136,6 +141,16 @@ class LocalDestination:
             ):
                 _write(folder, place, shipment, cancel)
             return _finish(folder, place, shipment)
+
+    def _is_ours(self, shipment: Shipment) -> bool:
+        if not shipment.intent:
+            return False
+        try:
+            place = self._place(shipment.intent)
+            with _opened(place, make=False) as folder:
+                return folder.is_ours(place)
+        except (OSError, RunError):  # deliver meets it again and says so
+            return False
 
     def _place(self, intent: Mapping[str, str]) -> _Place:
         """The intent, checked once more. Permanent `outside_root`, `bad_name`."""

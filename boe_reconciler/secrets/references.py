@@ -18,6 +18,10 @@ MAX_BYTES = 64 * 1024
 MIN_REDACTED = 4
 
 
+def create(*, environment: Mapping[str, str], data_root: Path) -> Secrets:
+    return Secrets(environment, data_root)
+
+
 class Secrets:
     """Resolves references (see core.ports.SecretResolver) and redacts their values.
 

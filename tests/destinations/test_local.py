@@ -306,6 +306,7 @@ def test_the_marker_comes_last_and_its_retry_writes_no_data(
         outcome = next(iter(there.deliver([shipment], Never())))
     assert (outcome.status, outcome.reason) == (DEFERRED, "no_space")
     written = (root / "exports/sales.csv").stat()
+    assert there.intend(shipment) == shipment.intent
     shipment.path.unlink()  # a retry that read the artifact would fail
     assert next(iter(there.deliver([shipment], Never()))).status is ACCEPTED
     after = (root / "exports/sales.csv").stat()

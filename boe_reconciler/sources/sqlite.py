@@ -1,0 +1,233 @@
+"""SQLite: a database file, opened for reading only.
+
+Python's own driver is used, since it can interrupt a query and forbid ATTACH, which
+the ADBC driver cannot. A column of SQLite has no type of its own, so its type is
+found by looking at all its values: in memory where one batch holds them all, else
+by the database, in one more pass over the same snapshot.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.core import sql
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
+from boe_reconciler.core.resources.connection import SQLiteConnection
+from boe_reconciler.sources._stream import (
+    BATCH_ROWS,
+    Stream,
+    Watch,
+    below,
+    select,
+    watched,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Seconds that a query waits for somebody who writes.
+_BUSY_WAIT = 10.0
+_TEMPORARY = {
+    sqlite3.SQLITE_BUSY: "database_busy",
+    sqlite3.SQLITE_LOCKED: "database_busy",
+    sqlite3.SQLITE_IOERR: "database_io",
+    sqlite3.SQLITE_CANTOPEN: "database_io",
+    sqlite3.SQLITE_INTERRUPT: "interrupted",
+    sqlite3.SQLITE_FULL: "no_space",
+    sqlite3.SQLITE_NOMEM: "out_of_memory",
+}
+_ALLOWED = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+)
+
+
+def create(
+    spec: SQLiteConnection, *, secrets: SecretResolver, data_root: Path
+) -> SQLiteSource:
+    """A source that has opened nothing yet. Permanent `bad_connection` for `files`."""
+    if spec.files:
+        detail = "sqlite cannot read files as views"
+        todo = "move `files` to a Connection of type duckdb"
+        raise Permanent("bad_connection", detail, todo)
+    return SQLiteSource(spec, data_root)
+
+
+class SQLiteSource:
+    """A connection for each query: opening one takes less than a millisecond."""
+
+    def __init__(self, spec: SQLiteConnection, data_root: Path) -> None:
+        self._spec = spec
+        self._root = data_root
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        text, values = select(query, parameters, "sqlite", lambda _, n: f"?{n}")
+        values = [_bindable(value) for value in values]
+        watch = Watch(cancel, self._spec.timeout)
+        with ExitStack() as held:
+            with watch.translating(_translate):
+                connection = held.enter_context(closing(self._connect()))
+                held.enter_context(watch.interrupting(connection.interrupt))
+                connection.execute("BEGIN")
+                schema, fetched = _typed(connection, sql.bare(text), values)
+            batches = watched(_batches(schema, fetched), watch, _translate)
+            return Stream(schema, batches, held.pop_all())
+        raise AssertionError  # pragma: no cover - ExitStack swallows nothing
+
+    def check(self) -> None:
+        try:
+            with closing(self._connect()) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_schema")
+        except sqlite3.Error as error:
+            raise _translate(error) from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._spec.path:
+            path = below(self._root, self._spec.path)
+            if not path.is_file():
+                detail = f"there is no file {self._spec.path!r}"
+                raise Temporary("file_missing", detail)
+            uri = path.as_uri() + "?mode=ro"
+        else:
+            uri = "file::memory:"
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=_BUSY_WAIT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.text_factory = _text
+        connection.set_authorizer(_authorize)
+        return connection
+
+
+def _authorize(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _text(content: bytes) -> str:
+    """SQLite lets anything be text; what is not UTF-8 is read as Latin-1."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _bindable(value: Any) -> Any:
+    """SQLite's own forms: decimals as numbers, dates as the text its functions read."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        detail = "sqlite takes no lists as parameters"
+        raise Permanent("bad_query", detail, "use one parameter for each value")
+    return value
+
+
+# --- Types --------------------------------------------------------------------
+
+Row = tuple[Any, ...]
+
+
+def _typed(
+    connection: sqlite3.Connection, text: str, values: Sequence[Any]
+) -> tuple[pa.Schema, Iterator[list[Row]]]:
+    """The schema that fits every value, and the rows in lists of BATCH_ROWS."""
+    import pyarrow as pa
+
+    cursor = connection.execute(text, values)
+    names = [column[0] for column in cursor.description]
+    first = cursor.fetchmany(BATCH_ROWS)
+    if len(first) < BATCH_ROWS:
+        columns = zip(*first, strict=True) if first else [()] * len(names)
+        kinds = [{type(value).__name__ for value in column} for column in columns]
+    else:
+        kinds = _kinds(connection, text, values, len(names))
+    schema = pa.schema(
+        [(name, _arrow(kind)) for name, kind in zip(names, kinds, strict=True)]
+    )
+    rest = iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
+    return schema, chain([first], rest)
+
+
+def _kinds(
+    connection: sqlite3.Connection, text: str, values: Sequence[Any], width: int
+) -> list[set[str]]:
+    """The types that occur in each column, in the words of Python."""
+    columns = [f"c{number}" for number in range(width)]
+    pairs = [
+        f"max(typeof({column}) = '{kind}')" for column in columns for kind in _KINDS
+    ]
+    query = (
+        f"WITH boe({', '.join(columns)}) AS ({text}\n)"  # noqa: S608 the report's own query, checked before
+        f" SELECT {', '.join(pairs)} FROM boe"
+    )
+    found = connection.execute(query, values).fetchone()
+    flags = [found[at : at + len(_KINDS)] for at in range(0, len(found), len(_KINDS))]
+    names = _KINDS.values()
+    return [
+        {n for n, there in zip(names, each, strict=True) if there} for each in flags
+    ]
+
+
+_KINDS = {"integer": "int", "real": "float", "text": "str", "blob": "bytes"}
+
+
+def _arrow(kinds: set[str]) -> pa.DataType:
+    import pyarrow as pa
+
+    kinds = kinds - {"NoneType"}
+    if kinds == {"int"}:
+        return pa.int64()
+    if kinds and kinds <= {"int", "float"}:
+        return pa.float64()
+    return pa.binary() if kinds == {"bytes"} else pa.string()
+
+
+def _batches(
+    schema: pa.Schema, fetched: Iterable[list[Row]]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    for rows in fetched:
+        columns = zip(*rows, strict=True)
+        arrays = [
+            pa.array(map(_as_text, column), field.type)
+            if field.type == pa.string()
+            else pa.array(column, field.type)
+            for column, field in zip(columns, schema, strict=False)
+        ]
+        if arrays:
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _translate(error: Exception) -> RunError:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _TEMPORARY:
+        return Temporary(_TEMPORARY[code & 0xFF], str(error))
+    return Permanent("query_failed", str(error))
