@@ -368,7 +368,8 @@ class _Reader:
 
     def _check_tag(self, tag: str, start: int, end: int) -> None:
         if tag not in _PLAIN_TAGS:
-            self._flaw("BOE013", f"the tag {tag} is not known here", start, end)
+            written = tag.replace("tag:yaml.org,2002:", "!!")
+            self._flaw("BOE013", f"the tag {written} is not known here", start, end)
 
     def _flaw(
         self, code: str, detail: str, start: int, end: int, *, parent: bool = False

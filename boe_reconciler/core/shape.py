@@ -31,10 +31,10 @@ _EXPECTED = {
 }
 #: pydantic's type -> (code, sentence with what its context holds, what to do).
 _BOUNDS = {
-    "greater_than": ("BOE039", "must be more than {gt}"),
-    "greater_than_equal": ("BOE039", "must be {ge} or more"),
-    "less_than": ("BOE039", "must be less than {lt}"),
-    "less_than_equal": ("BOE039", "must be {le} or less"),
+    "greater_than": ("BOE039", "must be more than {gt:g}"),
+    "greater_than_equal": ("BOE039", "must be {ge:g} or more"),
+    "less_than": ("BOE039", "must be less than {lt:g}"),
+    "less_than_equal": ("BOE039", "must be {le:g} or less"),
     "finite_number": ("BOE039", "must be finite"),
     "int_parsing_size": ("BOE039", "is too large"),
     "string_too_short": ("BOE040", "must have {min_length} character or more"),
