@@ -1,0 +1,210 @@
+"""`boe init` and `boe new`: the first files, with comments that teach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from boe_reconciler.cli.door import door
+from boe_reconciler.cli.output import say
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
+
+_STARTER = files("boe_reconciler.cli") / "starter"
+
+
+class NewKind(StrEnum):
+    SCHEDULE = "schedule"
+    REPORT = "report"
+    CONNECTION = "connection"
+    DISTRIBUTION = "distribution"
+    GROUP = "group"
+    CALENDAR = "calendar"
+
+
+def add_to(boe: typer.Typer) -> None:
+    boe.command()(init)
+    boe.command()(new)
+
+
+# --- init ---------------------------------------------------------------------
+
+
+def init(
+    context: typer.Context,
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None,
+    owner: Annotated[
+        str, typer.Option(metavar="X", help="Who owns the first files.")
+    ] = "you@example.com",
+) -> int:
+    """Write a small repo that runs at once: one schedule over one CSV file.
+
+    \b
+    Examples:
+      boe init my-reports --owner anna@example.com
+      boe -C my-reports run --once --now-all
+    """
+    from boe_reconciler.core.schemas import render_schemas
+
+    target = door(context).settings().root / (directory or ".")
+    texts = {
+        path.replace("dot-", "."): _filled(text, {"OWNER": owner})
+        for path, text in _texts(_STARTER / "repo")
+    }
+    texts |= {f"schema/{name}": text for name, text in render_schemas().items()}
+    _write(target, texts)
+    shown = directory or "."
+    say(f"Wrote {len(texts)} files. Next:")
+    say(f"  boe -C {shown} validate")
+    say(f"  boe -C {shown} run --once --now-all")
+    return 0
+
+
+def _texts(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        path = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _texts(entry, f"{path}/")
+        else:
+            yield path, entry.read_text()
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def _write(target: Path, texts: Mapping[str, str]) -> None:
+    """All or nothing; what exists is never overwritten."""
+    for path in texts:
+        if (target / path).exists():
+            raise InputError(
+                f"{target / path} exists already; nothing was written.",
+                "Choose another folder or name.",
+            )
+    for path, text in texts.items():
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+# --- new ----------------------------------------------------------------------
+
+
+def new(
+    context: typer.Context,
+    kind: Annotated[NewKind, typer.Argument(metavar="KIND")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    owner: Annotated[str, typer.Option(metavar="X")] = "you@example.com",
+    timezone: Annotated[str, typer.Option(metavar="ZONE")] = "Europe/Berlin",
+    country: Annotated[
+        str | None, typer.Option(metavar="DE", help="calendar: whose public holidays.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="BY", help="calendar: a part of the country.")
+    ] = None,
+    years: Annotated[
+        str | None, typer.Option(metavar="2026-2028", help="calendar: which years.")
+    ] = None,
+) -> int:
+    """Write a file to start from, with comments, into its folder.
+
+    KIND is schedule, report, connection, distribution, group or calendar.
+
+    \b
+    Examples:
+      boe new schedule sales-weekly --owner anna@example.com
+      boe new calendar de-bank-days --country DE --years 2026-2028
+    """
+    _check_name(name)
+    title = name.replace("-", " ").capitalize()
+    values = {"NAME": name, "OWNER": owner, "TITLE": title, "ZONE": timezone}
+    if kind is NewKind.CALENDAR:
+        text = _calendar(name, country, region, _years(years, context))
+    else:
+        text = _filled((_STARTER / "new" / f"{kind}.yaml").read_text(), values)
+    path = f"{kind}s/{name}.yaml"
+    _write(door(context).settings().root, {path: text})
+    say(f"Wrote {path}. Edit it, then `boe validate`.")
+    return 0
+
+
+def _check_name(name: str) -> None:
+    import re
+
+    from boe_reconciler.core.importing import slug
+    from boe_reconciler.core.resources.types import NAME_PATTERN
+
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > 63:
+        raise InputError(
+            f'"{name}" cannot be a name.',
+            f"Small letters, digits and hyphens, 63 at most: {slug(name)}",
+        )
+
+
+def _years(text: str | None, context: typer.Context) -> range:
+    """ "2026-2028", "2026", or this year and the two after it."""
+    this = door(context).app().clock.now().year
+    first, _, last = (text or f"{this}-{this + 2}").partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal():
+        raise click.UsageError("--years is written 2026 or 2026-2028.")
+    years = range(int(first), int(last or first) + 1)
+    if not 0 < len(years) <= 50:
+        raise click.UsageError("--years: from 1 to 50 years, the first one first.")
+    return years
+
+
+def _calendar(name: str, country: str | None, region: str | None, years: range) -> str:
+    if country is None:
+        raise click.UsageError("A calendar needs --country, such as --country DE.")
+    found = _holidays(country.upper(), region, years)
+    lines = [
+        f"    - {{from: {day}, to: {day}, why: {_quoted(why)}}}"
+        for day, why in sorted(found.items())
+        if day.year in years
+    ]
+    return "\n".join(
+        (
+            f"# Public holidays of {country.upper()}"
+            f"{f' ({region})' if region else ''}, {years[0]} to {years[-1]}. Review them:",
+            "# a bank's or a company's days off may differ.",
+            "apiVersion: boe/v1",
+            "kind: Calendar",
+            f"metadata: {{name: {name}}}",
+            "spec:",
+            "  working_days: mon-fri",
+            "  days_off:",
+            *lines,
+            "",
+        )
+    )
+
+
+def _holidays(country: str, region: str | None, years: range) -> HolidayBase:
+    import holidays
+
+    supported = holidays.list_supported_countries()
+    if country not in supported:
+        todo = did_you_mean(country, supported, "Give a two-letter code, such as DE.")
+        raise InputError(f'There are no holidays for "{country}".', todo)
+    if region is not None and region not in supported[country]:
+        known = ", ".join(supported[country]) or "none"
+        raise InputError(f'{country} has no part "{region}".', f"It has {known}.")
+    return holidays.country_holidays(country, subdiv=region, years=years)
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
