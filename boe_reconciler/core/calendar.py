@@ -171,9 +171,9 @@ def set_digest(when: When, *, timezone: str, calendar: CalendarSpec | None) -> s
     """Hex sha256 of what decides the occurrences; jitter does not."""
     spec = when.model_dump(mode="json", exclude_none=True, exclude={"jitter"})
     spec["timezone"] = timezone
-    if calendar and when.calendar:
-        days = working_days(calendar)
-        spec["calendar"] = repr(days)
+    days = working_days(calendar) if calendar and when.calendar else None
+    if isinstance(days, WorkingDays):
+        spec["calendar"] = [sorted(days.weekdays), days.starts, days.ends]
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -332,11 +332,6 @@ CODES: dict[str, Code] = {
         "`boe new calendar --country DE --years 2027-2029` writes public holidays.",
     ),
     "BOE082": Code(
-        "No working days",
-        "`working_days` is a range or a list of mon, tue, wed, thu, fri, sat and sun: "
-        "mon-fri, sun-thu, or mon,wed-fri.",
-    ),
-    "BOE083": Code(
         "Days off that end before they begin",
         "In {from: …, to: …} both days are off, and `from` is the earlier one.",
     ),
@@ -402,6 +397,11 @@ CODES: dict[str, Code] = {
         "Renamed, but still there",
         "`renamed_from` moves the history of an object to its new name: the old name "
         "must be gone in the same revision.",
+    ),
+    "BOE113": Code(
+        "A format that this report does not fit",
+        "xlsx, html and pdf hold several sheets, the other formats one table; a "
+        "workbook template is filled in as xlsx only.",
     ),
     # Policy.
     "BOE130": Code(
@@ -510,6 +510,11 @@ CODES: dict[str, Code] = {
         "Templates see `occurrence`, `occurrence_utc`, `period`, `schedule`, "
         "`report`, `owner`, `run_id`, `parameters`, `inputs`, `part` (in a burst) and "
         "`rows` (in mails), and nothing else. They are tried with the next occurrence.",
+    ),
+    "BOE182": Code(
+        "{period} without a period",
+        "The file's name asks for the period of the report, and the Schedule has none: "
+        "add `period`, such as previous_month.",
     ),
     "BOE200": Code(
         "Empty query",

@@ -98,9 +98,6 @@ class WorkingDays:
 def working_days(spec: CalendarSpec) -> WorkingDays | list[Finding]:
     """Compile a Calendar. All findings at once, their paths relative to its spec."""
     findings: list[Finding] = []
-    weekdays = _weekdays(spec.working_days)
-    if not weekdays:
-        findings.append(_not_working_days(spec.working_days))
     stretches = []
     for place, off in enumerate(spec.days_off):
         first, last = (off.from_, off.to) if isinstance(off, DaysOff) else (off, off)
@@ -109,8 +106,7 @@ def working_days(spec: CalendarSpec) -> WorkingDays | list[Finding]:
             findings.append(_reversed_days_off(place, first, last))
     if findings:
         return findings
-    starts, ends = _joined(sorted(stretches))
-    return WorkingDays(weekdays, starts, ends)
+    return WorkingDays(_weekdays(spec.working_days), *_joined(sorted(stretches)))
 
 
 def last_day_off(spec: CalendarSpec) -> date | None:
@@ -120,15 +116,12 @@ def last_day_off(spec: CalendarSpec) -> date | None:
 
 
 def _weekdays(text: str) -> frozenset[int]:
-    """ "mon-fri" or "mon,wed-fri" or "sat-wed" -> their numbers; empty if malformed."""
+    """ "mon-fri" or "mon,wed-fri" or "sat-wed" -> their numbers."""
     found: set[int] = set()
-    for item in text.lower().replace(" ", "").split(","):
-        first, _, last = item.partition("-")
-        last = last or (first if "-" not in item else "")
-        if first not in WEEKDAYS or last not in WEEKDAYS:
-            return frozenset()
-        start, end = WEEKDAYS.index(first), WEEKDAYS.index(last)
-        found |= {(start + n) % 7 for n in range((end - start) % 7 + 1)}
+    for item in text.replace(" ", "").split(","):
+        first, *rest = (WEEKDAYS.index(name) for name in item.split("-"))
+        length = (rest[0] - first) % 7 if rest else 0
+        found |= {(first + n) % 7 for n in range(length + 1)}
     return frozenset(found)
 
 
@@ -146,18 +139,9 @@ def _joined(
     return tuple(starts), tuple(ends)
 
 
-def _not_working_days(text: str) -> Finding:
-    return Finding(
-        code="BOE082",
-        path=("working_days",),
-        detail=f"{text!r} names no working days",
-        help="write a range such as mon-fri or sun-thu, or a list such as mon,wed-fri",
-    )
-
-
 def _reversed_days_off(place: int, first: date, last: date) -> Finding:
     return Finding(
-        code="BOE083",
+        code="BOE082",
         path=("days_off", place),
         detail=f"the days off end on {last}, before they begin on {first}",
         help="put the earlier date into `from`",
