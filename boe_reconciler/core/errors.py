@@ -25,7 +25,7 @@ class RunError(BoeError):
     the ledger, in metrics and in `boe runs`.
     """
 
-    def __init__(self, reason: str, message: str, help: str = "") -> None:  # noqa: A002
+    def __init__(self, reason: str, message: str, help: str = "") -> None:  # noqa: A002 as above
         super().__init__(message, help)
         self.reason = reason
 
@@ -37,7 +37,7 @@ class Temporary(RunError):
         self,
         reason: str,
         message: str,
-        help: str = "",  # noqa: A002
+        help: str = "",  # noqa: A002 as above
         *,
         delay: timedelta | None = None,
     ) -> None:
