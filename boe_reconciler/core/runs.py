@@ -82,6 +82,11 @@ class RunOptions:
     #: Why a corrected report is sent.
     corrected: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that the Schedule says is delivered, and to whom it says."""
+        return self.only is None and self.to is None and not self.dry_run
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewRun:
@@ -98,6 +103,8 @@ class NewRun:
     reason: str = ""
     #: Not started after it: becomes `missed`. None: never.
     expires: datetime | None = None
+    #: What then stands as the reason: "deadline" or "catchup_window".
+    expires_reason: str = ""
     options: RunOptions = RunOptions()
 
 
@@ -132,6 +139,24 @@ class Run:
     spec_digest: str
     tzdb: str
     created_at: datetime
+    #: Why it would be missed once `expires` has passed.
+    expires_reason: str = ""
+    #: `execution.overlap` of its spec.
+    overlap: str = "skip"
+    #: `execution.max_concurrent_runs` of its spec.
+    max_concurrent: int | None = None
+    #: The first try and the retries of its spec: `attempts` never passes it.
+    max_attempts: int = 4
+    #: Claims that were lost while no other run of that worker was executing.
+    lost: int = 0
+    cancel_requested_at: datetime | None = None
+    #: How often `boe resend` opened it again.
+    reopened: int = 0
+
+    @property
+    def owed(self) -> bool:
+        """Whether the schedule itself owes it, rather than somebody asked for it."""
+        return self.trigger in (Trigger.SCHEDULE, Trigger.CATCHUP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,6 +353,8 @@ class Tick:
     more: bool
     #: The next instant at which a schedule is due or a row may start.
     next_due: datetime | None
+    #: The clock lies more than an hour behind this mark: start nothing, alert.
+    clock_behind: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,96 @@
+"""Which of the runs that may start do start, and what becomes of the others (R7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+#: A run that was asked to make way and did not is cut off after this long.
+MAKE_WAY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A run whose time has come."""
+
+    run_id: str
+    schedule_uid: str
+    not_before: datetime
+    occurrence: datetime
+    overlap: str
+    max_concurrent: int | None
+    #: Owed by the schedule and not begun yet; all others wait instead of being skipped.
+    skippable: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class Decision:
+    start: list[str] = field(default_factory=list)
+    #: They become `skipped`, reason overlap.
+    skip: list[str] = field(default_factory=list)
+    #: Schedules whose running runs are asked to make way.
+    make_way: set[str] = field(default_factory=set)
+    #: Schedules that can start nothing more just now.
+    full: set[str] = field(default_factory=set)
+
+
+def decide(
+    candidates: Sequence[Candidate], running: Mapping[str, int], limit: int
+) -> Decision:
+    """Decide in the given order until `limit` runs start; the rest stays as it is.
+
+    `running` counts the running runs of each schedule.
+    """
+    decision = Decision()
+    now_running = Counter(running)
+    newest = _newest(candidates)
+    for candidate in candidates:
+        if len(decision.start) == limit:
+            break
+        uid = candidate.schedule_uid
+        if _superseded(candidate, newest.get(uid), now_running[uid]):
+            decision.skip.append(candidate.run_id)
+        elif _free(candidate, now_running[uid]):
+            decision.start.append(candidate.run_id)
+            now_running[uid] += 1
+        else:
+            _hold_back(candidate, decision)
+    return decision
+
+
+def _newest(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+    """The newest skippable candidate of each schedule."""
+    newest: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.skippable:
+            before = newest.setdefault(candidate.schedule_uid, candidate)
+            if candidate.occurrence > before.occurrence:
+                newest[candidate.schedule_uid] = candidate
+    return newest
+
+
+def _superseded(candidate: Candidate, newest: Candidate | None, running: int) -> bool:
+    """Whether a newer one takes its place in the queue of one."""
+    if not candidate.skippable or newest is candidate:
+        return False
+    if candidate.overlap == "cancel_other":
+        return True
+    return candidate.overlap == "buffer_one" and running > 0
+
+
+def _free(candidate: Candidate, running: int) -> bool:
+    if candidate.overlap == "allow_all":
+        return candidate.max_concurrent is None or running < candidate.max_concurrent
+    return running == 0
+
+
+def _hold_back(candidate: Candidate, decision: Decision) -> None:
+    if candidate.overlap == "skip" and candidate.skippable:
+        decision.skip.append(candidate.run_id)
+        return
+    if candidate.overlap == "cancel_other" and candidate.skippable:
+        decision.make_way.add(candidate.schedule_uid)
+    if candidate.overlap in ("buffer_all", "allow_all"):
+        decision.full.add(candidate.schedule_uid)

@@ -1,0 +1,151 @@
+"""A new plan becomes the served one (R6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from boe_reconciler.core import due, pauses
+from boe_reconciler.core.due import Owed, Standing, Ticks
+from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
+from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
+from boe_reconciler.ledgers import _rows
+from boe_reconciler.ledgers._store import Store
+
+#: Makes the uid of a new schedule.
+NewUid = Callable[[], str]
+
+
+def activate(
+    store: Store, activation: Activation, *, now: datetime, new_uid: NewUid
+) -> None:
+    """Cover what the old plan owed up to now; then serve the new one from now on."""
+    served = Served(
+        attempted=activation.attempted,
+        serving=activation.serving,
+        objects=activation.objects,
+        statuses=activation.statuses,
+        problems=activation.problems,
+    )
+    if activation.serving is None:
+        before = store.served()
+        store.put_served(
+            replace(served, serving=before.serving, objects=before.objects)
+        )
+        return
+    ticks = store.ticks()
+    old = [due.owed(standing, ticks, now) for standing in store.standings()]
+    _rows.write_owed(store, old, now)
+    _serve(store, activation, now, new_uid)
+    store.put_served(served)
+    message = f"{activation.serving} is served."
+    store.insert_events([Event(at=now, action="activated", message=message)])
+
+
+def _serve(
+    store: Store, activation: Activation, now: datetime, new_uid: NewUid
+) -> None:
+    _rename(store, activation.schedules)
+    old = {standing.name: standing for standing in store.standings()}
+    for name in old.keys() - {planned.name for planned in activation.schedules}:
+        _remove(store, old[name], now)
+    specs = {planned.name: planned.spec.digest for planned in activation.schedules}
+    store.put_specs(
+        {specs[planned.name]: planned.spec for planned in activation.schedules}
+    )
+    revisions = {
+        one.name: one.revision for one in activation.objects if one.kind == "Schedule"
+    }
+    entry = _Entry(pauses=store.pauses(), now=now)
+    moved = []
+    for planned in activation.schedules:
+        before = old.get(planned.name) or _new(store, planned.name, now, new_uid())
+        named = replace(
+            before,
+            revision=revisions.get(planned.name) or activation.serving or "",
+            spec_digest=specs[planned.name],
+        )
+        moved.append(entry.of(named, planned))
+    _rows.write_owed(store, moved, now)
+
+
+def _rename(store: Store, schedules: Sequence[PlannedSchedule]) -> None:
+    """A schedule that names its former self keeps its uid, its marks and its pause."""
+    names = {planned.name for planned in schedules}
+    for planned in schedules:
+        former = planned.renamed_from
+        if former is None or former in names or store.standing(planned.name):
+            continue
+        standing = store.standing(former)
+        if standing is not None:
+            store.drop_standing(former)
+            store.put_standings([replace(standing, name=planned.name)])
+            _rename_pause(store, former, planned.name)
+
+
+def _rename_pause(store: Store, former: str, name: str) -> None:
+    for pause in store.pauses():
+        if (pause.target, pause.value) == (PauseTarget.SCHEDULE, former):
+            store.drop_pause(pause)
+            store.put_pause(replace(pause, value=name))
+
+
+def _remove(store: Store, standing: Standing, now: datetime) -> None:
+    """What has not started will not; what runs may finish."""
+    why = ("removed", "The schedule is no longer in the repo.")
+    for run in store.unstarted(standing.uid):
+        _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)
+    store.drop_standing(standing.name)
+
+
+def _new(store: Store, name: str, now: datetime, uid: str) -> Standing:
+    """A first activation owes nothing before it.
+
+    Run ids hold the name and the time, so a namesake's rows are not met again,
+    wherever the clock has been.
+    """
+    start = max(now, store.latest_occurrence(name) or now)
+    return Standing(
+        name=name,
+        uid=uid,
+        revision="",
+        spec_digest="",
+        timing="",
+        covered_from=start,
+        high_water=start,
+        next_due=None,
+        paused_in_git=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """How schedules enter the new plan."""
+
+    pauses: Sequence[Pause]
+    now: datetime
+
+    def of(self, standing: Standing, planned: PlannedSchedule) -> Owed:
+        """The standing under the new spec, and the gap that ends with the old one."""
+        timing = due.timing_json(planned.occurrences, planned.spec.execution)
+        pause = pauses.holding(self.pauses, planned.spec, self.now)
+        paused = planned.paused or pause is not None
+        new_set = bool(standing.timing) and not due.same_occurrences(
+            standing.timing, timing
+        )
+        ended = Owed(standing=standing)
+        if standing.paused and (new_set or not paused):
+            ended = due.unpaused(standing, self.now)
+        standing = replace(
+            ended.standing,
+            timing=timing,
+            paused_in_git=planned.paused,
+            paused=paused,
+            paused_until=None if planned.paused or not pause else pause.until,
+        )
+        if new_set:
+            start = max(self.now, standing.high_water)
+            standing = replace(standing, high_water=start, covered_from=start)
+        again = due.owed(standing, Ticks(), standing.high_water)
+        return replace(again, gaps=ended.gaps)

@@ -1,0 +1,158 @@
+"""Who executes what: claims, leases, and what becomes of lost ones (R7, R10)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from boe_reconciler.core import lifecycle
+from boe_reconciler.core.lifecycle import LEASE, POISON
+from boe_reconciler.core.overlap import MAKE_WAY, Decision, decide
+from boe_reconciler.core.ports import Claimed
+from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
+from boe_reconciler.ledgers import _rows
+from boe_reconciler.ledgers._store import Page, Store
+
+#: Rows looked at in one go, at least.
+_PAGE = 256
+#: Expired runs that one claim clears away, at most.
+_OVERDUE = 1000
+_OVERLAP = ("overlap", "An earlier run of the schedule was still going on.")
+_WORDS = {
+    "deadline": "It did not start by its deadline.",
+    "catchup_window": "It did not start within its catch-up window.",
+    "paused": "It did not start in time because of a pause.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    worker: str
+    limit: int
+    only: Collection[str] | None
+
+
+def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
+    _miss_overdue(store, now)
+    started: list[str] = []
+    running = Counter(store.running_counts())
+    page = Page(
+        after=None, limit=max(_PAGE, 2 * wanted.limit), full=set(), only=wanted.only
+    )
+    while len(started) < wanted.limit:
+        candidates = store.candidates(now, page)
+        decision = decide(candidates, running, wanted.limit - len(started))
+        _carry_out(store, decision, now)
+        started += decision.start
+        uids = {one.run_id: one.schedule_uid for one in candidates}
+        running.update(uids[run_id] for run_id in decision.start)
+        if len(candidates) < page.limit:
+            break
+        full = {*page.full, *decision.full}
+        page = replace(page, after=candidates[-1], full=full)
+    return _start(store, started, wanted.worker, now)
+
+
+def _start(
+    store: Store, run_ids: Sequence[str], worker: str, now: datetime
+) -> list[Claimed]:
+    runs = [lifecycle.claimed(run, worker, now) for run in store.runs(run_ids)]
+    store.put_runs(runs)
+    again = _rows.records(store, [run for run in runs if run.fence > 1])
+    known = {record.run.run_id: record for record in again}
+    return [
+        Claimed(
+            claim=Claim(run_id=run.run_id, fence=run.fence, worker=worker),
+            record=known.get(run.run_id) or RunRecord(run=run),
+            spec=store.spec(run.spec_digest),
+        )
+        for run in runs
+    ]
+
+
+def _carry_out(store: Store, decision: Decision, now: datetime) -> None:
+    skipped = [
+        lifecycle.finished(run, RunStatus.SKIPPED, *_OVERLAP, now)
+        for run in store.runs(decision.skip)
+    ]
+    store.put_runs(skipped)
+    for uid in decision.make_way:
+        for run in store.running(uid):
+            _make_way(store, run, now)
+
+
+def _make_way(store: Store, run: Run, now: datetime) -> None:
+    """A newer occurrence wants to start: asked first, cut off later.
+
+    Not once something may have left the house: then the newer one waits.
+    """
+    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
+    if any(one.first_attempt_at for one in deliveries):
+        return
+    since = run.cancel_requested_at
+    if since is None or now < since + MAKE_WAY:
+        store.put_runs([lifecycle.cancel_asked(run, now)])
+        return
+    why = ("overlap", "A newer run of the schedule took its place.")
+    _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)
+
+
+def _miss_overdue(store: Store, now: datetime) -> None:
+    overdue = store.overdue(now, _OVERDUE)
+    if not overdue:
+        return
+    paused = {one.uid for one in store.standings() if one.paused}
+    missed = []
+    for run in overdue:
+        held = run.owed and run.schedule_uid in paused
+        reason = "paused" if held else run.expires_reason or "deadline"
+        words = _WORDS[reason]
+        missed.append(lifecycle.finished(run, RunStatus.MISSED, reason, words, now))
+    store.put_runs(missed)
+
+
+# --- Leases -----------------------------------------------------------------------
+
+
+def heartbeat(
+    store: Store, claims: Sequence[Claim], *, now: datetime
+) -> Mapping[str, bool]:
+    kept = [claim.run_id for claim in claims if store.renew(claim, now + LEASE)]
+    return {run.run_id: run.cancel_requested for run in store.runs(kept)}
+
+
+def expire(store: Store, *, now: datetime, all_leases: bool) -> Sequence[str]:
+    running = store.running()
+    together = Counter(run.worker for run in running)
+    over = [run for run in running if all_leases or _over(run, now)]
+    for run in over:
+        _lose(store, run, now, alone=together[run.worker] == 1)
+    return [run.run_id for run in over]
+
+
+def _over(run: Run, now: datetime) -> bool:
+    return run.lease_until is not None and run.lease_until < now
+
+
+def _lose(store: Store, run: Run, now: datetime, *, alone: bool) -> None:
+    """Its worker vanished: pending again, unless it is to blame or was cancelled."""
+    words = "Its worker vanished."
+    why = ("lost", words)
+    run = _rows.end_attempt(store, run, AttemptStatus.LOST, now, why=why)
+    run = lifecycle.lost(run, alone=alone)
+    store.put_runs([run])
+    store.insert_events([_rows.event(run, "lease_lost", words, now)])
+    if run.cancel_requested:
+        why = ("cancelled", "Cancelled; its worker had vanished.")
+        _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)
+    elif run.lost >= POISON:
+        why = ("poison", f"Its worker vanished {run.lost} times while doing only this.")
+        _rows.end_run(store, run, RunStatus.FAILED, now, why=why)
+
+
+def give_back(store: Store, claim: Claim, *, now: datetime) -> None:
+    run = _rows.prove(store, claim, now)
+    run = _rows.end_attempt(store, run, AttemptStatus.RELEASED, now)
+    store.put_runs([lifecycle.unclaimed(run, RunStatus.PENDING)])

@@ -1,0 +1,262 @@
+"""The verbs of `core.ports.Ledger`, each run in a transaction of a Backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+from boe_reconciler.core.ports import Claimed
+from boe_reconciler.core.runs import (
+    Artifact,
+    AttemptStatus,
+    Claim,
+    DeliveryKey,
+    Event,
+    GapRow,
+    Hold,
+    NewDelivery,
+    NewRun,
+    Outcome,
+    Pause,
+    PauseTarget,
+    RunRecord,
+    RunStatus,
+    ScheduleState,
+    Tick,
+)
+from boe_reconciler.core.spec import Activation, RunSpec, Served
+from boe_reconciler.ledgers import (
+    _activate,
+    _check,
+    _claims,
+    _people,
+    _rows,
+    _time,
+    _work,
+)
+from boe_reconciler.ledgers._store import Backend, Query, Store
+
+
+class StoredLedger:
+    """A Ledger on any Backend. See `core.ports.Ledger` for what each verb promises."""
+
+    def __init__(self, backend: Backend, new_uid: Callable[[], str]) -> None:
+        self._write = backend.write
+        self._read = backend.read
+        self._backend = backend
+        self._new_uid = new_uid
+
+    # What is served.
+    def activate(self, activation: Activation, *, now: datetime) -> None:
+        self._write(
+            lambda store: _activate.activate(
+                store, activation, now=now, new_uid=self._new_uid
+            )
+        )
+
+    def served(self) -> Served:
+        return self._read(lambda store: store.served())
+
+    def schedule_spec(self, name: str) -> RunSpec | None:
+        def look(store: Store) -> RunSpec | None:
+            standing = store.standing(name)
+            return store.spec(standing.spec_digest) if standing else None
+
+        return self._read(look)
+
+    def states(self) -> Sequence[ScheduleState]:
+        return self._read(_time.states)
+
+    # Time.
+    def materialise(self, *, now: datetime, limit: int = 500) -> Tick:
+        return self._write(lambda store: _time.materialise(store, now=now, limit=limit))
+
+    def enqueue(self, runs: Sequence[NewRun], *, now: datetime) -> Sequence[str]:
+        return self._write(lambda store: _time.enqueue(store, runs, now=now))
+
+    # Claims.
+    def claim(
+        self,
+        worker: str,
+        *,
+        now: datetime,
+        limit: int,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Claimed]:
+        wanted = _claims.Wanted(worker=worker, limit=limit, only=only)
+        return self._write(lambda store: _claims.claim(store, wanted, now=now))
+
+    def heartbeat(
+        self, claims: Sequence[Claim], *, now: datetime
+    ) -> Mapping[str, bool]:
+        return self._write(lambda store: _claims.heartbeat(store, claims, now=now))
+
+    def expire(self, *, now: datetime, all_leases: bool = False) -> Sequence[str]:
+        return self._write(
+            lambda store: _claims.expire(store, now=now, all_leases=all_leases)
+        )
+
+    def give_back(self, claim: Claim, *, now: datetime) -> None:
+        self._write(lambda store: _claims.give_back(store, claim, now=now))
+
+    # Within a claim.
+    def begin_attempt(self, claim: Claim, *, now: datetime) -> int:
+        return self._write(lambda store: _work.begin_attempt(store, claim, now=now))
+
+    def end_attempt(
+        self,
+        claim: Claim,
+        status: AttemptStatus,
+        reason: str,
+        message: str,
+        *,
+        now: datetime,
+    ) -> None:
+        why = (reason, message)
+        self._write(lambda store: _work.end_attempt(store, claim, status, why, now=now))
+
+    def commit_artifacts(
+        self,
+        claim: Claim,
+        artifacts: Sequence[Artifact],
+        deliveries: Sequence[NewDelivery],
+        *,
+        now: datetime,
+    ) -> None:
+        self._write(
+            lambda store: _work.commit_artifacts(
+                store, claim, artifacts, deliveries, now=now
+            )
+        )
+
+    def intend(
+        self,
+        claim: Claim,
+        key: DeliveryKey,
+        intent: Mapping[str, str],
+        *,
+        now: datetime,
+    ) -> None:
+        self._write(lambda store: _work.intend(store, claim, key, intent, now=now))
+
+    def settle(
+        self,
+        claim: Claim,
+        key: DeliveryKey,
+        outcome: Outcome,
+        *,
+        next_attempt_at: datetime | None = None,
+        now: datetime,
+    ) -> None:
+        self._write(
+            lambda store: _work.settle(
+                store, claim, (key, outcome), next_attempt_at, now=now
+            )
+        )
+
+    def wait(
+        self, claim: Claim, until: datetime, reason: str, message: str, *, now: datetime
+    ) -> None:
+        why = (reason, message)
+        self._write(lambda store: _work.wait(store, claim, until, why, now=now))
+
+    def finish(  # noqa: PLR0913 the words of a run's end
+        self,
+        claim: Claim,
+        status: RunStatus,
+        reason: str,
+        message: str,
+        *,
+        rows: int | None = None,
+        now: datetime,
+    ) -> None:
+        end = (status, (reason, message))
+        self._write(lambda store: _work.finish(store, claim, end, rows, now=now))
+
+    # What people ask for.
+    def cancel(self, run_id: str, *, by: str, now: datetime) -> RunStatus:
+        return self._write(lambda store: _people.cancel(store, run_id, by=by, now=now))
+
+    def reopen(
+        self,
+        run_id: str,
+        *,
+        recipient: str | None = None,
+        everything: bool = False,
+        now: datetime,
+    ) -> Sequence[DeliveryKey]:
+        return self._write(
+            lambda store: _people.reopen(
+                store, run_id, recipient, everything=everything, now=now
+            )
+        )
+
+    def pause(self, pause: Pause) -> None:
+        self._write(lambda store: _time.pause(store, pause))
+
+    def resume(
+        self, target: PauseTarget, value: str, *, by: str, now: datetime
+    ) -> bool:
+        return self._write(
+            lambda store: _time.resume(store, target, value, by=by, now=now)
+        )
+
+    def pauses(self) -> Sequence[Pause]:
+        return self._read(lambda store: store.pauses())
+
+    def holds(self) -> Sequence[Hold]:
+        """Nothing asks a person yet."""
+        return ()
+
+    # History.
+    def note(self, events: Sequence[Event]) -> None:
+        self._write(lambda store: store.insert_events(events))
+
+    def run(self, run_id: str) -> RunRecord | None:
+        def look(store: Store) -> RunRecord | None:
+            run = store.run(run_id)
+            return _rows.records(store, [run])[0] if run else None
+
+        return self._read(look)
+
+    def runs(
+        self,
+        *,
+        schedule: str | None = None,
+        status: RunStatus | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+    ) -> Sequence[RunRecord]:
+        query = Query(schedule=schedule, status=status, since=since, limit=limit)
+        return self._read(lambda store: _rows.records(store, store.find(query)))
+
+    def events(self, run_id: str) -> Sequence[Event]:
+        return self._read(lambda store: store.events(run_id))
+
+    def gaps(self, schedule: str) -> Sequence[GapRow]:
+        def look(store: Store) -> Sequence[GapRow]:
+            standing = store.standing(schedule)
+            return store.gaps(standing.uid) if standing else ()
+
+        return self._read(look)
+
+    def last_rows_digest(self, schedule: str) -> str | None:
+        def look(store: Store) -> str | None:
+            standing = store.standing(schedule)
+            last = store.last_delivered(standing.uid) if standing else None
+            found = store.artifacts([last]).get(last, ()) if last else ()
+            return next((one.rows_digest for one in found), None)
+
+        return self._read(look)
+
+    def open_runs(self) -> int:
+        return self._read(lambda store: store.open_runs())
+
+    def broken_invariants(self, *, now: datetime) -> Sequence[str]:
+        return self._read(lambda store: _check.broken_invariants(store, now=now))
+
+    def wait_for_change(self, timeout: float) -> bool:
+        return self._backend.wait_for_change(timeout)
+
+    def close(self) -> None:
+        self._backend.close()

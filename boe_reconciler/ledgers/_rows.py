@@ -1,0 +1,110 @@
+"""Steps that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from boe_reconciler.core import lifecycle
+from boe_reconciler.core.due import Owed
+from boe_reconciler.core.errors import LeaseLost
+from boe_reconciler.core.lifecycle import LEASE
+from boe_reconciler.core.runs import (
+    AttemptStatus,
+    Claim,
+    Event,
+    Run,
+    RunRecord,
+    RunStatus,
+)
+from boe_reconciler.ledgers._store import Store
+
+#: An attempt that ended like this was nobody's failure: it uses up none.
+_FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
+
+
+def prove(store: Store, claim: Claim, now: datetime) -> Run:
+    """The run, after proof that the claim on it still holds. LeaseLost otherwise."""
+    if not store.renew(claim, now + LEASE):
+        raise LeaseLost(claim.run_id)
+    (run,) = store.runs([claim.run_id])
+    return run
+
+
+def write_owed(store: Store, owed: Sequence[Owed], now: datetime) -> int:
+    """Rows, gaps and marks in one; the number of rows and gaps."""
+    runs = [
+        lifecycle.inserted(new, one.standing, now) for one in owed for new in one.runs
+    ]
+    gaps = [gap for one in owed for gap in one.gaps]
+    inserted = store.insert_runs(runs)
+    store.insert_gaps(gaps)
+    store.put_standings([one.standing for one in owed])
+    return len(inserted) + len(gaps)
+
+
+def end_attempt(
+    store: Store,
+    run: Run,
+    status: AttemptStatus,
+    now: datetime,
+    *,
+    why: tuple[str, str] = ("", ""),
+) -> Run:
+    """Close the attempt that is open, if one is; the run with its count of them."""
+    reason, message = why
+    attempts = store.attempts([run.run_id]).get(run.run_id, ())
+    if not attempts or attempts[-1].status is not AttemptStatus.RUNNING:
+        return run
+    ended = replace(
+        attempts[-1], status=status, reason=reason, message=message, finished_at=now
+    )
+    store.put_attempt(ended)
+    return replace(run, attempts=run.attempts - (status in _FREE))
+
+
+def end_run(
+    store: Store, run: Run, status: RunStatus, now: datetime, *, why: tuple[str, str]
+) -> None:
+    """Its final state, and that of everything it leaves open."""
+    reason, message = why
+    ended = {
+        RunStatus.CANCELLED: AttemptStatus.CANCELLED,
+        RunStatus.FAILED: AttemptStatus.FAILED,
+    }.get(status, AttemptStatus.SUCCEEDED)
+    run = end_attempt(store, run, ended, now, why=why)
+    store.put_runs([lifecycle.finished(run, status, reason, message, now)])
+    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
+    store.put_deliveries(
+        [
+            lifecycle.abandoned(one, reason, now)
+            for one in deliveries
+            if not one.status.final
+        ]
+    )
+
+
+def records(store: Store, runs: Sequence[Run]) -> list[RunRecord]:
+    ids = [run.run_id for run in runs]
+    attempts, artifacts = store.attempts(ids), store.artifacts(ids)
+    deliveries = store.deliveries(ids)
+    return [
+        RunRecord(
+            run=run,
+            attempts=tuple(attempts.get(run.run_id, ())),
+            artifacts=tuple(artifacts.get(run.run_id, ())),
+            deliveries=tuple(deliveries.get(run.run_id, ())),
+        )
+        for run in runs
+    ]
+
+
+def event(run: Run, action: str, message: str, now: datetime) -> Event:
+    return Event(
+        at=now,
+        action=action,
+        message=message,
+        run_id=run.run_id,
+        schedule=run.schedule,
+    )

@@ -1,0 +1,180 @@
+"""What a ledger has to store: rows in, rows out. The verbs above it hold the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.overlap import Candidate
+from boe_reconciler.core.runs import (
+    Artifact,
+    Attempt,
+    Claim,
+    Delivery,
+    Event,
+    GapRow,
+    Pause,
+    Run,
+    RunStatus,
+)
+from boe_reconciler.core.spec import RunSpec, Served
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Which runs history asks for."""
+
+    schedule: str | None
+    status: RunStatus | None
+    since: datetime | None
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Which candidates a claim looks at next, in the order they may start."""
+
+    #: Those after this one.
+    after: Candidate | None
+    limit: int
+    #: Schedules that are left out.
+    full: Collection[str]
+    #: Only these runs.
+    only: Collection[str] | None
+
+
+class Store(Protocol):
+    """One transaction's view of the rows."""
+
+    # Schedules.
+    def standing(self, name: str) -> Standing | None: ...
+
+    def standings(self) -> Sequence[Standing]: ...
+
+    def due(self, now: datetime, limit: int) -> Sequence[Standing]:
+        """Those with `next_due` at or before `now`, the earliest first."""
+
+    def marks(self) -> tuple[datetime | None, datetime | None]:
+        """The largest `high_water` and the smallest `next_due` of all."""
+
+    def put_standings(self, standings: Sequence[Standing]) -> None: ...
+
+    def drop_standing(self, name: str) -> None: ...
+
+    # What is served.
+    def served(self) -> Served: ...
+
+    def put_served(self, served: Served) -> None: ...
+
+    def spec(self, digest: str) -> RunSpec: ...
+
+    def put_specs(self, specs: Mapping[str, RunSpec]) -> None:
+        """By digest; one that is there already stays."""
+
+    # Marks of the whole ledger.
+    def ticks(self) -> Ticks: ...
+
+    def put_ticks(self, ticks: Ticks) -> None: ...
+
+    def tzdb(self) -> str: ...
+
+    def put_tzdb(self, version: str) -> None: ...
+
+    # Runs.
+    def run(self, run_id: str) -> Run | None: ...
+
+    def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """In the order of the ids."""
+
+    def every_run(self) -> Iterable[Run]: ...
+
+    def insert_runs(self, runs: Sequence[Run]) -> Sequence[str]:
+        """Ids of those inserted: one that is there already stays as it is."""
+
+    def put_runs(self, runs: Sequence[Run]) -> None: ...
+
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+        """Move the lease of a running run whose fence is the claim's; False: lost."""
+
+    def running(self, schedule_uid: str | None = None) -> Sequence[Run]: ...
+
+    def running_counts(self) -> Mapping[str, int]:
+        """Schedule uid -> runs that are running."""
+
+    def unstarted(self, schedule_uid: str) -> Sequence[Run]:
+        """Its runs that are pending or waiting."""
+
+    def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
+        """Runs that did not begin before they expired."""
+
+    def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
+        """Runs whose time has come, by (not_before, occurrence, run id).
+
+        Without those that expired, and those that a paused schedule owes.
+        """
+
+    def next_start(self, now: datetime) -> datetime | None:
+        """The first `not_before` after `now` of a run that has yet to go on."""
+
+    def latest_occurrence(self, schedule: str) -> datetime | None:
+        """Of the runs that a schedule of this name ever owed."""
+
+    def last_runs(self) -> Mapping[str, Run]:
+        """Schedule uid -> its run with the newest occurrence."""
+
+    def last_delivered(self, schedule_uid: str) -> str | None:
+        """The newest run that succeeded as its Schedule says, nothing left out."""
+
+    def open_runs(self) -> int: ...
+
+    def find(self, query: Query) -> Sequence[Run]:
+        """Newest occurrence first."""
+
+    # Rows of runs: each by run id.
+    def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]: ...
+
+    def put_attempt(self, attempt: Attempt) -> None: ...
+
+    def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]: ...
+
+    def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None: ...
+
+    def deliveries(
+        self, run_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[Delivery]]: ...
+
+    def put_deliveries(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    # The rest.
+    def gaps(self, schedule_uid: str) -> Sequence[GapRow]: ...
+
+    def insert_gaps(self, gaps: Sequence[GapRow]) -> None: ...
+
+    def pauses(self) -> Sequence[Pause]: ...
+
+    def put_pause(self, pause: Pause) -> None:
+        """In place of one with the same target and value."""
+
+    def drop_pause(self, pause: Pause) -> None: ...
+
+    def events(self, run_id: str) -> Sequence[Event]: ...
+
+    def insert_events(self, events: Sequence[Event]) -> None: ...
+
+
+class Backend(Protocol):
+    """Runs verbs against a Store, each in a transaction of its own."""
+
+    def write(self, verb: Callable[[Store], T]) -> T:
+        """All of it or, when it raises, nothing of it."""
+
+    def read(self, verb: Callable[[Store], T]) -> T: ...
+
+    def wait_for_change(self, timeout: float) -> bool: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,367 @@
+"""A ledger in memory, for tests and dry runs: the same verbs on plain dicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from threading import Condition, local
+from typing import TypeVar
+
+import uuid_utils
+
+from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.overlap import Candidate
+from boe_reconciler.core.runs import (
+    Artifact,
+    Attempt,
+    Claim,
+    Delivery,
+    DeliveryKey,
+    Event,
+    GapRow,
+    Pause,
+    PauseTarget,
+    Run,
+    RunStatus,
+)
+from boe_reconciler.core.spec import RunSpec, Served
+from boe_reconciler.ledgers._ledger import StoredLedger
+from boe_reconciler.ledgers._store import Page, Query, Store
+
+T = TypeVar("T")
+_NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
+_NEVER = Ticks()
+_UNSTARTED = (RunStatus.PENDING, RunStatus.WAITING)
+
+
+class MemoryLedger(StoredLedger):
+    """Forgets everything at its end."""
+
+    def __init__(self) -> None:
+        super().__init__(_Memory(), lambda: uuid_utils.uuid7().hex)
+
+
+@dataclass(slots=True)
+class _Tables:
+    """All rows; each value is immutable, so that a shallow copy is a snapshot."""
+
+    standings: dict[str, Standing] = field(default_factory=dict)
+    specs: dict[str, RunSpec] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    attempts: dict[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    artifacts: dict[str, tuple[Artifact, ...]] = field(default_factory=dict)
+    deliveries: dict[str, dict[DeliveryKey, Delivery]] = field(default_factory=dict)
+    gaps: dict[str, tuple[GapRow, ...]] = field(default_factory=dict)
+    pauses: dict[tuple[PauseTarget, str], Pause] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    served: Served = _NOTHING
+    ticks: Ticks = _NEVER
+    tzdb: str = ""
+
+    def snapshot(self) -> _Tables:
+        return _Tables(*(copy(getattr(self, one.name)) for one in fields(self)))
+
+
+class _Memory:
+    """One lock; a verb works on a copy, which becomes the truth if it succeeds."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._tables = _Tables()
+        self._version = 0
+        self._seen = local()
+
+    def write(self, verb: Callable[[Store], T]) -> T:
+        with self._changed:
+            tables = self._tables.snapshot()
+            found = verb(_MemoryStore(tables))
+            if tables != self._tables:
+                self._tables = tables
+                self._version += 1
+                self._changed.notify_all()
+            return found
+
+    def read(self, verb: Callable[[Store], T]) -> T:
+        with self._changed:
+            return verb(_MemoryStore(self._tables))
+
+    def wait_for_change(self, timeout: float) -> bool:
+        with self._changed:
+            seen = getattr(self._seen, "version", 0)
+            new = self._changed.wait_for(lambda: self._version != seen, timeout)
+            self._seen.version = self._version
+            return new
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _MemoryStore:
+    def __init__(self, tables: _Tables) -> None:
+        self._t = tables
+
+    # Schedules.
+    def standing(self, name: str) -> Standing | None:
+        return self._t.standings.get(name)
+
+    def standings(self) -> Sequence[Standing]:
+        return sorted(self._t.standings.values(), key=lambda one: one.name)
+
+    def due(self, now: datetime, limit: int) -> Sequence[Standing]:
+        dated = [(one.next_due, one.name) for one in self._t.standings.values()]
+        found = sorted((at, name) for at, name in dated if at is not None and at <= now)
+        return [self._t.standings[name] for _, name in found[:limit]]
+
+    def marks(self) -> tuple[datetime | None, datetime | None]:
+        all_ = self._t.standings.values()
+        dues = (one.next_due for one in all_ if one.next_due is not None)
+        return max((one.high_water for one in all_), default=None), min(
+            dues, default=None
+        )
+
+    def put_standings(self, standings: Sequence[Standing]) -> None:
+        self._t.standings.update({one.name: one for one in standings})
+
+    def drop_standing(self, name: str) -> None:
+        del self._t.standings[name]
+
+    # What is served.
+    def served(self) -> Served:
+        return self._t.served
+
+    def put_served(self, served: Served) -> None:
+        self._t.served = served
+
+    def spec(self, digest: str) -> RunSpec:
+        return self._t.specs[digest]
+
+    def put_specs(self, specs: Mapping[str, RunSpec]) -> None:
+        self._t.specs.update(specs)
+
+    # Marks of the whole ledger.
+    def ticks(self) -> Ticks:
+        return self._t.ticks
+
+    def put_ticks(self, ticks: Ticks) -> None:
+        self._t.ticks = ticks
+
+    def tzdb(self) -> str:
+        return self._t.tzdb
+
+    def put_tzdb(self, version: str) -> None:
+        self._t.tzdb = version
+
+    # Runs.
+    def run(self, run_id: str) -> Run | None:
+        return self._t.runs.get(run_id)
+
+    def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        return [self._t.runs[run_id] for run_id in run_ids]
+
+    def every_run(self) -> Iterable[Run]:
+        return self._t.runs.values()
+
+    def insert_runs(self, runs: Sequence[Run]) -> Sequence[str]:
+        owed = {_owed_key(one) for one in self._t.runs.values() if one.owed}
+        inserted = []
+        for run in runs:
+            if run.run_id in self._t.runs or (run.owed and _owed_key(run) in owed):
+                continue
+            self._t.runs[run.run_id] = run
+            inserted.append(run.run_id)
+        return inserted
+
+    def put_runs(self, runs: Sequence[Run]) -> None:
+        self._t.runs.update({one.run_id: one for one in runs})
+
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+        run = self._t.runs.get(claim.run_id)
+        if not run or (run.fence, run.status) != (claim.fence, RunStatus.RUNNING):
+            return False
+        self._t.runs[run.run_id] = replace(run, lease_until=lease_until)
+        return True
+
+    def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
+        return [
+            one
+            for one in self._t.runs.values()
+            if one.status is RunStatus.RUNNING
+            and schedule_uid in (None, one.schedule_uid)
+        ]
+
+    def running_counts(self) -> Mapping[str, int]:
+        return Counter(one.schedule_uid for one in self.running())
+
+    def unstarted(self, schedule_uid: str) -> Sequence[Run]:
+        return [
+            one
+            for one in self._t.runs.values()
+            if one.status in _UNSTARTED and one.schedule_uid == schedule_uid
+        ]
+
+    def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
+        return [one for one in self._t.runs.values() if _expired(one, now)][:limit]
+
+    def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
+        paused = {one.uid for one in self._t.standings.values() if one.paused}
+        found = [
+            _candidate(run)
+            for run in self._t.runs.values()
+            if run.status in _UNSTARTED
+            and run.not_before <= now
+            and not _expired(run, now)
+            and run.schedule_uid not in page.full
+            and (page.only is None or run.run_id in page.only)
+        ]
+        open_ = [one for one in found if not _held(one, paused)]
+        after = page.after
+        ahead = [one for one in open_ if not after or _place(one) > _place(after)]
+        return sorted(ahead, key=_place)[: page.limit]
+
+    def next_start(self, now: datetime) -> datetime | None:
+        later = (
+            one.not_before
+            for one in self._t.runs.values()
+            if one.status in _UNSTARTED and one.not_before > now
+        )
+        return min(later, default=None)
+
+    def latest_occurrence(self, schedule: str) -> datetime | None:
+        owed = (
+            one.occurrence
+            for one in self._t.runs.values()
+            if one.schedule == schedule and one.owed
+        )
+        return max(owed, default=None)
+
+    def last_runs(self) -> Mapping[str, Run]:
+        runs = sorted(self._t.runs.values(), key=_newest_last)
+        return {one.schedule_uid: one for one in runs}
+
+    def last_delivered(self, schedule_uid: str) -> str | None:
+        found = [
+            (one.finished_at, one.run_id)
+            for one in self._t.runs.values()
+            if one.schedule_uid == schedule_uid
+            and one.status is RunStatus.SUCCEEDED
+            and one.options.whole
+            and one.run_id in self._t.artifacts
+        ]
+        return max(found)[1] if found else None
+
+    def open_runs(self) -> int:
+        return sum(not one.status.final for one in self._t.runs.values())
+
+    def find(self, query: Query) -> Sequence[Run]:
+        found = [
+            one
+            for one in self._t.runs.values()
+            if query.schedule in (None, one.schedule)
+            and query.status in (None, one.status)
+            and (query.since is None or one.occurrence >= query.since)
+        ]
+        return sorted(found, key=_newest_last, reverse=True)[: query.limit]
+
+    # Rows of runs.
+    def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
+        return _of(self._t.attempts, run_ids)
+
+    def put_attempt(self, attempt: Attempt) -> None:
+        before = self._t.attempts.get(attempt.run_id, ())
+        self._t.attempts[attempt.run_id] = (*before[: attempt.number - 1], attempt)
+
+    def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]:
+        return _of(self._t.artifacts, run_ids)
+
+    def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
+        before = self._t.artifacts.get(run_id, ())
+        parts = [one.part for one in (*before, *artifacts)]
+        if len(set(parts)) < len(parts):
+            raise ValueError(f"{run_id} has one part twice: {parts}")
+        self._t.artifacts[run_id] = (*before, *artifacts)
+
+    def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
+        return {
+            run_id: list(self._t.deliveries[run_id].values())
+            for run_id in run_ids
+            if run_id in self._t.deliveries
+        }
+
+    def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        for one in deliveries:
+            parts = [
+                artifact.part for artifact in self._t.artifacts.get(one.key.run_id, ())
+            ]
+            if one.key.part not in parts:
+                raise ValueError(f"{one.key} delivers a part that was not committed")
+            before = self._t.deliveries.get(one.key.run_id, {})
+            self._t.deliveries[one.key.run_id] = {**before, one.key: one}
+
+    # The rest.
+    def gaps(self, schedule_uid: str) -> Sequence[GapRow]:
+        return self._t.gaps.get(schedule_uid, ())
+
+    def insert_gaps(self, gaps: Sequence[GapRow]) -> None:
+        for gap in gaps:
+            before = self.gaps(gap.schedule_uid)
+            self._t.gaps[gap.schedule_uid] = (*before, gap)
+
+    def pauses(self) -> Sequence[Pause]:
+        return list(self._t.pauses.values())
+
+    def put_pause(self, pause: Pause) -> None:
+        self._t.pauses[pause.target, pause.value] = pause
+
+    def drop_pause(self, pause: Pause) -> None:
+        del self._t.pauses[pause.target, pause.value]
+
+    def events(self, run_id: str) -> Sequence[Event]:
+        return [one for one in self._t.events if one.run_id == run_id]
+
+    def insert_events(self, events: Sequence[Event]) -> None:
+        self._t.events.extend(events)
+
+
+def _of(rows: Mapping[str, T], run_ids: Collection[str]) -> dict[str, T]:
+    return {run_id: rows[run_id] for run_id in run_ids if run_id in rows}
+
+
+def _owed_key(run: Run) -> tuple[str, datetime]:
+    return (run.schedule_uid, run.occurrence)
+
+
+def _newest_last(run: Run) -> tuple[datetime, datetime, str]:
+    return (run.occurrence, run.created_at, run.run_id)
+
+
+def _place(one: Candidate) -> tuple[datetime, datetime, str]:
+    return (one.not_before, one.occurrence, one.run_id)
+
+
+def _expired(run: Run, now: datetime) -> bool:
+    return (
+        run.status is RunStatus.PENDING
+        and run.started_at is None
+        and run.expires is not None
+        and run.expires < now
+    )
+
+
+def _held(one: Candidate, paused: Collection[str]) -> bool:
+    """A pause lets go on what has begun, and start what somebody asked for."""
+    return one.skippable and one.schedule_uid in paused
+
+
+def _candidate(run: Run) -> Candidate:
+    return Candidate(
+        run_id=run.run_id,
+        schedule_uid=run.schedule_uid,
+        not_before=run.not_before,
+        occurrence=run.occurrence,
+        overlap=run.overlap,
+        max_concurrent=run.max_concurrent,
+        skippable=run.owed and run.started_at is None,
+    )
