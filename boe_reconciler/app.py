@@ -59,23 +59,24 @@ class Backends:
 
     settings: Settings
     secrets: Any
-    _sources: dict[str, tuple[str, Source]] = field(default_factory=dict)
+    _sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def source(self, spec: RunSpec) -> Source:
-        """The Connection's one Source; a Connection that was edited gets a new one."""
-        name, wanted = spec.connection_name, spec.connection.model_dump_json()
+        """The Connection's one Source; a Connection that was edited gets a new one.
+
+        The older one stays until the end: runs may still be reading from it.
+        """
+        key = (spec.connection_name, spec.connection.model_dump_json())
         with self._lock:
-            made_of, source = self._sources.get(name, ("", None))
-            if source is None or made_of != wanted:
+            if key not in self._sources:
                 module = importlib.import_module(SOURCES[spec.connection.type])
-                source = module.create(
+                self._sources[key] = module.create(
                     spec.connection,
                     secrets=self.secrets,
                     data_root=self.settings.data_root,
                 )
-                self._sources[name] = (wanted, source)
-            return source
+            return self._sources[key]
 
     def format(self, name: str) -> Format:
         made: Format = importlib.import_module(FORMATS[name]).create()
@@ -93,7 +94,7 @@ class Backends:
         return redacted
 
     def close(self) -> None:
-        for _, source in self._sources.values():
+        for source in self._sources.values():
             source.close()
 
 

@@ -15,6 +15,7 @@ from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import Format, FormatOptions, Source, Table, Written
 from boe_reconciler.core.resources.report import Column
+from boe_reconciler.core.resources.schedule import Dialect
 from boe_reconciler.core.runs import Artifact
 from boe_reconciler.engine.job import Job
 
@@ -259,7 +260,7 @@ def _options(job: Job) -> FormatOptions:
         timezone=job.zone,
         occurrence=job.run.occurrence,
         include_headers=spec.export.include_headers,
-        dialect=spec.export.dialect or FormatOptions.dialect,
+        dialect=spec.export.dialect or Dialect(),
         template=job.tools.blobs.read(spec.files[template]) if template else None,
         subtitle=period.label if period else "",
     )
