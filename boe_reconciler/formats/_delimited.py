@@ -103,7 +103,7 @@ class _Line:
     def _text(self, array: pa.Array) -> pa.Array:
         pattern = self.dialect.date_format
         if pattern and (types.is_date(array.type) or types.is_timestamp(array.type)):
-            return _formatted(array, pattern, self.zone)
+            return values.moments(array, self.zone, lambda at: strftime(at, pattern))
         texts = values.text(array, self.zone)
         if self.dialect.decimal == "," and values.is_fraction(array.type):
             return pc.replace_substring(texts, ".", ",", max_replacements=1)
@@ -122,22 +122,6 @@ class _Line:
 
 def _is_time(kind: pa.DataType) -> bool:
     return bool(types.is_temporal(kind))
-
-
-def _formatted(array: pa.Array, pattern: str, zone: ZoneInfo) -> pa.Array:
-    """By strftime, each distinct value once; plain where Python has no such date."""
-    if types.is_timestamp(array.type):
-        array = values.wall_clock(array, zone)[0] if array.type.tz else array
-        array = array.cast(pa.timestamp("us"), safe=False)
-    codes = array.dictionary_encode()
-    plain = values.text(codes.dictionary, zone).to_pylist()
-    days = values.python_dates(codes.dictionary)
-    names = [
-        text if day is None else strftime(day, pattern)
-        for day, text in zip(days, plain, strict=True)
-    ]
-    known = pa.array(names, values.TEXT)
-    return pa.DictionaryArray.from_arrays(codes.indices, known).dictionary_decode()
 
 
 def strftime(day: date | datetime, pattern: str) -> str:

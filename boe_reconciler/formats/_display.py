@@ -39,11 +39,11 @@ def displayed(array: pa.Array, pattern: str | None, zone: ZoneInfo) -> pa.Array:
     if pattern and values.is_number(kind):
         number = number_format(pattern)
         if number is not None:
-            return _each(_finite(array), number)
+            return values.each(_finite(array), number)
     if pattern and (types.is_date(kind) or types.is_timestamp(kind)):
         moment = date_format(pattern)
         if moment is not None:
-            return _moments(array, moment, zone)
+            return values.moments(array, zone, lambda at: moment(_at_midnight(at)))
     if types.is_floating(kind):
         array = _six_decimals(array)
     return values.text(array, zone)
@@ -53,7 +53,7 @@ def occasion(options: FormatOptions) -> str:
     """When the report was due, in the schedule's zone."""
     due = options.occurrence.astimezone(options.timezone)
     month = MONTHS[due.month - 1]
-    return f"{due.day} {month} {due:%Y, %H:%M} {options.timezone.key}"
+    return f"{due.day} {month} {due:%Y, %H:%M} {options.timezone.key or ''}"
 
 
 def counted(rows: int) -> str:
@@ -84,32 +84,6 @@ def _six_decimals(array: pa.Array) -> pa.Array:
     return pc.if_else(small, array, pc.round(array, 6))
 
 
-def _each(array: pa.Array, render: Callable[[Any], str]) -> pa.Array:
-    """Each distinct value is rendered once."""
-    codes = array.dictionary_encode()
-    texts = [render(value) for value in codes.dictionary.to_pylist()]
-    known = pa.array(texts, values.TEXT)
-    return pa.DictionaryArray.from_arrays(codes.indices, known).dictionary_decode()
-
-
-def _moments(
-    array: pa.Array, render: Callable[[datetime], str], zone: ZoneInfo
-) -> pa.Array:
-    if types.is_timestamp(array.type):
-        array = values.wall_clock(array, zone)[0] if array.type.tz else array
-        array = array.cast(pa.timestamp("us"), safe=False)
-    plain = values.text(array, zone)
-    return pa.array(
-        [
-            text if day is None else render(_at_midnight(day))
-            for day, text in zip(
-                values.python_dates(array), plain.to_pylist(), strict=True
-            )
-        ],
-        values.TEXT,
-    )
-
-
 def _at_midnight(day: date) -> datetime:
     if isinstance(day, datetime):
         return day
@@ -118,10 +92,11 @@ def _at_midnight(day: date) -> datetime:
 
 # --- Numbers --------------------------------------------------------------------
 
-_LITERAL = r'(?:"[^"]*"|\\.|_.|[ $€£¥+\-()/:%\'’.,]|\u00a0)*?'
+_LITERAL = r'(?:"[^"]*"|\\.|_.|[ $€£¥+\-()/:%]|\u00a0)*'
 _SECTION = re.compile(
-    rf"(?P<before>{_LITERAL})(?P<whole>[#0][#0,]*)?(?:\.(?P<rest>[0#?]*))?"
-    rf'(?P<after>(?:"[^"]*"|\\.|_.|[ $€£¥+\-()/:%\'’]|\u00a0)*)'
+    rf"(?P<before>{_LITERAL})"
+    r"(?P<whole>[#0][#0,]*)?(?:\.(?P<rest>[0#]*))?"
+    rf"(?P<after>{_LITERAL})"
 )
 _COLOUR = re.compile(r"\[(?:Black|Blue|Cyan|Green|Magenta|Red|White|Yellow)\]", re.I)
 _CURRENCY = re.compile(r"\[\$([^\]-]*)(?:-[0-9A-Fa-f]+)?\]")
@@ -198,7 +173,7 @@ def _section(pattern: str) -> _Section | None:
     whole, rest = match["whole"], match["rest"] or ""
     if whole is None and rest:
         whole = "#"
-    if whole and (whole.endswith(",") or "?" in rest):
+    if whole and whole.endswith(","):
         return None
     return _Section(
         before=_literal(match["before"] + ("" if whole else match["after"])),
@@ -286,7 +261,7 @@ def _moment_part(token: str, *, half: bool) -> Callable[[datetime], str] | None:
         return _HALF_DAY[lower]
     if lower in _MOMENT:
         return _MOMENT[lower]
-    if len(token) > 1 and token[0] in '"\\' or token in " -/.,:":
+    if _literal(token) != token or re.fullmatch("[ /.,:-]", token):
         literal = _literal(token)
         return lambda _moment: literal
     return None

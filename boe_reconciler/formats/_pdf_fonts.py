@@ -22,7 +22,10 @@ CHINESE, JAPANESE, KOREAN = "STSong-Light", "HeiseiKakuGo-W5", "HYGothic-Medium"
 #: FiraGO has it.
 BOX = "\u25af"
 #: First and last character of the scripts that the readers' own fonts show.
-KANA, HANGUL = ((0x3040, 0x30FF),), ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7AF))
+KANA, HANGUL = (
+    ((0x3040, 0x30FF),),
+    ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7AF)),
+)
 HAN = ((0x3000, 0x303F), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0xFF00, 0xFFEF))
 
 Run = tuple[str, str]
@@ -55,23 +58,21 @@ class Fonts:
         return runs
 
     def width(self, text: str, size: float, font: str = REGULAR) -> float:
-        return sum(
-            float(pdfmetrics.stringWidth(part, name, size))
-            for name, part in self.runs(text, font)
-        )
+        runs = self.runs(text, font)
+        return float(sum(pdfmetrics.stringWidth(part, at, size) for at, part in runs))
 
     def _place(self, character: str, font: str, han: str) -> Run:
         code = ord(character)
         category = unicodedata.category(character)
-        if category == "Cf":
-            return font, ""
+        if category in ("Cf", "Cc"):
+            return font, "" if category == "Cf" else " "
         if code in self._glyphs[font]:
             return font, character
         if _within(code, HANGUL):
             return _reader_font(KOREAN), character
         if _within(code, KANA + HAN):
             return _reader_font(han), character
-        if code in self._signs and unicodedata.bidirectional(character) not in "RAL":
+        if code in self._signs and not _right_to_left(character):
             return SIGNS, character
         self.missing[character] += 1
         return SIGNS, BOX
@@ -102,3 +103,7 @@ def _han_font(text: str) -> str:
 
 def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
     return any(first <= code <= last for first, last in ranges)
+
+
+def _right_to_left(character: str) -> bool:
+    return unicodedata.bidirectional(character) in ("R", "AL")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -287,17 +287,31 @@ def integers(array: pa.Array) -> Integers:
     return np.asarray(counts.to_numpy(zero_copy_only=False), np.int64)
 
 
-def python_dates(array: pa.Array) -> list[date | None]:
-    """Dates, or timestamps without zone to the microsecond, as Python knows them.
+def moments(array: pa.Array, zone: ZoneInfo, render: Callable[[Any], str]) -> pa.Array:
+    """Dates and timestamps by a function of Python's date or naive wall time.
 
-    None for null and for what lies outside the years 1 to 9999.
+    Plain text for what lies outside the years 1 to 9999.
     """
-    if types.is_date(array.type):
-        seconds = integers(array.cast(pa.date32())) * DAY
+    if types.is_timestamp(array.type):
+        array = wall_clock(array, zone)[0] if array.type.tz else array
+        array = array.cast(pa.timestamp("us"), safe=False)
+        seconds = integers(array) // PER_SECOND["us"]
     else:
-        seconds = integers(array) // PER_SECOND[array.type.unit]
-    known = (seconds >= FIRST - 2 * DAY) & (seconds < LAST + 2 * DAY)
-    return list(pc.if_else(pa.array(known), array, None).to_pylist())
+        array = array.cast(pa.date32())
+        seconds = integers(array) * DAY
+    known = pa.array((seconds >= FIRST - 2 * DAY) & (seconds < LAST + 2 * DAY))
+    rendered = each(pc.if_else(known, array, pa.scalar(None, array.type)), render)
+    return (
+        rendered if pc.all(known).as_py() else pc.coalesce(rendered, text(array, zone))
+    )
+
+
+def each(array: pa.Array, render: Callable[[Any], str]) -> pa.Array:
+    """By a function of Python's value, called once for each distinct one."""
+    codes = array.dictionary_encode()
+    texts = [render(value) for value in codes.dictionary.to_pylist()]
+    known = pa.array(texts, TEXT)
+    return pa.DictionaryArray.from_arrays(codes.indices, known).dictionary_decode()
 
 
 def wall_clock(array: pa.Array, zone: ZoneInfo) -> tuple[pa.Array, pa.Array]:
@@ -327,11 +341,11 @@ def _offsets(seconds: Integers, zone: ZoneInfo) -> Integers:
     return found
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=50_000)
 def _spans(zone: ZoneInfo, day: int) -> tuple[tuple[int, int], ...]:
     """(first second, offset) of what is in force on a UTC day.
 
-    No zone changes its clock twice in one UTC day; a slow test holds that.
+    No zone changes its clock twice in one UTC day; a test holds that.
     """
     start, end = day * DAY, day * DAY + DAY - 1
     before, after = _offset(zone, start), _offset(zone, end)

@@ -82,7 +82,7 @@ def _stored_type(kind: pa.DataType, zone: ZoneInfo) -> pa.DataType:
     """The type in the file: without encodings, which Parquet chooses by itself."""
     kind = values.plain(pa.array([], kind)).type
     if types.is_timestamp(kind) and kind.tz:
-        return pa.timestamp(kind.unit, zone.key)
+        return pa.timestamp(kind.unit, zone.key or kind.tz)
     if not _fits(kind):
         return values.TEXT
     return kind

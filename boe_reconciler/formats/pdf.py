@@ -14,9 +14,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A3, A4, landscape
 from reportlab.pdfgen.canvas import Canvas
+from reportlab.pdfgen.textobject import PDFTextObject
 
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import Format, FormatOptions, Table, Written
@@ -41,12 +43,16 @@ LINE, HEAD = HexColor(0xDDE2E8), HexColor(0xF0F3F7)
 #: In sizes of the letters: between lines; beside and above a cell's text; the widest
 #: that a text column is on its own account, the narrowest that it is squeezed to.
 LEADING, BESIDE, ABOVE, WIDE, NARROW = 1.3, 0.7, 0.42, 24.0, 6.0
+#: A title that is wider breaks between its words.
+TITLE = 7.0
 #: So many of the longest texts of a column are measured.
 MEASURED = 64
 ELLIPSIS = "\u2026"
 
 #: reportlab keeps fonts for the process: one document is drawn at a time.
 _DRAWING = threading.Lock()
+#: Streams stay bytes: as text they are a quarter larger.
+rl_config.useA85 = 0
 
 
 class Pdf:
@@ -148,8 +154,7 @@ def _layout(sheet: _Sheet, fonts: Fonts) -> _Layout:
 def _natural(sheet: _Sheet, place: int, fonts: Fonts) -> float:
     """The width at which nothing in the column wraps, in sizes of the letters."""
     column = sheet.columns[place]
-    word = max(column.title.split(), key=len, default="")
-    header = fonts.width(word, 1, BOLD)
+    header = _header_width(column.title, fonts)
     if column.look.width is not None:
         return max(header, column.look.width * 0.58) + 2 * BESIDE
     cells = [
@@ -161,6 +166,12 @@ def _natural(sheet: _Sheet, place: int, fonts: Fonts) -> float:
     return max(header, *cells, 1.0) + 2 * BESIDE if cells else header + 2 * BESIDE
 
 
+def _header_width(title: str, fonts: Fonts) -> float:
+    """A short title stays on one line; a long one may break between its words."""
+    words = [fonts.width(word, 1, BOLD) for word in title.split()]
+    return max([min(fonts.width(title, 1, BOLD), TITLE), *words])
+
+
 def _longest(texts: pa.Array) -> list[str]:
     order = pc.select_k_unstable(
         pc.utf8_length(texts), MEASURED, sort_keys=[("not_used", "descending")]
@@ -168,9 +179,7 @@ def _longest(texts: pa.Array) -> list[str]:
     return list(texts.take(order).to_pylist())
 
 
-def _stretched(
-    wanted: list[float], natural: list[float], usable: float
-) -> list[float]:
+def _stretched(wanted: list[float], natural: list[float], usable: float) -> list[float]:
     """The room that is left goes to texts that would wrap, then to all alike."""
     left = usable - sum(wanted)
     missing = [full - width for full, width in zip(natural, wanted, strict=True)]
@@ -184,9 +193,7 @@ def _squeezed(wanted: list[float], bound: list[bool], usable: float) -> list[flo
     fixed = sum(w for w, stays in zip(wanted, bound, strict=True) if stays)
     flexible = sum(wanted) - fixed
     share = (usable - fixed) / flexible if flexible else 0.0
-    widths = [
-        w if stays else w * share for w, stays in zip(wanted, bound, strict=True)
-    ]
+    widths = [w if stays else w * share for w, stays in zip(wanted, bound, strict=True)]
     if min(widths) < min(NARROW, *wanted):
         raise Permanent(
             "too_wide",
@@ -196,28 +203,41 @@ def _squeezed(wanted: list[float], bound: list[bool], usable: float) -> list[flo
     return widths
 
 
-def _wrapped(text: str, width: float, size: float, fonts: Fonts) -> list[str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Room:
+    """What a line has to fit in."""
+
+    width: float
+    size: float
+    fonts: Fonts
+    font: str = REGULAR
+
+    def holds(self, text: str) -> bool:
+        return self.fonts.width(text, self.size, self.font) <= self.width + 0.01
+
+
+def _wrapped(text: str, room: _Room) -> list[str]:
     """The lines of a cell, broken at spaces, or inside a word that is too long."""
     lines: list[str] = []
     for paragraph in text.splitlines() or [""]:
         line = ""
         for word in paragraph.split(" "):
             longer = f"{line} {word}" if line else word
-            if fonts.width(longer, size) <= width:
+            if room.holds(longer):
                 line = longer
                 continue
             if line:
                 lines.append(line)
-            *full, line = _broken(word, width, size, fonts)
+            *full, line = _broken(word, room)
             lines += full
         lines.append(line)
     return lines
 
 
-def _broken(word: str, width: float, size: float, fonts: Fonts) -> list[str]:
+def _broken(word: str, room: _Room) -> list[str]:
     parts = [""]
     for character in word:
-        if parts[-1] and fonts.width(parts[-1] + character, size) > width:
+        if parts[-1] and not room.holds(parts[-1] + character):
             parts.append("")
         parts[-1] += character
     return parts
@@ -296,8 +316,9 @@ class _Document:
 
     def _title(self, layout: _Layout) -> None:
         width = layout.paper[0] - 2 * MARGIN - 12
+        room = _Room(width=width, size=17, fonts=self._fonts, font=BOLD)
         top = self._y
-        for line in _wrapped(self._options.title, width, 17, self._fonts)[:3]:
+        for line in _wrapped(self._options.title, room)[:3]:
             self._y -= 19
             self._line(line, (MARGIN + 12, self._y + 3), 17, INK, BOLD)
         if self._options.subtitle:
@@ -317,11 +338,14 @@ class _Document:
     def _headers(self, sheet: _Sheet, layout: _Layout) -> list[list[str]]:
         if not self._options.include_headers:
             return []
-        beside = 2 * BESIDE * layout.size
         return [
-            _wrapped(column.title, width - beside, layout.size * 1.06, self._fonts)
+            _wrapped(column.title, self._room(width, layout, BOLD))[:MAX_LINES]
             for column, width in zip(sheet.columns, layout.widths, strict=True)
         ]
+
+    def _room(self, width: float, layout: _Layout, font: str) -> _Room:
+        inside = width - 2 * BESIDE * layout.size
+        return _Room(width=inside, size=layout.size, fonts=self._fonts, font=font)
 
     def _draw_headers(
         self, headers: list[list[str]], sheet: _Sheet, layout: _Layout
@@ -360,11 +384,11 @@ class _Document:
         self._rule(self._y, sum(layout.widths), LINE, 0.4)
 
     def _cell(self, text: str, width: float, layout: _Layout) -> list[str]:
-        room = width - 2 * BESIDE * layout.size + 0.01
+        room = self._room(width, layout, REGULAR)
         # No letter of these fonts is wider than 1.2 of its size.
-        if len(text) * 1.2 * layout.size <= room and text.isprintable():
+        if len(text) * 1.2 * layout.size <= room.width and text.isprintable():
             return [text]
-        lines = _wrapped(text[:MAX_TEXT], room, layout.size, self._fonts)
+        lines = _wrapped(text[:MAX_TEXT], room)
         if len(text) > MAX_TEXT or len(lines) > MAX_LINES:
             self._cut += 1
             lines = lines[:MAX_LINES]
@@ -379,6 +403,8 @@ class _Document:
         font: str,
     ) -> None:
         size, left = layout.size, MARGIN
+        drawn = self._canvas.beginText()
+        drawn.setFillColor(INK)
         for lines, column, width in zip(
             cells, sheet.columns, layout.widths, strict=True
         ):
@@ -388,9 +414,16 @@ class _Document:
                 if display.aligned_right(column.type):
                     x = left + width - BESIDE * size
                     x -= self._fonts.width(line, size, font)
-                self._line(line, (x, y), size, INK, font)
+                drawn.setTextOrigin(x, y)
+                self._write(drawn, line, size, font)
                 y -= LEADING * size
             left += width
+        self._canvas.drawText(drawn)
+
+    def _write(self, drawn: PDFTextObject, text: str, size: float, font: str) -> None:
+        for name, part in self._fonts.runs(text, font):
+            drawn.setFont(name, size)
+            drawn.textOut(part)
 
     def _line(
         self,
@@ -400,13 +433,9 @@ class _Document:
         colour: HexColor,
         font: str = REGULAR,
     ) -> None:
-        if not text:
-            return
-        self._canvas.setFillColor(colour)
         drawn = self._canvas.beginText(*at)
-        for name, part in self._fonts.runs(text, font):
-            drawn.setFont(name, size)
-            drawn.textOut(part)
+        drawn.setFillColor(colour)
+        self._write(drawn, text, size, font)
         self._canvas.drawText(drawn)
 
     def _rule(self, y: float, width: float, colour: HexColor, weight: float) -> None:
