@@ -28,12 +28,15 @@ MAX_NESTING: Final = 50
 #: Values that all aliases of a file may repeat together.
 MAX_ALIASED_VALUES: Final = 10_000
 
+#: Documents of a file that cannot be read before the rest is left alone.
+MAX_UNREADABLE: Final = 100
+
 #: What YAML refuses, and line breaks that editors do not count as such.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 )
 _DOCUMENT_START = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
-_INT = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?\Z")
 _WORDS: dict[str, bool | None] = {
     "": None,
@@ -171,9 +174,10 @@ class _Reader:
 
     def read(self) -> None:
         start: int | None = 0
-        while start is not None:
-            self._base = start
-            start = self._read_stream()
+        for _ in range(MAX_UNREADABLE):
+            if start is not None:
+                self._base = start
+                start = self._read_stream()
         if not self._index and not self.problems:
             name = self.source.filename
             warning = _file_problem(name, "BOE030", "the file holds no document")

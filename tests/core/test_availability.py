@@ -1,0 +1,80 @@
+"""What this version does not do yet is told where a Schedule uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from boe_reconciler.core.availability import (
+    NOT_AVAILABLE,
+    unavailable_in_schedule,
+    unavailable_through,
+)
+from boe_reconciler.core.problems import dotted
+
+NOTHING: dict[str, Any] = {
+    "report": {"connection": "x", "query": "select 1", "on_too_many": "fail"},
+    "deliver_to": ["archive", {"type": "local", "base_path": "x"}],
+    "wait_for": [],
+    "burst": None,
+    "if_empty": "skip",
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ({"wait_for": [{"query": "x"}]}, "spec.wait_for"),
+        ({"approval": {"by": ["x"]}}, "spec.approval"),
+        ({"burst": {"values_from": "x"}}, "spec.burst"),
+        ({"export": {"password": {"env": "X"}}}, "spec.export.password"),
+        ({"if_empty": "notice"}, "spec.if_empty"),
+        ({"if_unchanged": "notice"}, "spec.if_unchanged"),
+        ({"execution": {"isolate": True}}, "spec.execution.isolate"),
+        ({"report": {"transform": "a:b"}}, "spec.report.transform"),
+        ({"report": {"on_too_many": "split"}}, "spec.report.on_too_many"),
+        ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
+        ({"deliver_to": [{"type": "s3"}]}, "spec.deliver_to[0].type"),
+        ({"deliver_to": [{"if_empty": "notice"}]}, "spec.deliver_to[0].if_empty"),
+    ],
+)
+def test_what_a_schedule_says_itself_is_told_at_its_field(
+    spec: dict[str, Any], place: str
+) -> None:
+    (finding,) = unavailable_in_schedule(NOTHING | spec)
+    assert (finding.code, dotted(finding.path)) == ("BOE190", place)
+    assert finding.severity == "error"
+
+
+def test_what_works_is_not_mentioned() -> None:
+    assert list(unavailable_in_schedule(NOTHING)) == []
+
+
+def test_what_has_no_effect_yet_is_a_warning() -> None:
+    found = list(unavailable_in_schedule(NOTHING | {"notify": ["ops"], "ping": "u"}))
+    assert [finding.severity for finding in found] == ["warning", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Distribution", {"destinations": [{"type": "local"}, {"type": "sftp"}]}),
+        ("Report", {"transform": "a:b"}),
+        ("Connection", {"type": "postgres", "password": {"sops": "a#b"}}),
+    ],
+)
+def test_what_it_uses_through_a_name_is_told_at_the_name(
+    kind: str, spec: dict[str, Any]
+) -> None:
+    (finding,) = unavailable_through(kind, "x", spec, ("spec", "deliver_to", 0))
+    assert finding.path == ("spec", "deliver_to", 0)
+    assert f"{kind} x" in finding.detail
+
+
+def test_other_kinds_have_nothing_to_lack() -> None:
+    assert list(unavailable_through("Calendar", "x", {}, ())) == []
+
+
+def test_each_line_of_the_table_reads_like_the_beginning_of_a_sentence() -> None:
+    assert all(lack.what and not lack.what.endswith(".") for lack in NOT_AVAILABLE)
