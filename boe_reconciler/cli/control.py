@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from boe_reconciler.cli.door import door
@@ -13,6 +12,7 @@ from boe_reconciler.cli.executing import make_served
 from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.output import both, say
 from boe_reconciler.cli.planned import instant, known_schedules
+from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import Pause, PauseTarget, RunStatus
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ def pause(
       boe pause --owner finance --why "year's end close"
     """
     if not why:
-        raise click.UsageError("--why is missing: say why, for those who will ask.")
+        raise InputError("--why is missing: say why, for those who will ask.")
     app = door(context).app()
     make_served(app)
     target, value = _target(name, everything, owner, label, connection)
     zone = _zone(app, target, value)
     end = instant(until, zone, "--until") if until else None
     if end is not None and end <= app.clock.now():
-        raise click.UsageError("--until lies in the past.")
+        raise InputError("--until lies in the past.")
     app.ledger.pause(
         Pause(
             target=target,
@@ -167,11 +167,9 @@ def _target(
     ]
     chosen = [(target, value) for target, value in given if value is not None]
     if len(chosen) != 1:
-        raise click.UsageError(
-            "Name one of NAME, --all, --owner, --label and --connection."
-        )
+        raise InputError("Name one of NAME, --all, --owner, --label and --connection.")
     if label is not None and "=" not in label:
-        raise click.UsageError("--label is written key=value.")
+        raise InputError("--label is written key=value.")
     return chosen[0]
 
 

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from boe_reconciler.cli import (
     control,
@@ -27,7 +27,7 @@ from boe_reconciler.cli import (
 from boe_reconciler.cli.door import Door
 from boe_reconciler.cli.output import complain
 from boe_reconciler.clock import SystemClock
-from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.errors import BoeError, InputError
 
 OK, WRONG, OURS, INTERRUPTED = 0, 1, 3, 130
 
@@ -79,11 +79,9 @@ def options(
         typer.echo(f"boe {version('boe-reconciler')}")
         raise typer.Exit
     if env is not None:
-        raise click.UsageError("--env: Environments are not available in this version.")
+        raise InputError("--env: Environments are not available in this version.")
     if log_format not in ("text", "json"):
-        raise click.UsageError(
-            f"--log-format: {log_format!r} is neither text nor json."
-        )
+        raise InputError(f"--log-format: {log_format!r} is neither text nor json.")
     context.obj = Door(root=directory, state=state, log_format=log_format)
 
 
@@ -91,31 +89,30 @@ def run(arguments: list[str]) -> int:
     """Run one command; its exit code. Nothing of ours ends in a traceback."""
     try:
         return _invoke(arguments)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except click.ClickException as error:
-        complain(error.format_message(), _usage(error))
+    except (BoeError, TyperException) as error:
+        complain(*_told(error))
         return WRONG
-    except BoeError as error:
-        complain(error.message, error.help)
-        return WRONG
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         return _closed_pipe()
     except Exception as error:
         return _report(error, arguments)
 
 
+def _told(error: BoeError | TyperException) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    if isinstance(error, BoeError):
+        return error.message, error.help
+    context = getattr(error, "ctx", None)
+    message = getattr(error, "format_message", error.__str__)()
+    return message, f"See `{context.command_path} --help`." if context else ""
+
+
 def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(boe)
     result = command.main(arguments, prog_name="boe", standalone_mode=False)
     return result if isinstance(result, int) else OK
-
-
-def _usage(error: click.ClickException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"See `{context.command_path} --help`." if context else ""
 
 
 def _closed_pipe() -> int:

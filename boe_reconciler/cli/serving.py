@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from boe_reconciler.cli.door import door, key_values
@@ -91,9 +90,9 @@ def run(
       boe run --until 2026-11-24T18:00:00Z
     """
     if git or branch or poll:
-        raise click.UsageError("Reading from git is not available in this version.")
+        raise InputError("Reading from git is not available in this version.")
     if more and not now:
-        raise click.UsageError(f"Unexpected argument {more[0]!r}.")
+        raise InputError(f"Unexpected argument {more[0]!r}.")
     end = instant(until, "UTC", "--until") if until else None
     drain = _duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
@@ -109,7 +108,7 @@ def _duration(text: str, option: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise click.UsageError(f"{option}: {error}.") from error
+        raise InputError(f"{option}: {error}.") from error
 
 
 class _Serving:
@@ -258,7 +257,7 @@ def trigger(
 
 def refuse_address(to: str | None) -> None:
     if to is not None:
-        raise click.UsageError("--to: e-mail is not available in this version.")
+        raise InputError("--to: e-mail is not available in this version.")
 
 
 def _check_options(app: App, name: str, options: RunOptions) -> None:
@@ -370,7 +369,7 @@ def rerun(
     """
     app = door(context).app()
     if sum([failed, start is not None or end is not None]) > 1:
-        raise click.UsageError("--failed and a range do not go together.")
+        raise InputError("--failed and a range do not go together.")
     make_served(app)
     if failed:
         rows = _again_failed(app, since)
@@ -379,7 +378,7 @@ def rerun(
     elif target is not None and start is None and end is None:
         rows = [_again(app, find_run(app, target).run.run_id)]
     else:
-        raise click.UsageError("Name a RUN, --failed, or NAME with --from and --to.")
+        raise InputError("Name a RUN, --failed, or NAME with --from and --to.")
     rows = [_corrected(row, corrected) for row in rows]
     if dry_run or not rows:
         _list(app, rows)

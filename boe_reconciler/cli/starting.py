@@ -9,7 +9,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from boe_reconciler.cli.door import door
@@ -158,16 +157,16 @@ def _years(text: str | None, context: typer.Context) -> range:
     this = door(context).app().clock.now().year
     first, _, last = (text or f"{this}-{this + 2}").partition("-")
     if not first.isdecimal() or not (last or first).isdecimal():
-        raise click.UsageError("--years is written 2026 or 2026-2028.")
+        raise InputError("--years is written 2026 or 2026-2028.")
     years = range(int(first), int(last or first) + 1)
     if not 0 < len(years) <= 50:
-        raise click.UsageError("--years: from 1 to 50 years, the first one first.")
+        raise InputError("--years: from 1 to 50 years, the first one first.")
     return years
 
 
 def _calendar(name: str, country: str | None, region: str | None, years: range) -> str:
     if country is None:
-        raise click.UsageError("A calendar needs --country, such as --country DE.")
+        raise InputError("A calendar needs --country, such as --country DE.")
     found = _holidays(country.upper(), region, years)
     lines = [
         f"    - {{from: {day}, to: {day}, why: {_quoted(why)}}}"

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from boe_reconciler.cli.door import Door, door
@@ -63,9 +62,9 @@ def validate(
       boe validate --format json ../other-repo
     """
     if output in _LATER:
-        raise click.UsageError(f"--format {output} is not available in this version.")
+        raise InputError(f"--format {output} is not available in this version.")
     if online:
-        raise click.UsageError("--online is not available in this version.")
+        raise InputError("--online is not available in this version.")
     problems, plans = _check(door(context), paths or [])
     if output is ReportFormat.JSON:
         say_json(as_json(problems))

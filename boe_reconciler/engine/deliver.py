@@ -118,16 +118,15 @@ def _deferred(
     job: Job, delivery: Delivery, outcome: Outcome, now: datetime
 ) -> tuple[Outcome, datetime | None]:
     """When to try again, or that the time for it is over."""
-    asked = outcome.retry_after
-    until = retry.deliver_again_at(
-        job.spec.execution.delivery_retry,
-        tries=delivery.attempts + 1,
-        first=delivery.first_attempt_at or now,
-        now=now,
+    policy = job.spec.execution.delivery_retry
+    delay = retry.delay(
+        delivery.attempts + 1,
+        initial=policy.initial,
+        most=policy.max,
         random=job.tools.random(),
-        asked=None if asked is None else timedelta(seconds=asked),
     )
-    if until is not None:
+    until = now + max(delay, timedelta(seconds=outcome.retry_after or 0))
+    if until <= (delivery.first_attempt_at or now) + policy.give_up_after:
         return outcome, until
     return replace(
         outcome,

@@ -172,8 +172,9 @@ class Executor:
             return
         self._last_heartbeat = monotonic
         self._next_heartbeat = monotonic + HEARTBEAT
-        self.ledger.expire(now=now)
+        # Our own leases first: a machine that slept still holds what nobody took.
         self._heartbeat(now)
+        self.ledger.expire(now=now)
 
     def _heartbeat(self, now: datetime) -> None:
         claims = [active.claim for active in self._active.values()]

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import (
@@ -166,19 +166,20 @@ class Runner:
     def _retry(self, claimed: Claimed, error: Temporary) -> None:
         attempts = self._record(claimed).attempts
         tries = 1 + sum(one.status in _COUNTED for one in attempts)
-        now = self._now()
-        until = retry.export_again_at(
-            claimed.spec.execution.retry,
-            tries=tries,
-            now=now,
-            random=self._tools.random(),
-            asked=error.delay,
-        )
-        if until is None:
+        policy = claimed.spec.execution.retry
+        if tries > policy.max_retries:
             text = f"Given up after {tries} attempts: {error.message}"
             gave_up = Permanent("gave_up", text, error.help)
             self._fail(claimed, gave_up, RunStatus.FAILED)
             return
+        delay = retry.delay(
+            tries,
+            initial=policy.initial,
+            most=policy.max,
+            random=self._tools.random(),
+        )
+        now = self._now()
+        until = now + max(delay, error.delay or timedelta())
         self._end_attempt(claimed, AttemptStatus.RETRY, error)
         text = self._text(error)
         self._tools.ledger.wait(claimed.claim, until, error.reason, text, now=now)
