@@ -1,0 +1,360 @@
+"""PostgreSQL, through ADBC: binary rows, a server-side cursor, exact numerics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from boe_reconciler.core import sql
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
+from boe_reconciler.core.resources.connection import PostgresConnection
+from boe_reconciler.sources._stream import (
+    BATCH_ROWS,
+    Stream,
+    Watch,
+    select,
+    watched,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from adbc_driver_manager import AdbcConnection
+
+#: What a session is, whatever the role's defaults say.
+_SETTINGS = {
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "repeatable\\ read",
+    "timezone": "UTC",
+    "cursor_tuple_fraction": "1",
+}
+_CONNECT_SECONDS = 10
+#: Types of PostgreSQL that Arrow cannot carry as they are -> what they are read as.
+_READ_AS = {"uuid": "text", "money": "numeric", "oid": "bigint"}
+#: Classes of SQLSTATE that may be otherwise at the next attempt.
+_TEMPORARY = {
+    "08": "database_unreachable",
+    "40": "database_conflict",
+    "53": "database_full",
+    "55": "database_busy",
+    "57": "database_unreachable",
+    "58": "database_io",
+}
+#: Within a stream there is no SQLSTATE, only words.
+_WORDS = re.compile(
+    r"terminating connection|server closed|could not serialize|deadlock|"
+    r"statement timeout|conflict with recovery|lost|no connection|starting up",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    r"authentication failed|does not exist|pg_hba|not permitted|permission denied|"
+    r"certificate|SSL|no password",
+)
+
+
+def create(
+    spec: PostgresConnection, *, secrets: SecretResolver, data_root: Path
+) -> PostgresSource:
+    """A source that has opened nothing yet; its password is read at each connect."""
+    return PostgresSource(spec, secrets)
+
+
+class PostgresSource:
+    """A connection for each query, in a transaction that only reads."""
+
+    def __init__(self, spec: PostgresConnection, secrets: SecretResolver) -> None:
+        self._spec = spec
+        self._secrets = secrets
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        text, values = select(query, parameters, "postgres", lambda _, n: f"${n}")
+        watch = Watch(cancel, self._spec.timeout)
+        with ExitStack() as held:
+            with watch.translating(_translate):
+                connection = held.enter_context(self._connected())
+                held.enter_context(watch.interrupting(connection.cancel))
+                cursor = _Cursor(connection, sql.bare(text), _bindable(values))
+                first = cursor.fetch()
+                schema = cursor.typed(first)
+            batches = watched(cursor.batches(schema, first), watch, _translate)
+            return Stream(schema, batches, held.pop_all())
+        raise AssertionError  # pragma: no cover - ExitStack swallows nothing
+
+    def check(self) -> None:
+        try:
+            with self._connected() as connection:
+                _run(connection, "SELECT 1")
+        except RunError:
+            raise
+        except Exception as error:
+            raise _translate(error) from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    @contextmanager
+    def _connected(self) -> Iterator[AdbcConnection]:
+        import adbc_driver_postgresql
+        from adbc_driver_manager import AdbcConnection, AdbcDatabase
+
+        driver = adbc_driver_postgresql._driver_path()
+        with ExitStack() as held:
+            try:
+                database = AdbcDatabase(driver=driver, uri=self._uri())
+                held.enter_context(closing(database))
+                connection = held.enter_context(closing(AdbcConnection(database)))
+            except (OSError, _driver_error()) as error:
+                raise _not_connected(error) from error
+            connection.set_autocommit(False)
+            if self._spec.role:
+                role = self._spec.role.replace('"', '""')
+                _run(connection, f'SET ROLE "{role}"')
+            for setting in self._spec.session.items():
+                _run(connection, "SELECT set_config($1, $2, false)", _bindable(setting))
+            yield connection
+
+    def _uri(self) -> str:
+        spec = self._spec
+        keys = {
+            "host": spec.host,
+            "port": str(spec.port),
+            "dbname": spec.database,
+            "user": spec.user,
+            "sslmode": spec.sslmode,
+            "application_name": "boe",
+            "connect_timeout": str(_CONNECT_SECONDS),
+            "options": " ".join(
+                f"-c {key}={value}" for key, value in _SETTINGS.items()
+            ),
+        }
+        if spec.password is not None:
+            keys["password"] = self._secrets.resolve(spec.password)
+        return "postgresql://?" + urlencode(keys, quote_via=quote)
+
+
+# --- One query ----------------------------------------------------------------
+
+
+class _Cursor:
+    """A server-side cursor: the server keeps the rows, we hold one batch."""
+
+    def __init__(
+        self, connection: AdbcConnection, text: str, values: pa.RecordBatch | None
+    ) -> None:
+        self._connection = connection
+        self._values = values
+        schema = _schema(connection, text, values)
+        self._names = schema.names
+        self._columns = [f"c{number}" for number in range(len(schema))]
+        casts = [_read_as(field) for field in schema]
+        self._text = self._wrapped(text, casts) if any(casts) else text
+        _run(connection, f"DECLARE boe NO SCROLL CURSOR FOR {self._text}", values)
+
+    def fetch(self) -> pa.Table:
+        return _run(self._connection, f"FETCH {BATCH_ROWS} FROM boe", copy=False)
+
+    def typed(self, first: pa.Table) -> pa.Schema:
+        """The schema of the answer: numerics as decimals that hold every value."""
+        import pyarrow as pa
+
+        open_columns = [
+            number for number, field in enumerate(first.schema) if _is_open(field)
+        ]
+        if first.num_rows < BATCH_ROWS:
+            sizes = [_size(first.column(number)) for number in open_columns]
+        else:
+            sizes = self._sizes(open_columns)
+        found = dict(zip(open_columns, sizes, strict=True))
+        fields = [
+            (self._names[number], _arrow(field, found.get(number)))
+            for number, field in enumerate(first.schema)
+        ]
+        return pa.schema(fields)
+
+    def batches(self, schema: pa.Schema, table: pa.Table) -> Iterator[pa.RecordBatch]:
+        while True:
+            yield from _exact(table, schema).to_batches()
+            if table.num_rows < BATCH_ROWS:
+                return
+            table = self.fetch()
+
+    def _wrapped(self, text: str, casts: Sequence[str]) -> str:
+        columns = ", ".join(self._columns)
+        pairs = zip(self._columns, casts, strict=True)
+        wanted = ", ".join(f"{name}::{cast}" if cast else name for name, cast in pairs)
+        return f"SELECT {wanted} FROM (\n{text}\n) AS boe({columns})"  # noqa: S608 the report's own query, checked before
+
+    def _sizes(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
+        """(digits before the point, digits after it) of all values, by the server."""
+        if not numbers:
+            return []
+        columns = ", ".join(self._columns)
+        wanted = ", ".join(
+            f"coalesce(max(length(trunc(abs(c{n}))::text)), 1)::int, "
+            f"coalesce(max(scale(c{n})), 0)::int"
+            for n in numbers
+        )
+        query = f"SELECT {wanted} FROM (\n{self._text}\n) AS boe({columns})"  # noqa: S608 as above
+        found = _run(self._connection, query, self._values)
+        flat = [column[0].as_py() for column in found.columns]
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _run(
+    connection: AdbcConnection,
+    text: str,
+    values: pa.RecordBatch | None = None,
+    *,
+    copy: bool = True,
+) -> pa.Table:
+    import pyarrow as pa
+
+    with _statement(connection, text, values, copy=copy) as statement:
+        stream, _ = statement.execute_query()
+        return pa.RecordBatchReader._import_from_c(stream.address).read_all()
+
+
+def _schema(
+    connection: AdbcConnection, text: str, values: pa.RecordBatch | None
+) -> pa.Schema:
+    import pyarrow as pa
+
+    with _statement(connection, text, values, copy=True) as statement:
+        handle = statement.execute_schema()  # releases the schema when it goes
+        return pa.Schema._import_from_c(handle.address)
+
+
+@contextmanager
+def _statement(
+    connection: AdbcConnection, text: str, values: pa.RecordBatch | None, *, copy: bool
+) -> Iterator[Any]:
+    from adbc_driver_manager import AdbcStatement
+
+    with closing(AdbcStatement(connection)) as statement:
+        statement.set_sql_query(text)
+        if not copy:
+            statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+        if values is not None:
+            schema, array = values.__arrow_c_array__()
+            statement.bind(array, schema)
+        yield statement
+
+
+def _bindable(values: Sequence[Any]) -> pa.RecordBatch | None:
+    """One row of parameters; an empty list or None is sent as text."""
+    import pyarrow as pa
+
+    if not values:
+        return None
+    arrays = [pa.array([value]) for value in values]
+    nothing = {pa.null(): pa.string(), pa.list_(pa.null()): pa.list_(pa.string())}
+    arrays = [array.cast(nothing.get(array.type, array.type)) for array in arrays]
+    return pa.RecordBatch.from_arrays(arrays, [f"p{n}" for n in range(len(arrays))])
+
+
+# --- Types --------------------------------------------------------------------
+
+
+def _postgres_type(field: pa.Field) -> str:
+    name: bytes = (field.metadata or {}).get(b"POSTGRESQL:type", b"")
+    return name.decode()
+
+
+def _read_as(field: pa.Field) -> str:
+    """What a column is cast to by the server; empty when it comes as it is."""
+    name = _postgres_type(field)
+    if name in _READ_AS:
+        return _READ_AS[name]
+    if name in ("numeric", "json", "jsonb"):
+        return ""
+    return "text" if "extension<" in str(field.type) else ""
+
+
+def _numeric(field: pa.Field) -> tuple[int, int] | None:
+    """(precision, scale) of a `numeric(p, s)` that fits 38 digits."""
+    typmod = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1")) - 4
+    precision, scale = typmod >> 16 & 0xFFFF, typmod & 0x7FF
+    return (precision, scale) if typmod >= 0 and scale <= precision <= 38 else None
+
+
+def _is_open(field: pa.Field) -> bool:
+    return _postgres_type(field) == "numeric" and _numeric(field) is None
+
+
+def _size(column: pa.ChunkedArray) -> tuple[int, int]:
+    """(digits before the point, digits after it) of the values at hand."""
+    texts = [text.lstrip("-") for text in _storage(column).to_pylist() if text]
+    parts = [text.partition(".") for text in texts if text[0].isdigit()]
+    before = max((len(part[0]) for part in parts), default=1)
+    return before, max((len(part[2]) for part in parts), default=0)
+
+
+def _arrow(field: pa.Field, size: tuple[int, int] | None) -> pa.DataType:
+    import pyarrow as pa
+
+    if _postgres_type(field) == "numeric":
+        precision, scale = _numeric(field) or (
+            sum(size or (39, 0)),
+            (size or (0, 0))[1],
+        )
+        fits = precision <= 38
+        return pa.decimal128(max(precision, 1), scale) if fits else pa.string()
+    return getattr(field.type, "storage_type", field.type)
+
+
+def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    if not isinstance(column.type, pa.BaseExtensionType):
+        return column
+    chunks = [chunk.storage for chunk in column.chunks]
+    return pa.chunked_array(chunks, column.type.storage_type)
+
+
+def _exact(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table in the schema's types; a numeric NaN or infinity becomes NULL."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = []
+    for column, field in zip(table.columns, schema, strict=True):
+        plain = _storage(column)
+        if pa.types.is_decimal(field.type):
+            finite = pc.match_substring_regex(plain, r"^-?[0-9]")
+            plain = pc.if_else(finite, plain, None).cast(field.type)
+        columns.append(plain)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+# --- Errors -------------------------------------------------------------------
+
+
+def _driver_error() -> type[Exception]:
+    from adbc_driver_manager import Error
+
+    return Error
+
+
+def _said(error: Exception) -> str:
+    """The server's own words, without the driver's frame."""
+    text = str(error).partition("Query was:")[0].partition(". SQLSTATE:")[0]
+    return re.sub(r"^[A-Z_]+: |\[libpq\] |Execution error \[\w+\]: ", "", text).strip()
+
+
+def _not_connected(error: Exception) -> RunError:
+    if _REFUSED.search(str(error)):
+        return Permanent("login_failed", _said(error), "check the Connection's fields")
+    return Temporary("database_unreachable", _said(error))
+
+
+def _translate(error: Exception) -> RunError:
+    state = getattr(error, "sqlstate", None) or ""
+    if state[:2] in _TEMPORARY:
+        return Temporary(_TEMPORARY[state[:2]], _said(error))
+    if not state and _WORDS.search(str(error)):
+        return Temporary("database_unreachable", _said(error))
+    return Permanent("query_failed", _said(error))
