@@ -125,10 +125,12 @@ class ZipWriter:
         """`data` must be closed; it is discarded."""
         header = _local_header(name, data, self._time)
         self._directory.append(_directory_entry(name, data, self._time, self._at))
-        self._put(header)
-        data.copy_to(self._target)
+        try:
+            self._put(header)
+            data.copy_to(self._target)
+        finally:
+            data.discard()
         self._at += data.packed
-        data.discard()
 
     def __enter__(self) -> ZipWriter:
         return self

@@ -24,7 +24,7 @@ FIRST_NUMBER = 2
 #: dates, AM/PM, exponents, and whatever is no letter.
 _FORMAT = re.compile(
     r'(?:"[^"]*"|\\.|_.|\*.|\[[^\[\]]*\]|General|AM/PM|A/P|E[+-]|[ymdhs]'
-    r'|[^A-Za-z"\\_*\[\]\x00-\x1f])+',
+    r'|%(?![A-Za-z])|[^A-Za-z%"\\_*\[\]\x00-\x1f])+',
     re.IGNORECASE,
 )
 _UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
