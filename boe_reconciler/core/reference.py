@@ -32,7 +32,7 @@ _WORDS = {
     "null": "",
 }
 #: Models whose headings are not their names.
-_HEADINGS = {"ReportSpec": "Report"} | {
+_HEADINGS = {"ReportSpec": "Report", "ScheduleDefaults": "Schedule"} | {
     model.__name__: f"{group} {name}"
     for group, models in (("Connection", CONNECTIONS), ("Destination", DESTINATIONS))
     for name, model in models.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
@@ -130,10 +130,16 @@ def schema_definitions() -> dict[str, Schema]:
     )
     definitions = {name: _plain(schema) for name, schema in found["$defs"].items()}
     for name, keys in _EXACTLY_ONE.items():
-        definitions[name]["oneOf"] = [{"required": [key]} for key in keys]
+        definitions[name]["oneOf"] = _one_required(keys)
+    definitions["Burst"]["anyOf"] = _one_required(("values_from", "split_on"))
+    definitions["SmtpConnection"]["not"] = {"required": ["password", "oauth2"]}
     _own(definitions)
     _share(definitions)
     return dict(sorted(definitions.items()))
+
+
+def _one_required(keys: Iterable[str]) -> list[Schema]:
+    return [{"required": [key]} for key in keys]
 
 
 def _own(definitions: dict[str, Schema]) -> None:
@@ -182,6 +188,9 @@ def _plain(schema: Any) -> Any:
     kept = {key: _plain_keyword(key, v) for key, v in schema.items() if key != "title"}
     if not isinstance(kept.get("default", ""), _KEPT_DEFAULTS):
         del kept["default"]
+    for pattern, values in kept.pop("patternProperties", {}).items():
+        names = {"propertyNames": {"pattern": pattern}}
+        kept |= {"additionalProperties": values, **names}
     return _nullable(kept)
 
 

@@ -1,0 +1,175 @@
+"""The models of the language, and what a document needs to become one of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from boe_reconciler.core.documents import read_documents
+from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.places import Document
+from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.connection import CONNECTIONS
+from boe_reconciler.core.resources.distribution import DESTINATIONS
+from boe_reconciler.core.resources.envelope import KINDS, Schedule
+from boe_reconciler.core.resources.types import (
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+
+VALID = Path(__file__).parents[1] / "cases" / "valid" / "all-kinds.yaml"
+DOCUMENTS, PROBLEMS = read_documents(VALID.name, VALID.read_bytes())
+
+
+def labelled(document: Document) -> str:
+    return f"{document.kind}-{document.name}"
+
+
+def one(text: str) -> tuple[Any, list[str]]:
+    (document,), _ = read_documents("f.yaml", text.encode())
+    resource, problems = load_resource(document)
+    return resource, [problem.code for problem in problems]
+
+
+def test_the_valid_document_of_each_kind_and_type_is_there() -> None:
+    assert PROBLEMS == []
+    assert {d.kind for d in DOCUMENTS} == set(KINDS)
+    specs = [d.data["spec"] for d in DOCUMENTS]
+    assert {spec.get("type") for spec in specs} >= set(CONNECTIONS)
+    targets = [t for spec in specs for t in spec.get("destinations", ())]
+    inline = [{"type": "local"}]
+    assert {t["type"] for t in targets + inline} == set(DESTINATIONS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=labelled)
+def test_a_valid_document_has_no_problems(document: Document) -> None:
+    resource, problems = load_resource(document)
+    assert [str(problem) for problem in problems] == []
+    assert resource is not None
+    assert resource.name == document.name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=labelled)
+def test_a_resource_survives_json(document: Document) -> None:
+    resource, _ = load_resource(document)
+    assert resource is not None
+    text = resource.model_dump_json(by_alias=True)
+    assert type(resource).model_validate_json(text) == resource
+
+
+def declared(model: type[BaseModel], name: str) -> str:
+    """Class.field, by the class that declares the field."""
+    owner = next(m for m in model.__mro__ if name in m.__dict__["__annotations__"])
+    return f"{owner.__name__}.{name}"
+
+
+def given(model: BaseModel) -> Iterator[str]:
+    """Every field that is set to something, at any depth."""
+    for name in model.model_fields_set:
+        yield declared(type(model), name)
+        yield from inside(getattr(model, name))
+
+
+def inside(value: Any) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from given(value)
+    children = value.values() if isinstance(value, dict) else value
+    if isinstance(children, list | tuple) or isinstance(value, dict):
+        for child in children:
+            yield from inside(child)
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for child in model.__subclasses__():
+        yield from models(child)
+
+
+def language() -> list[type[BaseModel]]:
+    found = (m for m in models(Model) if ".resources." in m.__module__)
+    return [m for m in found if m.model_fields]
+
+
+def test_every_field_of_the_language_has_a_description() -> None:
+    bare = [
+        f"{model.__name__}.{name}"
+        for model in language()
+        for name, field in model.model_fields.items()
+        if not field.description and name != "spec"
+    ]
+    assert bare == []
+
+
+def test_the_valid_documents_give_every_field_of_the_language() -> None:
+    loaded = [load_resource(document)[0] for document in DOCUMENTS]
+    used = {field for resource in loaded if resource for field in given(resource)}
+    known = {declared(m, name) for m in language() for name in m.model_fields}
+    assert known - used == set()
+
+
+def test_excel_means_xlsx() -> None:
+    schedule = load_resource(DOCUMENTS[0])[0]
+    assert isinstance(schedule, Schedule)
+    assert schedule.spec.export.format == ["xlsx", "csv", "pdf"]
+
+
+def test_only_some_kinds_need_an_owner() -> None:
+    head = "apiVersion: boe/v1\nmetadata: {name: x}\n"
+    assert one(f"{head}kind: Group\nspec: {{}}\n")[1] == []
+    connection = f"{head}kind: Connection\nspec: {{type: duckdb}}\n"
+    assert one(connection)[1] == ["BOE041"]
+
+
+def test_all_mistakes_of_a_document_are_told_at_once() -> None:
+    _, codes = one(
+        "apiVersion: boe/v1\nkind: Connection\n"
+        "metadata: {name: X, owner: nobody at all}\n"
+        "spec: {type: postgres, hots: db, port: x, password: y}\n"
+    )
+    assert codes == [
+        *("BOE038", "BOE042", "BOE034", "BOE034"),
+        *("BOE035", "BOE036", "BOE049"),
+    ]
+
+
+def test_a_template_and_the_defaults_are_parts_of_a_schedule() -> None:
+    head = "apiVersion: boe/v1\nmetadata: {name: x, owner: finance}\n"
+    template = f"{head}kind: ScheduleTemplate\nspec: {{period: yesterday}}\n"
+    assert one(template)[1] == ["BOE037"]
+    policy = f"{head}kind: Policy\nspec: {{defaults: {{timezone: UTC, paused: 1}}}}\n"
+    assert one(policy)[1] == ["BOE036"]
+
+
+@pytest.mark.parametrize("written", ["30s", "15m", "36h", "1d", "90s", "400d"])
+def test_durations_are_written_as_they_are_read(written: str) -> None:
+    duration = parse_duration(written)
+    assert parse_duration(format_duration(duration)) == duration
+    assert parse_duration(duration) is duration
+
+
+def test_sizes_are_written_as_they_are_read() -> None:
+    for written in ("1B", "500KB", "25MB", "2GB", "3TB", "1234B"):
+        assert parse_size(format_size(parse_size(written))) == parse_size(written)
+    assert format_duration(timedelta(0)) == "0s"
+
+
+def test_loading_needs_no_heavy_library() -> None:
+    code = (
+        "import sys, boe_reconciler.core.load, boe_reconciler.core.documents\n"
+        "heavy = {'duckdb', 'pandas', 'pyarrow', 'boto3', 'paramiko', 'sqlalchemy',\n"
+        "         'alembic', 'jinja2', 'sqlglot', 'dns', 'numpy'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
