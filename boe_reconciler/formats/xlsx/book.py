@@ -17,7 +17,7 @@ from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import FormatOptions, Table, Written
 from boe_reconciler.core.resources.report import Column
 from boe_reconciler.formats.xlsx import names, parts
-from boe_reconciler.formats.xlsx.cells import as_plain, default_format, text_array
+from boe_reconciler.formats.xlsx.cells import as_plain, default_format
 from boe_reconciler.formats.xlsx.container import Deflated, ZipWriter
 from boe_reconciler.formats.xlsx.render import Renderer, chunks, one_array
 
@@ -104,7 +104,7 @@ class _Book:
                 if not sheet.room:
                     sheet = self._go_on(table.name, layout)
                 piece, rest = rest.slice(0, sheet.room), rest.slice(sheet.room)
-                cuts.update(self._append(sheet, piece, layout.styles))
+                cuts.update(self._append(sheet, piece))
         self.notes += cut_notes(cuts, table.name)
         return rows
 
@@ -159,8 +159,8 @@ class _Book:
         sheet = Sheet(name=name, layout=layout)
         self._sheets.append(sheet)
         if layout.headers and layout.titles:
-            styles = [parts.HEADER] * len(layout.titles)
-            self._append(sheet, one_row(layout.titles), styles)
+            sheet.data.write(self._renderer.header(layout.titles, parts.HEADER))
+            sheet.rows += 1
         return sheet
 
     def _go_on(self, wanted: str, layout: Layout) -> Sheet:
@@ -169,22 +169,17 @@ class _Book:
         self.notes.append(("sheet_added", f"{text} {sheet.name!r}"))
         return sheet
 
-    def _append(
-        self, sheet: Sheet, chunk: pa.Table, styles: Sequence[int]
-    ) -> dict[str, int]:
+    def _append(self, sheet: Sheet, chunk: pa.Table) -> dict[str, int]:
         """How many texts were cut, by the title of their column."""
         sheet.rows += chunk.num_rows
         titles = sheet.layout.titles
         if not titles:
             return {}
-        cells = self._renderer.cells(chunk, [f' s="{n}"' if n else "" for n in styles])
+        cells = self._renderer.cells(
+            chunk, [f' s="{n}"' if n else "" for n in sheet.layout.styles]
+        )
         sheet.data.write(self._renderer.rows(cells))
         return {t: c.cuts for t, c in zip(titles, cells, strict=True) if c.cuts}
-
-
-def one_row(texts: Sequence[str]) -> pa.Table:
-    arrays = [text_array([text]) for text in texts]
-    return pa.Table.from_arrays(arrays, names=[""] * len(texts))
 
 
 def _close(sheet: Sheet, *, first: bool) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.formats.xlsx.cells import Cells, cells, literal
+from boe_reconciler.formats.xlsx.cells import Cells, cells, literal, text_array
 
 if TYPE_CHECKING:
     import duckdb
@@ -70,6 +70,12 @@ class Renderer:
         parts = ["'<row>'"] + [sql for c in columns for sql in c.sql()] + ["'</row>'"]
         arrays = {name: a for column in columns for name, a in column.arrays.items()}
         return text_of(self.query(parts, arrays))
+
+    def header(self, titles: Sequence[str], style: int) -> bytes:
+        """One `<row>` of texts, all in one style; longer ones than fit are cut."""
+        column = cells(text_array(titles), "title", f' s="{style}"', self._zone)
+        rendered = text_of(self.query(column.sql(), column.arrays))
+        return b"<row>" + bytes(rendered) + b"</row>"
 
     def query(self, parts: Sequence[str], arrays: dict[str, pa.Array]) -> pa.Array:
         """For each row the texts that these pieces of SQL give, joined."""
