@@ -40,6 +40,11 @@ def test_binding_numbers_each_name_once() -> None:
     assert bound.names == ("b", "a")
 
 
+def test_a_bare_statement_has_lost_its_end() -> None:
+    assert sql.bare("select ';' ; -- end") == "select ';' "
+    assert sql.bare("select 1") == "select 1"
+
+
 @given(st.text())
 def test_binding_changes_nothing_but_parameters(text: str) -> None:
     assert sql.bind(text, lambda name, _: f":{name}").text == text
