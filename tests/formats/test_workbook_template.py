@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.resources.report import Column
@@ -344,6 +347,20 @@ DEEP = DETAIL.replace("<sheetData>", "<a>" * 200 + "</a>" * 200 + "<sheetData>")
 def test_a_template_that_cannot_be_used_says_why(template: bytes, message: str) -> None:
     with pytest.raises(Permanent, match=message):
         fill_summary(template=template)
+
+
+@given(st.data())
+def test_a_broken_template_only_ever_gives_a_clear_error(data: st.DataObject) -> None:
+    contents = parts(hostile())
+    name = data.draw(st.sampled_from(sorted(n for n in contents if "media" not in n)))
+    part = bytearray(contents[name])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(part) - 1))
+        part[at : at + data.draw(st.integers(0, 5))] = data.draw(
+            st.sampled_from([b"", b"x", b'"', b"<", b"0", b"-1", b"\xff", b" "])
+        )
+    with contextlib.suppress(Permanent):
+        fill_summary(template=packed({**contents, name: bytes(part)}))
 
 
 def test_a_workbook_with_macros_is_refused() -> None:

@@ -17,6 +17,7 @@ from boe_reconciler.core.errors import Permanent
 #: Elements inside each other.
 MAX_DEPTH = 100
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*>""")
+_NUMBER = re.compile(r"[0-9]{1,7}")
 
 #: (first byte, byte behind the last, what stands there instead).
 Splice = tuple[int, int, bytes]
@@ -42,6 +43,13 @@ class Element:
     def empty(self) -> bool:
         """Written as `<a/>`."""
         return self.inner_end == self.end
+
+    def number(self, attribute: str, default: int) -> int:
+        """A whole number below ten million. Permanent `bad_template` if it is not."""
+        text = self.attributes.get(attribute)
+        if text is not None and not _NUMBER.fullmatch(text):
+            raise bad(f"{attribute}={text!r} of {self.name} is no number")
+        return default if text is None else int(text)
 
     def all(self, name: str) -> list[Element]:
         return [child for child in self.children if child.name == name]

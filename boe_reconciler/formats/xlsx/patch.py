@@ -129,7 +129,7 @@ class SheetXml:
             yield Cell(
                 column=column,
                 xml=xml,
-                style=int(element.attributes.get("s", 0)),
+                style=element.number("s", 0),
                 filled=any(child.name in _CONTENT for child in element.children),
                 formula=element.find("f"),
             )
@@ -138,7 +138,7 @@ class SheetXml:
 def _numbered(elements: Sequence[Element]) -> Iterator[Row]:
     number = 0
     for element in elements:
-        number = int(element.attributes.get("r", number + 1))
+        number = element.number("r", number + 1)
         yield Row(number=number, element=element)
 
 

@@ -59,10 +59,7 @@ class TemplateStyles:
         found = root.find("cellXfs")
         self._xfs = found.all("xf") if found else []
         formats = root.find("numFmts")
-        used = [
-            int(e.attributes.get("numFmtId", 0))
-            for e in (formats.children if formats else [])
-        ]
+        used = [e.number("numFmtId", 0) for e in (formats.children if formats else [])]
         self._first_format = max([FIRST_FORMAT - 1, *used]) + 1
 
     def _with_format(self, base: int, code: str) -> int:

@@ -81,7 +81,7 @@ class Targets:
         for sheet, part in self.sheets.items():
             for table in self._package.related(part, "table"):
                 root = self._package.xml(table)[1]
-                shown = root.attributes.get("displayName") or root.attributes["name"]
+                shown = root.attributes.get("displayName", "")
                 yield shown, sheet, table
 
     def _sheets(self) -> Iterable[tuple[str, str]]:
@@ -161,8 +161,8 @@ def _spec(part: str, data: bytes, root: Element) -> TableSpec:
         data=data,
         root=root,
         area=Area.read(root.attributes.get("ref", "")),
-        header_rows=int(root.attributes.get("headerRowCount", 1)),
-        totals_rows=int(root.attributes.get("totalsRowCount", 0)),
+        header_rows=root.number("headerRowCount", 1),
+        totals_rows=root.number("totalsRowCount", 0),
         columns=tuple(
             TableColumn(
                 name=_decoded(element.attributes.get("name", "")),
