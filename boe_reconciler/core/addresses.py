@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
+_WORD = r"[A-Za-z0-9_+-]{1,60}"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9]|-(?!-)){0,50}(?<!-)"
+#: Most addresses: those that need no second look.
+_PLAIN = re.compile(rf"{_WORD}@({_LABEL}\.){{1,3}}[A-Za-z]{{2,20}}\Z")
 
 
 @lru_cache(maxsize=10_000)
 def address_flaw(text: str, *, named: bool = False) -> str | None:
     """What is wrong with an address, or None. `named`: `Anna <anna@x.com>` is fine too."""
+    if _PLAIN.match(text):
+        return None
+    return _judge(text, named=named)
+
+
+def _judge(text: str, *, named: bool) -> str | None:
+    # An eighth of the time that `boe validate` needs to start, for the few that need it.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 as said
+
     if len(text) > 1000:
         return "the address is too long"
     try:
@@ -19,8 +32,8 @@ def address_flaw(text: str, *, named: bool = False) -> str | None:
             globally_deliverable=False,
             allow_display_name=named,
         )
-    except (EmailNotValidError, ValueError) as error:
+    except EmailNotValidError as error:
         return f'"{text[:80]}" is not an e-mail address: {error}'
-    if "." not in found.domain and found.domain != "localhost":
+    if "." not in found.domain:
         return f'"{text}" is not an e-mail address: its domain has no ending'
     return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +15,14 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, defer_build=True
     )
+
+
+M = TypeVar("M", bound=Model)
+
+
+def shared(model: type[M]) -> Callable[[], M]:
+    """A default_factory: one frozen instance for all, built on first use."""
+    return cache(lambda: model())  # noqa: PLW0108 a class would look like a factory of fields
 
 
 def tag(name: str) -> str:

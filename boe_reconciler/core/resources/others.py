@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.base import Model, shared
 from boe_reconciler.core.resources.connection import TimeWindow
 from boe_reconciler.core.resources.types import (
     WORKING_DAYS_PATTERN,
@@ -131,10 +131,15 @@ class Retention(Model):
 
 
 class PolicySpec(Model):
-    limits: Limits = Field(Limits(), description="How much is allowed.")
-    allow: Allow = Field(Allow(), description="Where data may go.")
+    limits: Limits = Field(
+        default_factory=shared(Limits), description="How much is allowed."
+    )
+    allow: Allow = Field(
+        default_factory=shared(Allow), description="Where data may go."
+    )
     removals: Removals = Field(
-        Removals(), description="When removing objects waits for a confirmation."
+        default_factory=shared(Removals),
+        description="When removing objects waits for a confirmation.",
     )
     defaults: dict[str, Any] = Field(
         {},
@@ -150,5 +155,9 @@ class PolicySpec(Model):
     hold_rewritten_history: bool = Field(
         False, description="Whether a rewritten git history waits for a release."
     )
-    notices: Notices = Field(Notices(), description="Who else hears of trouble.")
-    retention: Retention = Field(Retention(), description="What is kept how long.")
+    notices: Notices = Field(
+        default_factory=shared(Notices), description="Who else hears of trouble."
+    )
+    retention: Retention = Field(
+        default_factory=shared(Retention), description="What is kept how long."
+    )

@@ -6,7 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from boe_reconciler.core.resources.base import Model, by_key, by_type, text_or_inline
+from boe_reconciler.core.resources.base import (
+    Model,
+    by_key,
+    by_type,
+    shared,
+    text_or_inline,
+)
 from boe_reconciler.core.resources.connection import Secret
 from boe_reconciler.core.resources.distribution import (
     AzureDestination,
@@ -270,9 +276,9 @@ class Execution(Model):
     grace: Duration | None = Field(
         None, description="Not succeeded this long after its time: a notice."
     )
-    retry: Retry = Field(Retry(), description="Of the export.")
+    retry: Retry = Field(default_factory=shared(Retry), description="Of the export.")
     delivery_retry: DeliveryRetry = Field(
-        DeliveryRetry(), description="Of each delivery by itself."
+        default_factory=shared(DeliveryRetry), description="Of each delivery by itself."
     )
     pause_after_failures: int = Field(
         0, ge=0, description="Failed runs in a row that pause the Schedule (0: never)."
@@ -296,7 +302,9 @@ class ScheduleSpec(Model):
     parameters: dict[str, Any] = Field(
         {}, description="Values for the report's parameters; text is a template."
     )
-    export: Export = Field(Export(), description="What the file is like.")
+    export: Export = Field(
+        default_factory=shared(Export), description="What the file is like."
+    )
     if_empty: IfEmpty = Field("send", description="What to do without rows.")
     if_unchanged: IfEmpty = Field(
         "send", description="What to do when the rows are those delivered last."
@@ -322,7 +330,9 @@ class ScheduleSpec(Model):
     ping: Line | Secret | None = Field(
         None, description="A URL told of start, success and failure."
     )
-    execution: Execution = Field(Execution(), description="How runs are made.")
+    execution: Execution = Field(
+        default_factory=shared(Execution), description="How runs are made."
+    )
     paused: bool = Field(False, description="Make no runs by itself.")
     template: Name | None = Field(
         None, description="A ScheduleTemplate that lies under this spec."

@@ -1,0 +1,54 @@
+"""Addresses are judged by email-validator; the short way agrees with it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boe_reconciler.core.addresses import _PLAIN, _judge, address_flaw
+
+
+@given(st.from_regex(_PLAIN, fullmatch=True))
+def test_what_is_taken_at_first_sight_stands_up_to_the_judge(text: str) -> None:
+    assert _judge(text, named=False) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anna@example.com",
+        "first.last@sub.example.co.uk",
+        "o'neill@example.com",
+        "ops@corp.local",
+        "jörg@exämple.de",
+    ],
+)
+def test_an_address_is_an_address(text: str) -> None:
+    assert address_flaw(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "anna",
+        "@example.com",
+        "anna@",
+        "anna@example",
+        "anna@-example.com",
+        "a..b@example.com",
+        "anna@example.com ",
+        "a@b@example.com",
+        "anna@example.com\nBcc: x@example.com",
+        "Anna <anna@example.com>",
+        "x" * 2000 + "@example.com",
+    ],
+)
+def test_what_is_no_address_is_told(text: str) -> None:
+    assert address_flaw(text)
+
+
+def test_a_sender_may_have_a_name() -> None:
+    assert address_flaw("Reports <reports@example.com>", named=True) is None
+    assert address_flaw("Reports <reports>", named=True)
