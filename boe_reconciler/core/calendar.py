@@ -45,7 +45,7 @@ from boe_reconciler.core.timetable import (
     Timetable,
     Wall,
 )
-from boe_reconciler.core.zones import TZDB_VERSION, tzdb_is_old
+from boe_reconciler.core.zones import EPOCH, TZDB_VERSION, tzdb_is_old
 
 __all__ = [
     "TZDB_VERSION",
@@ -514,24 +514,28 @@ def _rare(path: Path, frequency: str, on: _On) -> Iterator[Finding]:
 # --- What only the whole set shows ------------------------------------------------
 
 
+#: Fields that may leave nothing of what the others say, the likeliest first.
+_LIMITS = ("end_at", "start_at", "calendar", "anchor", "once")
+
+
 def _never(
     when: When, timetable: Timetable, calendar: CalendarSpec | None
 ) -> Iterator[Finding]:
-    """A calendar, start_at or end_at that leaves nothing within 10 years."""
-    if not (when.calendar or when.start_at or when.end_at or when.once):
+    """A calendar or a bound that leaves nothing within 10 years."""
+    limits = _given(when, *_LIMITS)
+    if not limits:
         return
-    start = timetable.first
-    if calendar and not when.start_at and not when.end_at:
-        last = last_day_off(calendar)
-        start = max(start, to_day(last) * _DAY if last else 0)
-    found = timetable.next(zones.to_datetime(start - 1))
-    limit = timetable.last if when.end_at or when.once else start + 3653 * _DAY
-    if found is None or zones.to_seconds(found) > limit:
-        field = next(iter(_given(when, "end_at", "start_at", "calendar", "once")))
+    found = timetable.next(zones.to_datetime(timetable.first - 1))
+    last_off = last_day_off(calendar) if calendar else None
+    known = to_day(last_off) * _DAY if last_off else FIRST
+    start = max(timetable.first, known, zones.to_seconds(when.anchor or EPOCH))
+    if when.end_at or when.once:
+        start = LAST
+    if found is None or zones.to_seconds(found) > start + 3653 * _DAY:
         yield Finding(
             code="BOE067",
-            path=(field,),
-            detail=f"with this {field} no run is left within 10 years",
+            path=(limits[0],),
+            detail=f"with this {limits[0]} no run is left within 10 years",
             help="look at it together with the days and times of `when`",
         )
 

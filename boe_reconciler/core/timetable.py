@@ -167,23 +167,29 @@ class Moves:
 
     def target(self, rule: Rule, wall: int) -> int | None:
         """The day that a wall time moves to, often its own; None: left out."""
-        lands = rule.lands(self.timezone, wall)
         day = wall // DAY
-        if lands is None or lands in self.calendar:
-            return None if lands is None else day
-        while self.step:
-            day = self.calendar.seek(day + self.step, self.step)
-            lands = rule.lands(self.timezone, day * DAY + wall % DAY)
-            if not FIRST_DAY <= day <= LAST_DAY or lands is None:
+        lands = rule.lands(self.timezone, wall)
+        while lands is not None and lands not in self.calendar:
+            beyond = self._working_day_beyond(day)
+            if beyond is None:
                 return None
-            if lands in self.calendar:
-                return day
-        return None
+            day = beyond
+            lands = rule.lands(self.timezone, day * DAY + wall % DAY)
+        return None if lands is None else day
+
+    def _working_day_beyond(self, day: int) -> int | None:
+        """The working day that a day off moves to."""
+        if not self.step:
+            return None
+        found = self.calendar.seek(day + self.step, self.step)
+        return found if FIRST_DAY <= found <= LAST_DAY else None
 
     def month(self, rule: Rule, month: int) -> dict[int, Times]:
         """The wall times of a rule on the days of a month, after moving."""
         found: dict[int, set[int]] = {}
         within = month_days(month)
+        if self.calendar.seek(within[0], 1) not in within:
+            return {}  # no working day, in one of perhaps many such months
         for source in _days_of(rule.days, self.sources(within)):
             for day, times in self._targets(rule, source):
                 if day is not None and day in within:
@@ -204,9 +210,7 @@ class Moves:
         self, rule: Rule, day: int
     ) -> Iterator[tuple[int | None, Sequence[int]]]:
         """The days that a day's wall times move to; whole days at once where possible."""
-        whole = day if day in self.calendar else None
-        if whole is None and self.step:
-            whole = self.calendar.seek(day + self.step, self.step)
+        whole = day if day in self.calendar else self._working_day_beyond(day)
         if self._steady(day) and (whole is None or self._steady(whole)):
             yield whole, rule.times
         else:

@@ -24,7 +24,7 @@ TZDB_VERSION: str = tzdata.IANA_VERSION
 TZDB_RELEASED = {"2026f": date(2026, 10, 28)}
 
 DAY = 86_400
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WALL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 a wall time has no zone
 _SECOND = timedelta(seconds=1)
 
@@ -48,7 +48,7 @@ def zone(name: str) -> ZoneInfo:
 
 def to_seconds(instant: datetime) -> int:
     """Rounded down to the whole second."""
-    return (instant - _EPOCH) // _SECOND
+    return (instant - EPOCH) // _SECOND
 
 
 def to_datetime(seconds: int) -> datetime:

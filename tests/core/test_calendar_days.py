@@ -145,8 +145,10 @@ def naive_runs(
     for day in days:
         for clock in times:
             target = day
-            while step and not works_at(target, clock):
+            if step and not works_at(day, clock):
                 target += step
+                while not (works(target) and works_at(target, clock)):
+                    target += step
             if works_at(target, clock):
                 found.add(mapped(target, clock))
     return found

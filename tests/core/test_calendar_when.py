@@ -103,6 +103,8 @@ def found(result: Compiled) -> list[tuple[str, str]]:
         ({"every": "30s"}, [("BOE072", "every")]),
         ({"once": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:59Z"]}, [("BOE072", "once")]),
         ({"once": ["1969-01-01T00:00:00Z"]}, [("BOE067", "once")]),
+        ({"every": "1h", "anchor": "2200-06-01T00:00:00Z"}, [("BOE067", "anchor")]),
+        ({"every": "1h", "anchor": "2050-06-01T00:00:00Z"}, []),
         ({"frequency": "daily", "at": ["06:30", "06:30:15"]}, [("BOE072", "frequency")]),
         (
             {"timezone": "Europe/Berln", "cron": "60 * * * *"},
