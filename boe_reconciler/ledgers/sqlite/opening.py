@@ -1,0 +1,123 @@
+"""Open the file, and bring its tables up to date first."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.ledgers.sqlite.tables import NEWEST
+
+#: Seconds to wait for another process's transaction.
+PATIENCE = 30.0
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_engine(path: Path) -> Engine:
+    """The tables at `path`, made or upgraded as needed.
+
+    InputError where that cannot be done, such as a ledger of a newer BOE.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": PATIENCE},
+        max_overflow=-1,
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    try:
+        _use_wal(path)
+        with engine.connect() as connection:
+            version = _version(connection)
+        if version != NEWEST:
+            _migrate(engine, path)
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        engine.dispose()
+        raise InputError(
+            f"The ledger {path} cannot be opened: {getattr(error, 'orig', error)}.",
+            "Look at its folder's rights and space; a damaged file can be replaced by "
+            "a backup.",
+        ) from error
+    except InputError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, record: object) -> None:
+    # The driver's own transactions begin too late for BEGIN IMMEDIATE.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes its lock at once: one that read first could not wait for it.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def writing(engine: Engine) -> Connection:
+    """A connection whose transactions hold the write lock from their beginning."""
+    return engine.connect().execution_options(begin="BEGIN IMMEDIATE")
+
+
+def _use_wal(path: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _version(connection: Connection) -> str | None:
+    found = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    )
+    if found.first() is None:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return row[0] if row else None
+
+
+def _migrate(engine: Engine, path: Path) -> None:
+    """Under the write lock, so that of several processes one does it."""
+    # 0.8 s to import, and needed once a version.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    known = {
+        one.revision for one in ScriptDirectory.from_config(config).walk_revisions()
+    }
+    with writing(engine) as connection, connection.begin():
+        version = _version(connection)
+        if version == NEWEST:
+            return
+        if version is not None:
+            _refuse_unknown(path, version, known)
+            _back_up(path, version)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _refuse_unknown(path: Path, version: str, known: set[Any]) -> None:
+    if version not in known:
+        raise InputError(
+            f"The ledger {path} was written by a newer BOE (its version is {version}, "
+            f"this one knows {NEWEST}).",
+            "Install that version again, or give another folder with --state.",
+        )
+
+
+def _back_up(path: Path, version: str) -> None:
+    """The file as it was, beside it."""
+    copy = path.with_name(f"{path.name}.version-{version}")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as to:
+        source.backup(to)

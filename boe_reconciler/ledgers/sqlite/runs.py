@@ -1,0 +1,261 @@
+"""Runs: found, inserted, claimed, moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+
+from boe_reconciler.core.overlap import Candidate
+from boe_reconciler.core.runs import Claim, Run
+from boe_reconciler.ledgers._store import Page, Query
+from boe_reconciler.ledgers.sqlite.schedules import Schedules
+from boe_reconciler.ledgers.sqlite.tables import artifacts, columns, runs, schedules
+
+CHUNK = 500
+# Words instead of parameters: an index over part of the rows is used only if SQLite
+# sees its condition.
+_UNSTARTED = text("runs.status IN ('pending', 'waiting')")
+_RUNNING = text("runs.status = 'running'")
+_OPEN = text("runs.status IN ('pending', 'waiting', 'running')")
+_NOT_BEGUN = text("runs.status = 'pending' AND runs.started_at IS NULL")
+_DELIVERED = text("runs.status = 'succeeded' AND runs.whole")
+_OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
+
+_NAMES = list(columns(runs, "whole"))
+_COLUMNS = [runs.c[name] for name in _NAMES]
+_SAME_TIME = (runs.c.occurrence, runs.c.created_at, runs.c.run_id)
+_PLACE = (runs.c.not_before, runs.c.occurrence, runs.c.run_id)
+_INSERT = sqlite.insert(runs).on_conflict_do_nothing()
+#: What may change in the life of a run.
+_CHANGING = (
+    "status reason message attempts not_before expires cancel_requested "
+    "cancel_requested_at fence worker lease_until started_at finished_at rows lost "
+    "reopened"
+).split()
+_UPDATE = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("same_run_id"))
+    .values({name: bindparam(name) for name in _CHANGING})
+)
+_RENEW = (
+    update(runs)
+    .where(
+        runs.c.run_id == bindparam("same_run_id"),
+        runs.c.fence == bindparam("same_fence"),
+        _RUNNING,
+    )
+    .values(lease_until=bindparam("until"))
+)
+_BY_ID = select(*_COLUMNS).where(
+    runs.c.run_id.in_(bindparam("run_ids", expanding=True))
+)
+_KNOWN = select(runs.c.run_id).where(
+    runs.c.run_id.in_(bindparam("run_ids", expanding=True))
+)
+_OPEN_COUNT = select(func.count()).select_from(runs).where(_OPEN)
+_COUNTS = (
+    select(runs.c.schedule_uid, func.count())
+    .where(_RUNNING)
+    .group_by(runs.c.schedule_uid)
+)
+_NEXT_START = select(func.min(runs.c.not_before)).where(
+    _UNSTARTED, runs.c.not_before > bindparam("now")
+)
+_LATEST = (
+    select(runs.c.occurrence)
+    .where(runs.c.schedule == bindparam("name"), _OWED)
+    .order_by(runs.c.occurrence.desc())
+    .limit(1)
+)
+_LAST_DELIVERED = (
+    select(runs.c.run_id)
+    .where(
+        runs.c.schedule_uid == bindparam("uid"),
+        _DELIVERED,
+        select(artifacts.c.part).where(artifacts.c.run_id == runs.c.run_id).exists(),
+    )
+    .order_by(runs.c.finished_at.desc())
+    .limit(1)
+)
+_newest = runs.alias("newest")
+_LAST_RUNS = select(*_COLUMNS).join(
+    schedules,
+    runs.c.run_id
+    == select(_newest.c.run_id)
+    .where(_newest.c.schedule == schedules.c.name)
+    .order_by(
+        _newest.c.occurrence.desc(),
+        _newest.c.created_at.desc(),
+        _newest.c.run_id.desc(),
+    )
+    .limit(1)
+    .scalar_subquery(),
+)
+_SKIPPABLE = and_(_OWED, runs.c.started_at.is_(None))
+_PAUSED = select(schedules.c.uid).where(schedules.c.paused)
+_OVERDUE = (
+    select(*_COLUMNS)
+    .where(_NOT_BEGUN, runs.c.expires < bindparam("now"))
+    .limit(bindparam("most"))
+)
+_IN_TIME = or_(
+    runs.c.expires.is_(None),
+    runs.c.expires >= bindparam("now"),
+    text("runs.status <> 'pending' OR runs.started_at IS NOT NULL"),
+)
+_CANDIDATES = (
+    select(
+        *_PLACE,
+        runs.c.schedule_uid,
+        runs.c.overlap,
+        runs.c.max_concurrent,
+        _SKIPPABLE.label("skippable"),
+    )
+    .where(
+        _UNSTARTED,
+        runs.c.not_before <= bindparam("now"),
+        _IN_TIME,
+        or_(
+            runs.c.started_at.is_not(None),
+            text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
+            runs.c.schedule_uid.not_in(_PAUSED),
+        ),
+    )
+    .order_by(*_PLACE)
+    .limit(bindparam("most"))
+)
+
+
+class Runs(Schedules):
+    """The part of `SqliteStore` that is about the rows of runs themselves."""
+
+    def run(self, run_id: str) -> Run | None:
+        found = self._runs(_BY_ID, run_ids=[run_id])
+        return found[0] if found else None
+
+    def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        found = {
+            run.run_id: run
+            for chunk in chunks(run_ids)
+            for run in self._runs(_BY_ID, run_ids=chunk)
+        }
+        return [found[run_id] for run_id in run_ids]
+
+    def every_run(self) -> Iterable[Run]:
+        query = select(*_COLUMNS).order_by(runs.c.run_id).limit(CHUNK)
+        chunk = self._runs(query)
+        while chunk:
+            yield from chunk
+            chunk = self._runs(query.where(runs.c.run_id > chunk[-1].run_id))
+
+    def insert_runs(self, new: Sequence[Run]) -> Sequence[str]:
+        known = {
+            run_id
+            for chunk in chunks([run.run_id for run in new])
+            for (run_id,) in self._c.execute(_KNOWN, {"run_ids": chunk})
+        }
+        fresh = [run for run in new if run.run_id not in known]
+        count = self._many(_INSERT, [_values(run) for run in fresh])
+        ids = [run.run_id for run in fresh]
+        # Another id of the same occurrence, after a rename, is not inserted either.
+        return ids if count == len(ids) else [run for run in ids if self.run(run)]
+
+    def put_runs(self, changed: Sequence[Run]) -> None:
+        rows = [
+            {name: getattr(run, name) for name in _CHANGING}
+            | {"same_run_id": run.run_id}
+            for run in changed
+        ]
+        self._many(_UPDATE, rows)
+
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+        same = {"same_run_id": claim.run_id, "same_fence": claim.fence}
+        return self._c.execute(_RENEW, {**same, "until": lease_until}).rowcount == 1
+
+    def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
+        query = select(*_COLUMNS).where(_RUNNING)
+        if schedule_uid is not None:
+            query = query.where(runs.c.schedule_uid == schedule_uid)
+        return self._runs(query)
+
+    def running_counts(self) -> Mapping[str, int]:
+        return {row[0]: row[1] for row in self._c.execute(_COUNTS)}
+
+    def unstarted(self, schedule_uid: str) -> Sequence[Run]:
+        same = runs.c.schedule_uid == schedule_uid
+        return self._runs(select(*_COLUMNS).where(_UNSTARTED, same))
+
+    def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
+        return self._runs(_OVERDUE, now=now, most=limit)
+
+    def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
+        query = _CANDIDATES
+        if page.after is not None:
+            after = page.after
+            place = (after.not_before, after.occurrence, after.run_id)
+            types = [column.type for column in _PLACE]
+            query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
+        if page.full:
+            query = query.where(runs.c.schedule_uid.not_in(page.full))
+        if page.only is not None:
+            query = query.where(runs.c.run_id.in_(page.only))
+        found = self._c.execute(query, {"now": now, "most": page.limit})
+        return [Candidate(**row._mapping) for row in found]
+
+    def next_start(self, now: datetime) -> datetime | None:
+        found: datetime | None = self._c.execute(_NEXT_START, {"now": now}).scalar()
+        return found
+
+    def latest_occurrence(self, schedule: str) -> datetime | None:
+        found: datetime | None = self._c.execute(_LATEST, {"name": schedule}).scalar()
+        return found
+
+    def last_runs(self) -> Mapping[str, Run]:
+        return {run.schedule_uid: run for run in self._runs(_LAST_RUNS)}
+
+    def last_delivered(self, schedule_uid: str) -> str | None:
+        found = self._c.execute(_LAST_DELIVERED, {"uid": schedule_uid})
+        run_id: str | None = found.scalar()
+        return run_id
+
+    def open_runs(self) -> int:
+        return self._c.execute(_OPEN_COUNT).scalar_one()
+
+    def find(self, query: Query) -> Sequence[Run]:
+        wanted = select(*_COLUMNS)
+        if query.schedule is not None:
+            wanted = wanted.where(runs.c.schedule == query.schedule)
+        if query.status is not None:
+            wanted = wanted.where(runs.c.status == query.status)
+        if query.since is not None:
+            wanted = wanted.where(runs.c.occurrence >= query.since)
+        newest = [column.desc() for column in _SAME_TIME]
+        return self._runs(wanted.order_by(*newest).limit(query.limit))
+
+    def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
+        return [Run(**row._mapping) for row in self._c.execute(query, given)]
+
+
+def _values(run: Run) -> dict[str, Any]:
+    values = {name: getattr(run, name) for name in _NAMES}
+    return values | {"whole": run.options.whole}
+
+
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """SQLite takes only so many parameters in one statement."""
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]

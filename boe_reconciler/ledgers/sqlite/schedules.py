@@ -1,0 +1,195 @@
+"""Schedules, what is served, and the marks of the whole ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import sqlite
+
+from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.runs import Pause
+from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
+from boe_reconciler.ledgers.sqlite import tables
+from boe_reconciler.ledgers.sqlite.tables import (
+    columns,
+    marks,
+    pauses,
+    schedules,
+    specs,
+)
+
+_ROWID: ColumnElement[int] = literal_column("rowid")
+#: Parsed specs kept in memory: enough for all that are served.
+_SPECS_KEPT = 20_000
+
+
+def upsert(table: Table, *key: str) -> sqlite.Insert:
+    """Insert rows, in place of those with the same key."""
+    statement = sqlite.insert(table)
+    changed = {name: statement.excluded[name] for name in columns(table, *key)}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=changed)
+
+
+_ALL = select(schedules).order_by(schedules.c.name)
+_ONE = select(schedules).where(schedules.c.name == bindparam("name"))
+_DUE = (
+    select(schedules)
+    .where(schedules.c.next_due <= bindparam("now"))
+    .order_by(schedules.c.next_due, schedules.c.name)
+    .limit(bindparam("most"))
+)
+_PUT = upsert(schedules, "uid")
+_MARK = select(marks.c.value).where(marks.c.name == bindparam("name"))
+_PUT_MARK = upsert(marks, "name")
+_PUT_PAUSE = upsert(pauses, "target", "value")
+_SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
+_PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
+
+
+class SpecCache:
+    """Specs by digest, shared by all connections: a digest never means another spec."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, RunSpec] = {}
+        self._lock = Lock()
+
+    def get(self, digest: str) -> RunSpec | None:
+        return self._kept.get(digest)
+
+    def put(self, digest: str, spec: RunSpec) -> RunSpec:
+        with self._lock:
+            if len(self._kept) >= _SPECS_KEPT:
+                self._kept.clear()
+            self._kept[digest] = spec
+        return spec
+
+
+class Schedules:
+    """The part of `SqliteStore` that is about what is served."""
+
+    def __init__(self, connection: Connection, cache: SpecCache) -> None:
+        self._c = connection
+        self._specs = cache
+
+    def standing(self, name: str) -> Standing | None:
+        row = self._c.execute(_ONE, {"name": name}).first()
+        return Standing(**row._mapping) if row else None
+
+    def standings(self) -> Sequence[Standing]:
+        return [Standing(**row._mapping) for row in self._c.execute(_ALL)]
+
+    def due(self, now: datetime, limit: int) -> Sequence[Standing]:
+        found = self._c.execute(_DUE, {"now": now, "most": limit})
+        return [Standing(**row._mapping) for row in found]
+
+    def marks(self) -> tuple[datetime | None, datetime | None]:
+        query = select(func.max(schedules.c.high_water), func.min(schedules.c.next_due))
+        high_water, next_due = self._c.execute(query).one()
+        return high_water, next_due
+
+    def put_standings(self, standings: Sequence[Standing]) -> None:
+        self._many(_PUT, [asdict(one) for one in standings])
+
+    def drop_standing(self, name: str) -> None:
+        self._c.execute(delete(schedules).where(schedules.c.name == name))
+
+    def spec(self, digest: str) -> RunSpec:
+        known = self._specs.get(digest)
+        if known is not None:
+            return known
+        text = self._c.execute(_SPEC, {"digest": digest}).scalar_one()
+        return self._specs.put(digest, RunSpec.model_validate_json(text))
+
+    def put_specs(self, specs: Mapping[str, RunSpec]) -> None:
+        new = [
+            {
+                "digest": digest,
+                "spec": spec.model_dump_json(by_alias=True),
+                "version": spec.version,
+            }
+            for digest, spec in specs.items()
+        ]
+        self._many(_PUT_SPEC, new)
+        for digest, spec in specs.items():
+            self._specs.put(digest, spec)
+
+    def served(self) -> Served:
+        known = self._mark("served") or {
+            "attempted": None,
+            "serving": None,
+            "problems": [],
+        }
+        objects = self._c.execute(select(tables.objects).order_by(_ROWID))
+        statuses = self._c.execute(select(tables.statuses).order_by(_ROWID))
+        return Served(
+            objects=[ServedObject(**row._mapping) for row in objects],
+            statuses=[ObjectStatus(**row._mapping) for row in statuses],
+            **known,
+        )
+
+    def put_served(self, served: Served) -> None:
+        self._replace(tables.objects, served.objects)
+        self._replace(tables.statuses, served.statuses)
+        known = {
+            "attempted": served.attempted,
+            "serving": served.serving,
+            "problems": list(served.problems),
+        }
+        self._put_mark("served", known)
+
+    def ticks(self) -> Ticks:
+        known = self._mark("ticks")
+        return Ticks(**{k: datetime.fromisoformat(v) for k, v in (known or {}).items()})
+
+    def put_ticks(self, ticks: Ticks) -> None:
+        given = {k: v.isoformat() for k, v in asdict(ticks).items() if v}
+        self._put_mark("ticks", given)
+
+    def tzdb(self) -> str:
+        return self._mark("tzdb") or ""
+
+    def put_tzdb(self, version: str) -> None:
+        self._put_mark("tzdb", version)
+
+    def pauses(self) -> Sequence[Pause]:
+        query = select(pauses).order_by(_ROWID)
+        return [Pause(**row._mapping) for row in self._c.execute(query)]
+
+    def put_pause(self, pause: Pause) -> None:
+        self._c.execute(_PUT_PAUSE, asdict(pause))
+
+    def drop_pause(self, pause: Pause) -> None:
+        same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
+        self._c.execute(delete(pauses).where(*same))
+
+    def _mark(self, name: str) -> Any:
+        row = self._c.execute(_MARK, {"name": name}).first()
+        return row[0] if row else None
+
+    def _put_mark(self, name: str, value: Any) -> None:
+        self._c.execute(_PUT_MARK, {"name": name, "value": value})
+
+    def _replace(
+        self, table: Table, rows: Iterable[ServedObject] | Iterable[ObjectStatus]
+    ) -> None:
+        self._c.execute(delete(table))
+        self._many(insert(table), [asdict(row) for row in rows])
+
+    def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Rows that were written."""
+        return self._c.execute(statement, rows).rowcount if rows else 0

@@ -1,0 +1,214 @@
+"""The tables as the store reads and writes them. What they promise stands in migrations/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from boe_reconciler.core.runs import (
+    AttemptStatus,
+    DeliveryStatus,
+    PauseTarget,
+    RunOptions,
+    RunStatus,
+    Trigger,
+)
+
+#: The newest revision in migrations/versions.
+NEWEST = "0001"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+metadata = MetaData()
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of a StrEnum as its text."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.words(value)
+
+
+class Json(TypeDecorator[Any]):
+    """Plain values as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return json.loads(value)
+
+
+class Options(TypeDecorator[RunOptions]):
+    """Only what differs from the default, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        given = {key: found for key, found in asdict(value).items() if found}
+        return json.dumps(given, ensure_ascii=False) if given else "{}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> RunOptions:
+        return RunOptions(**json.loads(value)) if value != "{}" else RunOptions()
+
+
+def _text(*names: str) -> list[Column[Any]]:
+    return [Column(name, Text) for name in names]
+
+
+def _instants(*names: str) -> list[Column[Any]]:
+    return [Column(name, Instant) for name in names]
+
+
+def _integers(*names: str) -> list[Column[Any]]:
+    return [Column(name, BigInteger) for name in names]
+
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("uid", Text, primary_key=True),
+    *_text("name", "revision", "spec_digest", "timing"),
+    *_instants("covered_from", "high_water", "next_due"),
+    Column("paused_in_git", Boolean),
+    Column("paused", Boolean),
+    *_instants("paused_until"),
+    *_integers("failures"),
+)
+specs = Table("specs", metadata, *_text("digest", "spec"), *_integers("version"))
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    *_text("schedule", "schedule_uid"),
+    *_instants("occurrence"),
+    Column("trigger", Word(Trigger), quote=True),
+    Column("status", Word(RunStatus)),
+    *_text("reason", "message"),
+    *_integers("attempts", "max_attempts"),
+    *_instants("not_before", "expires"),
+    *_text("expires_reason", "overlap"),
+    *_integers("max_concurrent"),
+    Column("options", Options),
+    # Derived from the options, to look for in SQL.
+    Column("whole", Boolean),
+    Column("cancel_requested", Boolean),
+    *_instants("cancel_requested_at"),
+    *_integers("fence"),
+    *_text("worker"),
+    *_instants("lease_until", "started_at", "finished_at"),
+    *_integers("rows", "lost", "reopened"),
+    *_text("revision", "spec_digest", "tzdb"),
+    *_instants("created_at"),
+)
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    *_integers("fence"),
+    *_text("worker"),
+    Column("status", Word(AttemptStatus)),
+    *_text("reason", "message"),
+    *_instants("started_at", "finished_at"),
+)
+artifacts = Table(
+    "artifacts",
+    metadata,
+    *_text("run_id", "part", "name", "media_type", "sha256", "rows_digest"),
+    *_integers("bytes", "rows"),
+)
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("copy", BigInteger, primary_key=True),
+    *_text("type"),
+    Column("status", Word(DeliveryStatus)),
+    *_integers("attempts"),
+    *_text("reason", "message", "receipt", "remote"),
+    Column("intent", Json),
+    *_instants("first_attempt_at", "next_attempt_at", "at"),
+)
+gaps = Table(
+    "gaps",
+    metadata,
+    *_text("schedule", "schedule_uid"),
+    *_instants("since", "until"),
+    *_integers("count"),
+    *_text("reason"),
+)
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("target", Word(PauseTarget), primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("by", Text, quote=True),
+    *_text("why"),
+    *_instants("since", "until"),
+)
+events = Table(
+    "events",
+    metadata,
+    *_instants("at"),
+    *_text("action", "message", "run_id", "schedule"),
+)
+objects = Table(
+    "objects",
+    metadata,
+    *_text("kind", "name", "file"),
+    Column("index", BigInteger, quote=True),
+    Column("data", Json),
+    Column("files", Json),
+    *_text("revision"),
+)
+statuses = Table(
+    "statuses",
+    metadata,
+    *_text("kind", "name"),
+    Column("ready", Boolean),
+    *_text("reason", "message", "observed_revision", "serving_revision"),
+)
+#: One value a name, for the ledger as a whole.
+marks = Table("marks", metadata, Column("name", Text), Column("value", Json))
+
+
+def columns(table: Table, *without: str) -> Mapping[str, Column[Any]]:
+    return {name: one for name, one in table.c.items() if name not in without}

@@ -1,0 +1,94 @@
+"""The one thread that writes: what waits together is committed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from boe_reconciler.ledgers.sqlite.opening import writing
+
+T = TypeVar("T")
+#: Verbs in one transaction, at most: others must get their turn.
+_TOGETHER = 200
+_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
+
+
+class Writer:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closing = Lock()
+        self._closed = False
+        self._thread = Thread(target=self._work, name="ledger", daemon=True)
+        self._thread.start()
+
+    def do(self, verb: Callable[[Connection], T]) -> T:
+        """Its result once it is committed, or what it raised, having changed nothing."""
+        future: Future[T] = Future()
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the ledger is closed")
+            self._jobs.put((verb, future))
+        return future.result()
+
+    def close(self) -> None:
+        with self._closing:
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            jobs, more = self._next()
+            if jobs:
+                self._commit(jobs)
+            if not more:
+                return
+
+    def _next(self) -> tuple[list[_Job], bool]:
+        """At least one job, and all that wait behind it; False at the end."""
+        jobs: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            try:
+                if len(jobs) == _TOGETHER:
+                    return jobs, True
+                job = self._jobs.get_nowait()
+            except Empty:
+                return jobs, True
+        return jobs, False
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            with writing(self._engine) as connection, connection.begin():
+                outcomes = [_one(connection, verb) for verb, _ in jobs]
+        except Exception as error:
+            outcomes = [(None, error)] * len(jobs)
+        for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
+            if failure is None:
+                future.set_result(found)
+            else:
+                future.set_exception(failure)
+
+
+def _one(
+    connection: Connection, verb: Callable[[Connection], Any]
+) -> tuple[Any, Exception | None]:
+    """One verb in its savepoint: if it fails, it fails alone."""
+    try:
+        with connection.begin_nested():
+            return verb(connection), None
+    except IntegrityError as error:
+        return None, error
+    except DatabaseError:
+        # A full disk or a lock may have undone the whole transaction.
+        raise
+    except Exception as error:
+        return None, error
