@@ -17,8 +17,8 @@ from boe_reconciler.clock import SystemClock
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
+    from boe_reconciler.blobs.folder import FolderBlobs
     from boe_reconciler.core.ports import (
-        Blobs,
         Clock,
         Destination,
         Format,
@@ -122,7 +122,7 @@ class App:
         return sqlite.create(self.state / "ledger.sqlite")
 
     @cached_property
-    def blobs(self) -> Blobs:
+    def blobs(self) -> FolderBlobs:
         from boe_reconciler.blobs import folder
 
         return folder.create(self.state / "blobs")
@@ -149,13 +149,14 @@ class App:
         return ServeLock(self.state)
 
     def executor(self, only: list[str] | None = None) -> Executor:
-        """Needs `serve_lock`: it empties the scratch folder of earlier processes."""
+        """Needs `serve_lock`: it clears away what earlier processes left unfinished."""
         from boe_reconciler.engine.executor import Executor
         from boe_reconciler.engine.job import Tools
         from boe_reconciler.engine.runner import Runner
 
         scratch = self.state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
+        self.blobs.sweep_incoming()
         tools = Tools(
             ledger=self.ledger,
             blobs=self.blobs,

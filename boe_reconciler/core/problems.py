@@ -98,4 +98,4 @@ def dotted(path: Path) -> str:
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Each Problem once, in the one order."""
-    return sorted(set(problems), key=lambda problem: problem.order)  # type: ignore[type-var]  # a tuple of comparables
+    return sorted(set(problems), key=lambda problem: problem.order)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core import retry
 from boe_reconciler.core.outcome import EMPTY
 from boe_reconciler.core.ports import Destination, Shipment
+from boe_reconciler.core.resources.distribution import DestinationSpec
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -141,7 +142,7 @@ def _shipment(
 ) -> Shipment:
     return Shipment(
         key=delivery.key,
-        spec=planned.spec,
+        spec=_spec(job, artifact, planned),
         path=job.tools.blobs.path(artifact.sha256),
         filename=job.destination_name(artifact, planned.spec.filename_pattern),
         media_type=artifact.media_type,
@@ -152,3 +153,12 @@ def _shipment(
         timezone=job.zone,
         intent=delivery.intent,
     )
+
+
+def _spec(job: Job, artifact: Artifact, planned: PlannedDestination) -> DestinationSpec:
+    """The destination's spec, its done_marker filled but for {file}."""
+    marker = getattr(planned.spec, "done_marker", None)
+    if marker is None:
+        return planned.spec
+    pattern = job.marker_pattern(marker, job.extension(artifact))
+    return planned.spec.model_copy(update={"done_marker": pattern})

@@ -279,7 +279,9 @@ def _compressed(job: Job, raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
             from isal import igzip  # noqa: PLC0415 loaded only where it compresses
 
             moment = job.run.occurrence.timestamp()
-            with igzip.IGzipFile("", "wb", fileobj=raw, mtime=moment) as target:
+            with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
+                "", "wb", fileobj=raw, mtime=moment
+            ) as target:
                 yield cast(BinaryIO, target)
         case "zip":
             entry = zipfile.ZipInfo(name, _zip_time(job.run.occurrence, job))

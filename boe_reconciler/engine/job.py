@@ -75,14 +75,20 @@ class Job:
 
     @property
     def formats(self) -> list[str]:
-        """The formats by their own names ("excel" is xlsx)."""
         wanted = self.spec.export.format
-        wanted = wanted if isinstance(wanted, list) else [wanted]
-        return ["xlsx" if one == "excel" else one for one in wanted]
+        return list(wanted) if isinstance(wanted, list) else [wanted]
 
     def file_name(self, pattern: str | None, extension: str, part: str = "") -> str:
         """The name of a file of this run before compression."""
-        values = NameValues(
+        chosen = pattern or self.spec.export.filename_pattern or names.DEFAULT_PATTERN
+        return names.file_name(chosen, self._name_values(extension, part))
+
+    def marker_pattern(self, pattern: str, extension: str) -> str:
+        """A done_marker in which only {file} is left to fill."""
+        return names.fill(pattern, self._name_values(extension, ""))
+
+    def _name_values(self, extension: str, part: str) -> NameValues:
+        return NameValues(
             report=self.spec.report_title,
             schedule=self.spec.schedule,
             occurrence=self.run.occurrence,
@@ -92,8 +98,6 @@ class Job:
             period=self.prepared.period.label if self.prepared.period else "",
             part=part,
         )
-        chosen = pattern or self.spec.export.filename_pattern or names.DEFAULT_PATTERN
-        return names.file_name(chosen, values)
 
     def note(self, action: str, message: str) -> None:
         """Add an event to the run's history, without any secret in it."""
@@ -110,8 +114,10 @@ class Job:
         """The artifact's name at a destination with a pattern of its own."""
         if pattern is None:
             return artifact.name
-        part = "" if artifact.part == "-" else artifact.part
-        format_name = part if part in self.formats else self.formats[0]
-        extension = self.tools.backends.format(format_name).extension
-        name = self.file_name(pattern, extension)
+        name = self.file_name(pattern, self.extension(artifact))
         return names.compressed(name, self.spec.export.compress)
+
+    def extension(self, artifact: Artifact) -> str:
+        """Of the artifact's format, before compression."""
+        name = artifact.part if artifact.part in self.formats else self.formats[0]
+        return self.tools.backends.format(name).extension
