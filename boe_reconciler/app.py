@@ -129,9 +129,9 @@ class App:
 
     @cached_property
     def repo(self) -> Repo:
-        from boe_reconciler.repos import folder
+        from boe_reconciler.repos.folder import FolderRepo
 
-        return folder.create(self.settings.root)
+        return FolderRepo(self.settings.root)
 
     @cached_property
     def backends(self) -> Backends:
