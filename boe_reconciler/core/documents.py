@@ -166,7 +166,7 @@ class _Reader:
 
     def _begin(self, start: int) -> None:
         self._stack: list[_Frame] = []
-        self._root: tuple[Any, Place] | None = None
+        self._root: tuple[Any, Place] = (None, (self.source, start, start, None))
         self._anchors: dict[str, tuple[Any, Place]] = {}
         self._aliased = 0
         self._flaws: list[tuple[Path, Flaw]] = []
@@ -234,8 +234,6 @@ class _Reader:
         self._begin(self._base + event.start_mark.index)
 
     def _end_document(self, event: Any) -> None:
-        if self._root is None:
-            return
         data, place = self._root
         if data is None and place[1] == place[2]:
             self._empty_document(self._base + event.start_mark.index)
@@ -416,12 +414,13 @@ def _steps(stack: Sequence[_Frame]) -> Iterator[str | int]:
 
 def _end_of_block(frame: _Frame) -> int:
     """A block ends with its last value; libyaml says where the next token starts."""
-    last: int = frame.start
-    if isinstance(frame.data, list):
-        last = frame.children[-1][2] if frame.children else frame.start
-    elif frame.children:
-        last = max(max(end, place[2]) for _, end, place in frame.children.values())
-    return last
+    children = frame.children
+    ends: list[int]
+    if frame.is_map:
+        ends = [max(end, place[2]) for _, end, place in children.values()]
+    else:
+        ends = [place[2] for place in children]
+    return max(ends)
 
 
 def _name_of(data: Any) -> str | None:

@@ -73,11 +73,11 @@ def _kind(
 ) -> Iterator[str]:
     spec = definitions[kind]["properties"]["spec"]
     yield f"## {kind}\n\n{definitions[kind]['description']}\n"
-    if "properties" in (own := _resolved(spec, definitions)):
-        yield _table(own)
     if kind == "ScheduleTemplate":
         yield "The fields of a [Schedule](#schedule)'s spec, but `template`.\n"
         return
+    own = _resolved(spec, definitions)
+    yield _table(own)
     named = _names(own)
     while named:
         name = named.pop(0)
@@ -153,9 +153,9 @@ def _written(value: Any) -> str:
 
 
 def render_problem_pages() -> dict[str, str]:
-    """Path -> text: docs/problems/CODE.md for each code, and their table."""
-    pages = {f"docs/problems/{code}.md": _page(code, CODES[code]) for code in CODES}
-    return {"docs/problems/README.md": _index(), **pages}
+    """Path below docs/ -> text: problems/CODE.md for each code, and their table."""
+    pages = {f"problems/{code}.md": _page(code, CODES[code]) for code in CODES}
+    return {"problems/README.md": _index(), **pages}
 
 
 def _page(code: str, about: Code) -> str:

@@ -87,10 +87,10 @@ def _report(spec: Map, path: Path) -> Findings:
     for at, sheet in _entries(workbook, "sheets", (*path, "workbook")):
         if isinstance(sheet, dict):
             yield from _sheet(sheet, at, workbook)
-            name = str(sheet.get("name")).lower()
-            if name in seen:
+            name = sheet.get("name")
+            if isinstance(name, str) and name.lower() in seen:
                 yield _twice(name, (*at, "name"))
-            seen.add(name)
+            seen.add(str(name).lower())
     yield from _definitions(spec, "parameters", path)
 
 

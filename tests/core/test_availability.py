@@ -49,6 +49,7 @@ def test_what_a_schedule_says_itself_is_told_at_its_field(
 
 def test_what_works_is_not_mentioned() -> None:
     assert list(unavailable_in_schedule(NOTHING)) == []
+    assert list(unavailable_in_schedule({"report": "by-name"})) == []
 
 
 def test_what_has_no_effect_yet_is_a_warning() -> None:
@@ -62,6 +63,7 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
         ("Distribution", {"destinations": [{"type": "local"}, {"type": "sftp"}]}),
         ("Report", {"transform": "a:b"}),
         ("Connection", {"type": "postgres", "password": {"sops": "a#b"}}),
+        ("Connection", {"type": "webhook", "secret": [{"sops": "a#b"}]}),
     ],
 )
 def test_what_it_uses_through_a_name_is_told_at_the_name(

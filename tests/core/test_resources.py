@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from boe_reconciler.core.documents import read_documents
+from boe_reconciler.core.fields import known_fields
 from boe_reconciler.core.load import load_resource
 from boe_reconciler.core.places import Document
 from boe_reconciler.core.resources.base import Model
@@ -22,9 +24,14 @@ from boe_reconciler.core.resources.envelope import KINDS, Schedule
 from boe_reconciler.core.resources.types import (
     format_duration,
     format_size,
+    parse_date,
     parse_duration,
+    parse_instant,
     parse_size,
+    parse_time,
 )
+from boe_reconciler.core.shape import findings_of
+from boe_reconciler.core.suggest import did_you_mean
 
 VALID = Path(__file__).parents[1] / "cases" / "valid" / "all-kinds.yaml"
 DOCUMENTS, PROBLEMS = read_documents(VALID.name, VALID.read_bytes())
@@ -68,7 +75,7 @@ def test_a_resource_survives_json(document: Document) -> None:
 
 def declared(model: type[BaseModel], name: str) -> str:
     """Class.field, by the class that declares the field."""
-    owner = next(m for m in model.__mro__ if name in m.__dict__["__annotations__"])
+    owner = next(m for m in model.__mro__ if name in get_annotations(m))
     return f"{owner.__name__}.{name}"
 
 
@@ -173,3 +180,69 @@ def test_loading_needs_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_entries_of_the_wrong_type_do_not_hide_the_others() -> None:
+    head = "apiVersion: boe/v1\nmetadata: {name: x, owner: finance}\nkind: "
+    sheets = "{sheets: [5, {nam: A}, {name: B}]}, parameters: {p: 5}"
+    report = f"{head}Report\nspec: {{connection: c, workbook: {sheets}}}\n"
+    assert set(one(report)[1]) == {"BOE035", "BOE036", "BOE043"}
+    targets = f"{head}Distribution\nspec: {{destinations: [5, {{type: local}}]}}\n"
+    assert set(one(targets)[1]) == {"BOE034", "BOE036"}
+
+
+def test_fields_are_known_where_the_language_has_a_map() -> None:
+    data = {"spec": {"report": {"columns": {"a": {"b": {}}}}, "x": {}}}
+    assert known_fields(Schedule, data, ("spec", "x")) == []
+    path = ("spec", "report", "columns", "a")
+    assert known_fields(Schedule, data, path) == ["title", "format", "width", "hidden"]
+    assert known_fields(Schedule, data, (*path, "b")) == []
+
+
+def test_a_resource_has_a_title_for_people() -> None:
+    titles = {d.name: r.title for d in DOCUMENTS if (r := load_resource(d)[0])}
+    assert titles["margin-monthly"] == "Margin by region"
+    assert titles["carriers-daily"] == "Carriers daily"
+
+
+def test_an_error_that_is_new_in_pydantic_is_still_told() -> None:
+    new: Any = {"type": "new_one", "loc": ("a",), "msg": "Odd", "input": 5}
+    (finding,) = findings_of([new], {"a": 5}, lambda path: [])
+    assert (finding.code, finding.path) == ("BOE038", ("a",))
+    assert finding.help == "Odd"
+
+
+def test_a_very_long_word_is_compared_with_nothing() -> None:
+    assert did_you_mean("spec" * 100, ["spec"], "otherwise") == "otherwise"
+    assert did_you_mean("Spec", ["spec"]) == 'did you mean "spec"?'
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (parse_date, "2026-02-30"),
+        (parse_date, "yesterday"),
+        (parse_instant, "2026-12-25T06:30:00"),
+        (parse_instant, "2026-13-25T06:30:00Z"),
+        (parse_instant, "2026-12-25T06:30:00.5Z"),
+        (parse_instant, "0001-01-01T00:00:00Z"),
+        (parse_time, "6:30"),
+        (parse_time, 630),
+        (parse_duration, "1.5h"),
+        (parse_duration, "99999d"),
+        (parse_size, 25),
+    ],
+)
+def test_a_scalar_in_another_form_is_refused(read: Any, text: Any) -> None:
+    with pytest.raises(ValueError, match=r"writ|is|has|lies"):
+        read(text)
+
+
+def test_scalars_that_were_read_before_stay() -> None:
+    for read, text in (
+        (parse_date, "2026-12-25"),
+        (parse_instant, "2026-12-25T06:30:00Z"),
+        (parse_time, "06:30"),
+    ):
+        value = read(text)  # type: ignore[operator]  # each of them takes text
+        assert read(value) == value  # type: ignore[operator]  # and its own value

@@ -151,7 +151,7 @@ def test_the_links_of_the_reference_lead_somewhere() -> None:
 def test_each_code_has_its_page() -> None:
     pages = render_problem_pages()
     for code, about in CODES.items():
-        page = pages[f"docs/problems/{code}.md"]
+        page = pages[f"problems/{code}.md"]
         assert about.summary in page
         assert about.explanation in page
-        assert code in pages["docs/problems/README.md"]
+        assert code in pages["problems/README.md"]
