@@ -197,6 +197,9 @@ def test_fields_are_known_where_the_language_has_a_map() -> None:
     path = ("spec", "report", "columns", "a")
     assert known_fields(Schedule, data, path) == ["title", "format", "width", "hidden"]
     assert known_fields(Schedule, data, (*path, "b")) == []
+    mail = {"spec": {"deliver_to": [{"type": "email", "attach": {}}]}}
+    path = ("spec", "deliver_to", 0, "attach")
+    assert known_fields(Schedule, mail, path) == ["max", "over_max"]
 
 
 def test_a_resource_has_a_title_for_people() -> None:

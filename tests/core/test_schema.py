@@ -82,6 +82,25 @@ def test_what_does_not_load_does_not_fit(document: Document) -> None:
         assert not accepts(document.data)
 
 
+DEMO = [
+    document
+    for folder in ("schedules", "reports", "distributions", "connections")
+    for path in sorted((REPO / folder).glob("*.yaml"))
+    for document in read_documents(path.name, path.read_bytes())[0]
+]
+
+
+@pytest.mark.parametrize("document", DEMO, ids=labelled)
+def test_the_demo_fits_the_schema(document: Document) -> None:
+    errors = Draft202012Validator(SCHEMAS[WHOLE]).iter_errors(document.data)
+    assert [error.message for error in errors] == []
+
+
+def test_the_schemas_in_the_repo_are_those_of_the_code() -> None:
+    for name, text in FILES.items():
+        assert (REPO / "schema" / name).read_text() == text
+
+
 def test_a_kind_has_only_its_own_fields() -> None:
     document = documents("valid")[-1]
     assert not accepts(document.data | {"kind": "Group"})
