@@ -605,9 +605,9 @@ def _clock_change(
 ) -> Finding:
     parts = []
     for wall, before, after in met[:4]:
-        clock, when = _clock(wall), to_date(wall // _DAY)
+        clock, when = zones.clock_text(wall), to_date(wall // _DAY)
         if before < after:
-            runs = _clock(wall + after - before)
+            runs = zones.clock_text(wall + after - before)
             parts.append(f"on {when} {clock} does not exist and runs at {runs}")
         else:
             parts.append(f"on {when} {clock} comes twice and runs the first time")
@@ -619,8 +619,3 @@ def _clock_change(
         detail=f"{timezone} changes its clocks: {'; '.join(parts)}{more}",
         help="choose a time outside the change, or say what you want with `dst`",
     )
-
-
-def _clock(wall: int) -> str:
-    moment = zones.wall_datetime(wall)
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"

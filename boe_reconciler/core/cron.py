@@ -31,46 +31,48 @@ _ALIASES = {
     "@annually": "0 0 1 1 *",
 }
 _VALUE = r"[0-9]{1,2}|[a-z]{3}"
+_ANY_CASE = re.IGNORECASE | re.ASCII
 _ITEM = re.compile(
-    rf"(?:\*|(?P<low>{_VALUE})(?:-(?P<high>{_VALUE}))?)(?:/(?P<step>[0-9]{{1,4}}))?"
+    rf"(?:\*|(?P<low>{_VALUE})(?:-(?P<high>{_VALUE}))?)(?:/(?P<step>[0-9]{{1,4}}))?",
+    _ANY_CASE,
 )
-_NTH = re.compile(r"([0-7]|[a-z]{3})#([1-5])")
+_NTH = re.compile(r"([0-7]|[a-z]{3})#([1-5])", _ANY_CASE)
 #: (pattern of an item, fields it is looked for in, what it is, what to write instead).
 _FOREIGN = (
     (
-        re.compile(r"h(\(.*\))?(/.*)?"),
+        re.compile(r"h(\(.*\))?(/.*)?", _ANY_CASE),
         range(5),
         "is Jenkins' hashed time, which differs from system to system",
         "write a number; `jitter: 10m` spreads the starts of many schedules",
     ),
     (
-        re.compile(r"r(\(.*\))?(/.*)?"),
+        re.compile(r"r(\(.*\))?(/.*)?", _ANY_CASE),
         range(5),
         "is a random time, which would be another one at each start",
         "write a number; `jitter: 10m` spreads the starts of many schedules",
     ),
     (
-        re.compile(r".*\?.*"),
+        re.compile(r".*\?.*", _ANY_CASE),
         range(5),
         "comes from Quartz, where it means any value",
         "write * for any value",
     ),
     (
-        re.compile(r"[0-9]+w|w[0-9]+|lw|wl"),
+        re.compile(r"[0-9]+w|w[0-9]+|lw|wl", _ANY_CASE),
         (DAY,),
         "asks for the nearest weekday, which engines read differently",
         "use `frequency: monthly` with `on: {business_day: n}` and a calendar, "
         "or a calendar with `if_day_off: next` or `previous`",
     ),
     (
-        re.compile(r"l-?[0-9]+|[0-9]+l"),
+        re.compile(r"l-?[0-9]+|[0-9]+l", _ANY_CASE),
         (DAY,),
         "counts from the end of the month in some engines only",
         "L alone is the last day; `frequency: monthly` with "
         "`on: {business_day: -3}` counts working days from the end",
     ),
     (
-        re.compile(r"l.*|[0-9]+l|[a-z]{3}l"),
+        re.compile(r"l.*|[0-9]+l|[a-z]{3}l", _ANY_CASE),
         (WEEKDAY,),
         "means the last such weekday of a month in one engine and another day in "
         "the next",
@@ -107,7 +109,7 @@ def parse_cron(
     text: str, day_match: DayMatch | None = None, path: Path = ()
 ) -> tuple[Cron | None, list[Finding]]:
     """Read one expression. None where a finding is an error; all findings at once."""
-    parts = _ALIASES.get(text.strip().lower(), text.strip().lower()).split()
+    parts = _ALIASES.get(text.strip().lower(), text).split()
     try:
         _count(text, parts)
         fields, findings = _fields(parts, path)
@@ -183,7 +185,7 @@ def _union(items: list[_Field]) -> _Field:
 @lru_cache(maxsize=4096)
 def _item(index: int, item: str) -> _Field:
     """One item of a field. Raises _CronError."""
-    if index == DAY and item == "l":
+    if index == DAY and item in ("L", "l"):
         return _Field(frozenset(), last=True)
     nth = _NTH.fullmatch(item)
     if index == WEEKDAY and nth:
@@ -220,7 +222,7 @@ def _check_range(index: int, item: str, low: str, high: str) -> None:
     first, last = _value(index, low, item), _value(index, high, item)
     if index == WEEKDAY and last == 0 and (high == "7" or first):
         last = 7  # Sunday ends a week as well as it begins one
-    if first == last or low == high:
+    if first == last or low.lower() == high.lower():
         raise _CronError(
             "BOE065",
             f"the range {item!r} ({_FIELDS[index]}) begins and ends with one value",

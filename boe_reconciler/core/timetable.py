@@ -157,12 +157,16 @@ class Moves:
         return {"skip": 0, "next": 1, "previous": -1}[self.if_day_off]
 
     def sources(self, days: range) -> range:
-        """The days whose wall times may end up on these."""
-        first, last = days[0], days[-1]
+        """The days whose wall times may end up on these.
+
+        Two working days beyond: on the nearer one a gap may carry a time into a day
+        off, so that it moves on.
+        """
+        first, last, seek = days[0], days[-1], self.calendar.seek
         if self.step > 0:
-            first = self.calendar.seek(first - 1, -1)
+            first = seek(seek(first - 1, -1) - 1, -1)
         if self.step < 0:
-            last = self.calendar.seek(last + 1, 1)
+            last = seek(seek(last + 1, 1) + 1, 1)
         return range(max(first, FIRST_DAY - 1), min(last, LAST_DAY + 1) + 1)
 
     def target(self, rule: Rule, wall: int) -> int | None:
@@ -188,8 +192,8 @@ class Moves:
         """The wall times of a rule on the days of a month, after moving."""
         found: dict[int, set[int]] = {}
         within = month_days(month)
-        if self.calendar.seek(within[0], 1) not in within:
-            return {}  # no working day, in one of perhaps many such months
+        if self.calendar.seek(within[0], 1) > within[-1] + 1:
+            return {}  # one of perhaps many months without a working day
         for source in _days_of(rule.days, self.sources(within)):
             for day, times in self._targets(rule, source):
                 if day is not None and day in within:
@@ -353,9 +357,8 @@ def _kept(cache: dict[int, _T], key: int, value: _T) -> _T:
 
 def _clock(wall: int, local: int) -> str:
     """The wall time, with its date where that is not the date it came to."""
-    moment = zones.wall_datetime(wall)
-    clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
-    return clock if wall // DAY == local // DAY else f"{moment:%Y-%m-%d} {clock}"
+    day, clock = wall // DAY, zones.clock_text(wall)
+    return clock if day == local // DAY else f"{to_date(day)} {clock}"
 
 
 # --- The door ---------------------------------------------------------------------

@@ -60,6 +60,12 @@ def wall_datetime(wall: int) -> datetime:
     return _WALL_EPOCH + timedelta(seconds=wall)
 
 
+def clock_text(wall: int) -> str:
+    """HH:MM, with seconds where there are some."""
+    moment = wall_datetime(wall)
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+
+
 def offsets(name: str, wall: int) -> tuple[int, int]:
     """The UTC offsets that a wall time may have: (fold=0, fold=1).
 

@@ -268,6 +268,20 @@ def test_a_time_that_a_gap_skips_is_not_moved_either() -> None:
     assert dates(table, "2026-03-16", "2026-04-07") == ["03-16", "03-23", "04-06"]
 
 
+def test_a_gap_into_a_day_off_moves_a_run_on_over_the_end_of_a_month() -> None:
+    """Good Friday is off, Saturday 23:30 is Sunday 00:30: that leaves Monday."""
+    table = a_timetable(
+        {"working_days": "mon-sat", "days_off": ["2024-03-29"]},
+        cron="30 23 29 3 *",
+        timezone="America/Nuuk",
+        if_day_off="next",
+    )
+    (run,) = table.between(
+        datetime(2024, 3, 20, tzinfo=UTC), datetime(2024, 4, 10, tzinfo=UTC)
+    )
+    assert run.astimezone(table.zone).isoformat() == "2024-04-01T23:30:00-01:00"
+
+
 def test_days_off_for_centuries_are_cheap_and_leave_nothing() -> None:
     calendar = {"days_off": [{"from": "2027-01-01", "to": "2199-12-31"}]}
     table = a_timetable(

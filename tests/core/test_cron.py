@@ -42,6 +42,8 @@ def parsed(text: str) -> Cron:
         ("0 6 LW * *", "BOE064", "nearest weekday"),
         ("0 6 L-3 * *", "BOE064", "end of the month"),
         ("0 6 * * L5", "BOE064", "business_day: -1"),
+        ("0 6 * * L5", "BOE064", "'L5' (day of week) means"),
+        ("0 6 * * Mon-MON", "BOE065", "write Mon alone"),
         ("0 6 * * 5L", "BOE064", "business_day: -1"),
         ("0 6 * * friL", "BOE064", "business_day: -1"),
         ("0 6 * * L", "BOE064", "business_day: -1"),
