@@ -15,7 +15,7 @@ from boe_reconciler.ledgers.sqlite.tables import NEWEST
 
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_engine(path: Path) -> Engine:
@@ -92,7 +92,7 @@ def _migrate(engine: Engine, path: Path) -> None:
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {
         one.revision for one in ScriptDirectory.from_config(config).walk_revisions()
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -103,7 +102,7 @@ class Schedules:
         return high_water, next_due
 
     def put_standings(self, standings: Sequence[Standing]) -> None:
-        self._many(_PUT, [asdict(one) for one in standings])
+        self._many(_PUT, [tables.values(one) for one in standings])
 
     def drop_standing(self, name: str) -> None:
         self._c.execute(delete(schedules).where(schedules.c.name == name))
@@ -157,7 +156,7 @@ class Schedules:
         return Ticks(**{k: datetime.fromisoformat(v) for k, v in (known or {}).items()})
 
     def put_ticks(self, ticks: Ticks) -> None:
-        given = {k: v.isoformat() for k, v in asdict(ticks).items() if v}
+        given = {k: v.isoformat() for k, v in tables.values(ticks).items() if v}
         self._put_mark("ticks", given)
 
     def tzdb(self) -> str:
@@ -171,7 +170,7 @@ class Schedules:
         return [Pause(**row._mapping) for row in self._c.execute(query)]
 
     def put_pause(self, pause: Pause) -> None:
-        self._c.execute(_PUT_PAUSE, asdict(pause))
+        self._c.execute(_PUT_PAUSE, tables.values(pause))
 
     def drop_pause(self, pause: Pause) -> None:
         same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
@@ -188,7 +187,7 @@ class Schedules:
         self, table: Table, rows: Iterable[ServedObject] | Iterable[ObjectStatus]
     ) -> None:
         self._c.execute(delete(table))
-        self._many(insert(table), [asdict(row) for row in rows])
+        self._many(insert(table), [tables.values(row) for row in rows])
 
     def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
         """Rows that were written."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -34,6 +33,7 @@ from boe_reconciler.ledgers.sqlite.tables import (
     deliveries,
     events,
     gaps,
+    values,
 )
 
 T = TypeVar("T")
@@ -67,26 +67,26 @@ class SqliteStore(Runs):
         return found
 
     def put_attempt(self, attempt: Attempt) -> None:
-        self._c.execute(_PUT_ATTEMPT, asdict(attempt))
+        self._c.execute(_PUT_ATTEMPT, values(attempt))
 
     def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]:
         found: dict[str, list[Artifact]] = defaultdict(list)
         for row in self._children(_ARTIFACTS, run_ids):
-            values = dict(row._mapping)
-            found[values.pop("run_id")].append(Artifact(**values))
+            given = dict(row._mapping)
+            found[given.pop("run_id")].append(Artifact(**given))
         return found
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
         self._many(
-            _INSERT_ARTIFACT, [{"run_id": run_id} | asdict(a) for a in artifacts]
+            _INSERT_ARTIFACT, [{"run_id": run_id} | values(a) for a in artifacts]
         )
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found: dict[str, list[Delivery]] = defaultdict(list)
         for row in self._children(_DELIVERIES, run_ids):
-            values = dict(row._mapping)
-            key = DeliveryKey(**{name: values.pop(name) for name in _KEY})
-            found[key.run_id].append(Delivery(key=key, **values))
+            given = dict(row._mapping)
+            key = DeliveryKey(**{name: given.pop(name) for name in _KEY})
+            found[key.run_id].append(Delivery(key=key, **given))
         return found
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
@@ -97,14 +97,14 @@ class SqliteStore(Runs):
         return [GapRow(**row._mapping) for row in found]
 
     def insert_gaps(self, new: Sequence[GapRow]) -> None:
-        self._many(insert(gaps), [asdict(one) for one in new])
+        self._many(insert(gaps), [values(one) for one in new])
 
     def events(self, run_id: str) -> Sequence[Event]:
         found = self._c.execute(_EVENTS, {"run_id": run_id})
         return [Event(**row._mapping) for row in found]
 
     def insert_events(self, new: Sequence[Event]) -> None:
-        self._many(insert(events), [asdict(one) for one in new])
+        self._many(insert(events), [values(one) for one in new])
 
     def _children(
         self, query: Select[Any], run_ids: Sequence[str]
@@ -117,5 +117,5 @@ _INSERT_ARTIFACT = insert(artifacts)
 
 
 def _flat(delivery: Delivery) -> dict[str, Any]:
-    values = asdict(delivery)
-    return {**values.pop("key"), **values, "intent": dict(delivery.intent)}
+    flat = values(delivery)
+    return {**values(flat.pop("key")), **flat, "intent": dict(delivery.intent)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -66,7 +65,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        # A mapping of another kind is written like a dict.
+        return json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), default=dict
+        )
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value)
@@ -79,7 +81,7 @@ class Options(TypeDecorator[RunOptions]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        given = {key: found for key, found in asdict(value).items() if found}
+        given = {key: found for key, found in values(value).items() if found}
         return json.dumps(given, ensure_ascii=False) if given else "{}"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> RunOptions:
@@ -208,6 +210,11 @@ statuses = Table(
 )
 #: One value a name, for the ledger as a whole.
 marks = Table("marks", metadata, Column("name", Text), Column("value", Json))
+
+
+def values(row: Any) -> dict[str, Any]:
+    """A dataclass's fields as they are (`asdict` copies each of them, slowly)."""
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 def columns(table: Table, *without: str) -> Mapping[str, Column[Any]]:

@@ -1,0 +1,397 @@
+"""What is special about the ledger in a file: its locks, its versions, its other processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from boe_reconciler.core.errors import InputError, Temporary
+from boe_reconciler.core.ports import Ledger
+from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.ledgers import sqlite
+from boe_reconciler.ledgers.sqlite import opening, tables
+from boe_reconciler.ledgers.sqlite.writer import Writer
+from tests.builders import a_manual_run, a_schedule, an_activation, at
+
+START = at("2026-03-01 06:30")
+HOUR = timedelta(hours=1)
+#: Another process that opens the ledger, says so, and does what it is told.
+_OTHER = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.ledgers import sqlite
+from tests.builders import a_manual_run, at
+now = at("2026-03-01 07:30")
+ledger = sqlite.create(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.readline()
+"""
+_CLAIM = """
+while claims := ledger.claim(sys.argv[2], now=now, limit=3):
+    for one in claims:
+        print(one.claim.run_id, flush=True)
+ledger.close()
+"""
+_WORK = """
+number = int(sys.argv[2]) * 1_000_000
+while True:
+    number += 1
+    now += timedelta(seconds=1)
+    ledger.enqueue([a_manual_run("daily", now, number=number)], now=now)
+    ledger.materialise(now=now)
+    for one in ledger.claim(sys.argv[2], now=now, limit=2):
+        ledger.begin_attempt(one.claim, now=now)
+        ledger.finish(one.claim, RunStatus.FAILED, "why", "", now=now)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    found = sqlite.create(path)
+    found.activate(an_activation(a_schedule(when={"every": "1s"})), now=START)
+    yield found
+    found.close()
+
+
+def other(path: Path, program: str, name: str) -> subprocess.Popen[str]:
+    root = str(Path(__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-c", _OTHER + program, str(path), name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def raw(path: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
+# --- Several processes --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_processes_claim_each_run_once(ledger: Ledger, path: Path) -> None:
+    now = at("2026-03-01 07:30")
+    new = [a_manual_run("daily", now, number=number) for number in range(500)]
+    everyone = a_schedule(when={"every": "24h"}, execution={"overlap": "allow_all"})
+    ledger.activate(an_activation(everyone), now=START)
+    ledger.enqueue(new, now=now)
+    processes = [other(path, _CLAIM, name) for name in ("one", "two")]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert all(outputs), "one process claimed all of them before the other began"
+    assert sorted(outputs[0] + outputs[1]) == sorted(one.run_id for one in new)
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_breaks_no_promise(ledger: Ledger, path: Path) -> None:
+    for number in range(1, 9):
+        process = other(path, _WORK, str(number))
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        time.sleep(0.1 + number * 0.037)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        assert process.stdout is not None
+        process.stdout.close()
+        ledger.expire(now=START + 2 * HOUR, all_leases=True)
+        assert ledger.broken_invariants(now=START) == []
+    assert len(ledger.runs(limit=10_000)) > 8
+    assert raw(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_processes_that_open_a_new_ledger_at_once_make_it_once(path: Path) -> None:
+    def opened(_: int) -> None:
+        sqlite.create(path).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(opened, range(4)))
+    assert raw(path, "SELECT version_num FROM alembic_version") == [(tables.NEWEST,)]
+
+
+def test_a_change_by_another_process_is_noticed(ledger: Ledger, path: Path) -> None:
+    ledger.wait_for_change(0)
+    assert not ledger.wait_for_change(0.1)
+    second = sqlite.create(path)
+    second.enqueue([a_manual_run(now=START)], now=START)
+    second.close()
+    assert ledger.wait_for_change(5)
+
+
+def test_a_writer_waits_for_the_lock_of_another(ledger: Ledger, path: Path) -> None:
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        connection.execute("BEGIN IMMEDIATE")
+        tick = pool.submit(ledger.materialise, now=START + HOUR)
+        time.sleep(0.3)
+        assert not tick.done()
+        assert ledger.runs() == []  # reading goes on
+        connection.execute("COMMIT")
+        assert tick.result().inserted > 0
+
+
+def test_two_that_read_and_then_write_do_not_lock_each_other_out(path: Path) -> None:
+    engine = opening.open_engine(path)
+    start = Barrier(2)
+
+    def count(_: int) -> None:
+        start.wait()
+        for _ in range(50):
+            with opening.writing(engine) as connection, connection.begin():
+                row = connection.execute(text("SELECT count(*) FROM events")).one()
+                connection.execute(
+                    text("INSERT INTO events VALUES (:n, 'a', '', NULL, NULL)"),
+                    {"n": row[0]},
+                )
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(count, range(2)))
+    engine.dispose()
+    assert raw(path, "SELECT count(DISTINCT at) FROM events") == [(100,)]
+
+
+# --- One writer ---------------------------------------------------------------------
+
+
+def test_verbs_that_wait_together_fail_alone(path: Path) -> None:
+    engine = opening.open_engine(path)
+    writer = Writer(engine)
+
+    def verb(number: int) -> int:
+        def note(connection: Connection) -> int:
+            connection.execute(
+                text("INSERT INTO marks VALUES (:name, '1')"), {"name": f"m{number}"}
+            )
+            if number % 3 == 0:
+                raise KeyError(number)
+            if number % 3 == 1:
+                connection.execute(text("INSERT INTO marks VALUES ('m2', '1')"))
+            return number
+
+        return writer.do(note)
+
+    writer.do(lambda connection: connection.execute(text("SELECT 1")).one())
+    assert verb(2) == 2
+    with ThreadPoolExecutor(30) as pool:
+        futures = {number: pool.submit(verb, number) for number in range(3, 33)}
+    for number, future in futures.items():
+        error = future.exception()
+        assert type(error) is (KeyError, IntegrityError, type(None))[number % 3]
+    writer.close()
+    engine.dispose()
+    kept = {int(name[1:]) for (name,) in raw(path, "SELECT name FROM marks")}
+    assert kept == {number for number in range(2, 33) if number % 3 == 2}
+
+
+def test_a_transaction_that_breaks_is_told_to_all_who_wait(path: Path) -> None:
+    engine = opening.open_engine(path)
+    writer = Writer(engine)
+
+    def breaks(connection: Connection) -> None:
+        connection.execute(text("SELECT * FROM nowhere"))
+
+    with pytest.raises(OperationalError, match="nowhere"):
+        writer.do(breaks)
+    assert writer.do(lambda connection: 1) == 1
+    writer.close()
+    engine.dispose()
+    with pytest.raises(RuntimeError, match="closed"):
+        writer.do(lambda connection: 1)
+
+
+def test_many_threads_write_at_once(ledger: Ledger) -> None:
+    def ask(number: int) -> None:
+        ledger.enqueue([a_manual_run(now=START, number=number)], now=START)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(300)))
+    assert ledger.open_runs() == 300
+
+
+# --- The file -----------------------------------------------------------------------
+
+
+def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
+    first = sqlite.create(path)
+    activation = an_activation(a_schedule(), problems=[{"code": "BOE012"}])
+    first.activate(activation, now=START)
+    first.materialise(now=START + HOUR)
+    before = (first.runs(), first.states(), first.served())
+    first.close()
+    again = sqlite.create(path)
+    assert (again.runs(), again.states(), again.served()) == before
+    assert again.schedule_spec("daily") == activation.schedules[0].spec
+    again.close()
+
+
+def test_the_file_is_set_up_to_lose_nothing(ledger: Ledger, path: Path) -> None:
+    assert raw(path, "PRAGMA journal_mode") == [("wal",)]
+    engine = opening.open_engine(path)
+    with engine.connect() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("synchronous", "foreign_keys", "busy_timeout")
+        ]
+    engine.dispose()
+    assert found == [2, 1, 30_000]
+
+
+def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
+    sqlite.create(path).close()
+    raw(path, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(InputError, match=r"written by a newer BOE.*9999"):
+        sqlite.create(path)
+
+
+def test_a_file_that_is_no_ledger_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("select 1;" * 1000)
+    with pytest.raises(InputError, match="cannot be opened"):
+        sqlite.create(path)
+
+
+def test_the_newest_version_needs_no_alembic(path: Path) -> None:
+    sqlite.create(path).close()
+    program = (
+        "import sys; from pathlib import Path; from boe_reconciler.ledgers import sqlite;"
+        "sqlite.create(Path(sys.argv[1])).close(); print('alembic' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "False\n"
+
+
+def test_the_newest_version_is_the_last_migration() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(opening.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == tables.NEWEST
+
+
+def test_an_older_ledger_is_kept_beside_the_upgraded_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = sqlite.create(path)
+    ledger.activate(an_activation(a_schedule()), now=START)
+    ledger.materialise(now=START + HOUR)
+    before = ledger.runs()
+    ledger.close()
+    newer = tmp_path / "migrations"
+    versions = newer / "versions"
+    versions.mkdir(parents=True)
+    (newer / "env.py").write_text((opening.MIGRATIONS / "env.py").read_text())
+    first = opening.MIGRATIONS / "versions" / "0001_first.py"
+    (versions / "0001_first.py").write_text(first.read_text())
+    (versions / "0002_next.py").write_text(
+        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+        "def upgrade():\n    op.execute('ALTER TABLE events ADD COLUMN level TEXT')\n"
+    )
+    monkeypatch.setattr(opening, "MIGRATIONS", newer)
+    monkeypatch.setattr(opening, "NEWEST", "0002")
+    upgraded = sqlite.create(path)
+    assert upgraded.runs() == before
+    upgraded.close()
+    kept = path.with_name("ledger.sqlite.version-0001")
+    assert raw(kept, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert len(raw(kept, "SELECT * FROM runs")) == len(before)
+    assert raw(path, "SELECT level FROM events") == [(None,)]
+
+
+def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
+    sqlite.create(path).close()
+    for name, table in tables.metadata.tables.items():
+        made = {row[1] for row in raw(path, f"PRAGMA table_info({name})")}
+        assert made == set(table.c.keys()), name
+
+
+# --- Promises that the file itself keeps --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE schedules SET high_water = high_water - 1",
+        "UPDATE runs SET fence = fence - 1 WHERE status = 'running'",
+        "UPDATE runs SET status = 'done'",
+        "UPDATE runs SET status = 'pending', finished_at = NULL WHERE status = 'missed'",
+        "UPDATE runs SET attempts = 5",
+        "UPDATE runs SET occurrence = occurrence + 1",
+        "UPDATE runs SET started_at = occurrence - 1 WHERE status = 'missed'",
+        "UPDATE runs SET lease_until = NULL WHERE status = 'running'",
+        "UPDATE runs SET revision = ''",
+        "UPDATE runs SET spec_digest = 'x'",
+        "UPDATE runs SET status = 'running', lease_until = 1, worker = 'w' "
+        "WHERE status = 'pending'",
+        "INSERT INTO runs SELECT 'other', schedule, schedule_uid, occurrence, "
+        '"trigger", status, reason, message, attempts, max_attempts, not_before, '
+        "expires, expires_reason, overlap, max_concurrent, options, whole, "
+        "cancel_requested, cancel_requested_at, fence, worker, lease_until, started_at, "
+        "finished_at, rows, lost, reopened, revision, spec_digest, tzdb, created_at "
+        "FROM runs WHERE status = 'missed'",
+        "INSERT INTO deliveries VALUES ('x', '-', 'd', '-', 0, 'local', 'accepted', 1, "
+        "'', '', NULL, NULL, '{}', NULL, NULL, 1)",
+    ],
+)
+def test_sql_itself_refuses_to_break_a_promise(
+    ledger: Ledger, path: Path, statement: str
+) -> None:
+    ledger.materialise(now=START + timedelta(seconds=63))
+    assert len(ledger.claim("w", now=START + timedelta(seconds=63), limit=1)) == 1
+    ledger.enqueue([a_manual_run(now=START)], now=START)
+    known = {one.run.status for one in ledger.runs(limit=100)}
+    assert known >= {RunStatus.MISSED, RunStatus.RUNNING, RunStatus.PENDING}
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(statement)
+
+
+def test_no_error_of_the_driver_escapes(ledger: Ledger, path: Path) -> None:
+    raw(path, "DROP TABLE marks")
+    with pytest.raises(Temporary, match="cannot be used") as told:
+        ledger.served()
+    assert told.value.reason == "ledger_unavailable"
+    with pytest.raises(Temporary):
+        ledger.materialise(now=START + HOUR)
