@@ -142,6 +142,11 @@ class App:
         )
         return Backends(settings=self.settings, secrets=secrets)
 
+    def redact(self, text: str) -> str:
+        """The text without the value of any secret that was resolved so far."""
+        backends: Backends | None = self.__dict__.get("backends")
+        return backends.redact(text) if backends else text
+
     @cached_property
     def serve_lock(self) -> ServeLock:
         from boe_reconciler.engine.lock import ServeLock

@@ -70,12 +70,16 @@ class Settings:
     environment: Mapping[str, str]
 
 
+def environment() -> Mapping[str, str]:
+    return dict(os.environ)
+
+
 def read_settings(*, root: Path | None = None, state: Path | None = None) -> Settings:
     """Settings from flags and the environment; InputError for a value that is wrong."""
-    environment = dict(os.environ)
+    found = environment()
 
     def value(name: str) -> str | None:
-        return environment.get(PREFIX + name.upper()) or None
+        return found.get(PREFIX + name.upper()) or None
 
     base = (root or Path(value("root") or ".")).resolve()
     if not base.is_dir():
@@ -86,12 +90,12 @@ def read_settings(*, root: Path | None = None, state: Path | None = None) -> Set
 
     return Settings(
         root=base,
-        state=(state or base / (value("state") or ".boe")).resolve(),
+        state=(base / (state or value("state") or ".boe")).resolve(),
         data_root=folder("data_root"),
         local_root=folder("local_root"),
         workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
         memory_limit=value("memory_limit") or "1GB",
-        environment=environment,
+        environment=found,
     )
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.executing import make_served
+from boe_reconciler.cli.executing import LOOK, make_served
 from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.output import both, say
 from boe_reconciler.cli.planned import instant, known_schedules
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import Pause, PauseTarget, RunStatus
+from boe_reconciler.core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -62,6 +63,7 @@ def pause(
     app = door(context).app()
     make_served(app)
     target, value = _target(name, everything, owner, label, connection)
+    _check_known(app, target, value)
     zone = _zone(app, target, value)
     end = instant(until, zone, "--until") if until else None
     if end is not None and end <= app.clock.now():
@@ -103,6 +105,8 @@ def resume(
     app = door(context).app()
     make_served(app)
     target, value = _target(name, everything, owner, label, connection)
+    if (target, value) not in [(one.target, one.value) for one in app.ledger.pauses()]:
+        _check_known(app, target, value)
     zone = _zone(app, target, value)
     now = app.clock.now()
     if not app.ledger.resume(target, value, by=getpass.getuser(), now=now):
@@ -121,7 +125,9 @@ def _still_paused(app: App, target: PauseTarget, value: str) -> int:
     """Say what else holds a schedule, so that nobody waits in vain."""
     if target is not PauseTarget.SCHEDULE:
         return 0
-    state = next(one for one in app.ledger.states() if one.name == value)
+    state = next((one for one in app.ledger.states() if one.name == value), None)
+    if state is None:
+        return 0
     if state.paused_in_git:
         say("It is still paused in git: `paused: true` in its YAML.", style="yellow")
     if state.pause:
@@ -131,7 +137,11 @@ def _still_paused(app: App, target: PauseTarget, value: str) -> int:
 
 
 def cancel(
-    context: typer.Context, run: Annotated[str, typer.Argument(metavar="RUN")]
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN")],
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Ask, and do not wait for its end.")
+    ] = False,
 ) -> int:
     """Stop a run, or keep one that waits from starting.
 
@@ -141,14 +151,39 @@ def cancel(
     """
     app = door(context).app()
     record = find_run(app, run)
+    run_id = record.run.run_id
     if record.run.status.final:
-        say(f"{record.run.run_id} has ended already: {record.run.status.value}.")
+        say(f"{run_id} has ended already: {record.run.status.value}.")
         return 0
-    now = app.clock.now()
-    after = app.ledger.cancel(record.run.run_id, by=getpass.getuser(), now=now)
-    told = "is cancelled" if after is RunStatus.CANCELLED else "is asked to stop"
-    say(f"{record.run.run_id} {told}.")
+    after = app.ledger.cancel(run_id, by=getpass.getuser(), now=app.clock.now())
+    _forget_the_dead(app)
+    if not no_wait and not after.final:
+        after = _end_of(app, run_id)
+    if after is RunStatus.CANCELLED:
+        say(f"{run_id} is cancelled.")
+    elif after.final:
+        say(f"{run_id} had ended before it could be stopped: {after.value}.")
+    else:
+        say(f"{run_id} is asked to stop.")
     return 0
+
+
+def _forget_the_dead(app: App) -> None:
+    """With nobody serving, whoever held a lease is gone: a cancelled run ends."""
+    if app.serve_lock.try_acquire():
+        try:
+            app.ledger.expire(now=app.clock.now(), all_leases=True)
+        finally:
+            app.serve_lock.release()
+
+
+def _end_of(app: App, run_id: str) -> RunStatus:
+    while True:
+        record = app.ledger.run(run_id)
+        if record is None or record.run.status.final:
+            return record.run.status if record else RunStatus.CANCELLED
+        app.ledger.wait_for_change(LOOK)
+        _forget_the_dead(app)
 
 
 def _target(
@@ -173,12 +208,27 @@ def _target(
     return chosen[0]
 
 
+def _check_known(app: App, target: PauseTarget, value: str) -> None:
+    """InputError for a name, an owner, a label or a Connection that nothing has."""
+    names = [state.name for state in app.ledger.states()]
+    if target is PauseTarget.SCHEDULE:
+        known_schedules([value], names)
+        return
+    specs = [spec for name in names if (spec := app.ledger.schedule_spec(name))]
+    known = {
+        PauseTarget.OWNER: [spec.owner for spec in specs],
+        PauseTarget.CONNECTION: [spec.connection_name for spec in specs],
+        PauseTarget.LABEL: [f"{k}={v}" for s in specs for k, v in s.labels.items()],
+        PauseTarget.ALL: [""],
+    }[target]
+    if value not in known:
+        todo = did_you_mean(value, known, f"There are: {', '.join(sorted({*known}))}.")
+        raise InputError(f"No schedule has the {target.value} {value!r}.", todo)
+
+
 def _zone(app: App, target: PauseTarget, value: str) -> str:
-    """The schedule's zone, which must be known; UTC for the others."""
-    if target is not PauseTarget.SCHEDULE:
-        return "UTC"
-    known_schedules([value], [state.name for state in app.ledger.states()])
-    spec = app.ledger.schedule_spec(value)
+    """The schedule's zone; UTC for what is no schedule."""
+    spec = app.ledger.schedule_spec(value) if target is PauseTarget.SCHEDULE else None
     return spec.timezone if spec else "UTC"
 
 

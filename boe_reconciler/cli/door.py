@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,12 @@ import typer
 
 from boe_reconciler.app import App
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.settings import Settings, read_settings
+from boe_reconciler.settings import Settings, environment, read_settings
+
+#: What this process has opened: one command's, but in tests.
+_OPENED: list[App] = []
+#: Shorter values of the environment would mask ordinary words.
+_SHORTEST = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +30,34 @@ class Door:
     def app(self, root: Path | None = None) -> App:
         """The App over the folder of -C (or `root`), closed when the command ends."""
         app = App(self.settings(root))
-        atexit.register(app.close)
+        _OPENED.append(app)
         return app
 
 
 def door(context: typer.Context) -> Door:
     found = context.find_object(Door)
     return found or Door()
+
+
+def close_all() -> None:
+    for app in _OPENED:
+        app.close()
+
+
+def redacted(text: str) -> str:
+    """The text without the value of any secret that was resolved."""
+    for app in _OPENED:
+        text = app.redact(text)
+    return text
+
+
+def without_environment(text: str) -> str:
+    """The text with $NAME for each value of the environment."""
+    names = {value: name for name, value in environment().items()}
+    for value in sorted(names, key=len, reverse=True):
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, f"${names[value]}")
+    return text
 
 
 def key_values(pairs: list[str]) -> Mapping[str, str]:

@@ -181,6 +181,8 @@ def runs(
         records = app.ledger.runs(
             schedule=schedule, status=with_status, since=moment, limit=limit
         )
+        if not records and schedule:
+            _check_known(app, schedule)
     if output is OutputFormat.JSON:
         say_json([run_json(record) for record in records])
         return
@@ -191,6 +193,14 @@ def runs(
         ["run", "status", "trigger", "rows", "took", "file or reason"],
         [_run_row(record) for record in records],
     )
+
+
+def _check_known(app: App, schedule: str) -> None:
+    """No runs are an answer, but not for a name that nothing ever had."""
+    names = [state.name for state in app.ledger.states()]
+    if schedule not in names and not app.ledger.runs(schedule=schedule, limit=1):
+        todo = did_you_mean(schedule, names, "`boe status` lists the schedules.")
+        raise InputError(f'There is no schedule "{schedule}".', todo)
 
 
 def _run_row(record: RunRecord) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
 import traceback
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from boe_reconciler.cli import (
+    asking,
     control,
     history,
     importing,
@@ -24,7 +26,7 @@ from boe_reconciler.cli import (
     starting,
     validating,
 )
-from boe_reconciler.cli.door import Door
+from boe_reconciler.cli.door import Door, close_all, redacted, without_environment
 from boe_reconciler.cli.output import complain
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, InputError
@@ -33,7 +35,6 @@ OK, WRONG, OURS, INTERRUPTED = 0, 1, 3, 130
 
 boe = typer.Typer(
     name="boe",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -45,6 +46,7 @@ for group in (
     planning,
     nextruns,
     serving,
+    asking,
     history,
     control,
     importing,
@@ -94,25 +96,32 @@ def run(arguments: list[str]) -> int:
     except (BoeError, TyperException) as error:
         complain(*_told(error))
         return WRONG
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # Typer and rich make a SystemExit of a pipe that was closed.
         return _closed_pipe()
     except Exception as error:
         return _report(error, arguments)
 
 
+def _invoke(arguments: list[str]) -> int:
+    if not arguments:
+        arguments = ["--help"]
+    command = typer.main.get_command(boe)
+    try:
+        result = command.main(arguments, prog_name="boe", standalone_mode=False)
+        sys.stdout.flush()
+    finally:
+        close_all()
+    return result if isinstance(result, int) else OK
+
+
 def _told(error: BoeError | TyperException) -> tuple[str, str]:
     """What is wrong, and what to do."""
     if isinstance(error, BoeError):
-        return error.message, error.help
+        return redacted(error.message), redacted(error.help)
     context = getattr(error, "ctx", None)
-    message = getattr(error, "format_message", error.__str__)()
+    message = str(getattr(error, "format_message", error.__str__)())
     return message, f"See `{context.command_path} --help`." if context else ""
-
-
-def _invoke(arguments: list[str]) -> int:
-    command = typer.main.get_command(boe)
-    result = command.main(arguments, prog_name="boe", standalone_mode=False)
-    return result if isinstance(result, int) else OK
 
 
 def _closed_pipe() -> int:
@@ -123,8 +132,6 @@ def _closed_pipe() -> int:
 
 def _report(error: Exception, arguments: list[str]) -> int:
     """Write a file that can be attached to a bug report as it is."""
-    moment = SystemClock().now()
-    path = Path.cwd() / f"boe-error-{moment:%Y%m%d-%H%M%S}-{os.getpid()}.log"
     lines = (
         "# boe: an error of its own",
         f"command: boe {' '.join(arguments)}",
@@ -133,9 +140,22 @@ def _report(error: Exception, arguments: list[str]) -> int:
         "",
         "".join(traceback.format_exception(error)),
     )
-    path.write_text("\n".join(lines))
+    path = _write_report(without_environment(redacted("\n".join(lines))))
+    told = f"BOE itself failed: {type(error).__name__}: {error}"
     complain(
-        f"BOE itself failed: {type(error).__name__}: {error}",
+        without_environment(redacted(told)),
         f"That is our fault. Please attach {path} to a bug report.",
     )
     return OURS
+
+
+def _write_report(text: str) -> Path:
+    """Beside the user, or where anybody may write."""
+    name = f"boe-error-{SystemClock().now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    try:
+        path = Path.cwd() / name
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        path = Path(tempfile.gettempdir()) / name
+        path.write_text(text, encoding="utf-8")
+    return path

@@ -46,16 +46,20 @@ def say_json(value: Any) -> None:
 
 
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, two spaces apart."""
-    from rich.table import Table
+    """Columns as wide as their widest cell, two spaces apart; the last is as it is."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        table.add_column(header, no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    console().print(table)
+    columns = list(zip(headers, *rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    for number, row in enumerate((headers, *rows)):
+        line = Text()
+        for cell, width in zip(row, widths, strict=True):
+            style = STYLES.get(cell, "") if number else "bold"
+            line.append(cell, style)
+            line.append(" " * (width - cell_len(cell) + 2))
+        line.rstrip()
+        console().print(line)
 
 
 #: The colour of a status, wherever it stands.

@@ -135,10 +135,10 @@ def _renamed(problem: Problem, prefix: str) -> Problem:
     return replace(problem, range=where)
 
 
-def say_problems(problems: Sequence[Problem]) -> None:
+def say_problems(problems: Sequence[Problem], *, stderr: bool = False) -> None:
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        console().print(str(problem), style=style, markup=False)
+        console(stderr=stderr).print(str(problem), style=style, markup=False)
 
 
 def _print(problems: Sequence[Problem], plans: Sequence[Plan]) -> None:

@@ -105,10 +105,13 @@ class Executor:
                 return
             self._wait()
 
-    def drain(self, seconds: float) -> None:
-        """Let runs end for so long, then interrupt them and give their claims back."""
+    def drain(self, seconds: float, hurry: threading.Event | None = None) -> None:
+        """Let runs end for so long, or until `hurry`; then interrupt them and give
+        their claims back."""
         end = self.clock.monotonic() + seconds
         while self._active and self.clock.monotonic() < end:
+            if hurry is not None and hurry.is_set():
+                break
             self._reap()
             self._watch(self.clock.now())
             self.ledger.wait_for_change(0.1)
