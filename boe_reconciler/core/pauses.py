@@ -20,8 +20,7 @@ def covers(pause: Pause, spec: RunSpec) -> bool:
             return pause.value == spec.owner
         case PauseTarget.LABEL:
             return pause.value in {f"{key}={text}" for key, text in spec.labels.items()}
-        case PauseTarget.CONNECTION:
-            return pause.value in connections(spec)
+    return pause.value in connections(spec)
 
 
 def connections(spec: RunSpec) -> set[str]:

@@ -31,7 +31,10 @@ def begin_attempt(store: Store, claim: Claim, *, now: datetime) -> int:
     run = _rows.prove(store, claim, now)
     if run.attempts >= run.max_attempts:
         raise ValueError(f"{run.run_id} has used up its {run.max_attempts} attempts")
-    number = len(store.attempts([run.run_id]).get(run.run_id, ())) + 1
+    before = store.attempts([run.run_id]).get(run.run_id, ())
+    if before and before[-1].status is AttemptStatus.RUNNING:
+        raise ValueError(f"{run.run_id} is in its attempt {before[-1].number} already")
+    number = len(before) + 1
     attempt = Attempt(
         run_id=run.run_id,
         number=number,

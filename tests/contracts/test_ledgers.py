@@ -654,6 +654,9 @@ def test_attempts_are_numbered_and_counted(hourly: Ledger) -> None:
     now = START + HOUR
     for number in (1, 2, 3, 4):
         assert hourly.begin_attempt(claimed.claim, now=now) == number
+        if number < 4:
+            with pytest.raises(ValueError, match="in its attempt"):
+                hourly.begin_attempt(claimed.claim, now=now)
         hourly.end_attempt(
             claimed.claim, AttemptStatus.RETRY, "locked", "Locked.", now=now
         )

@@ -1,0 +1,77 @@
+"""Which runs start, wait or are skipped: a table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from boe_reconciler.core.overlap import Candidate, decide
+from tests.builders import at
+
+START = at("2026-03-01 07:00")
+
+
+def due(name: str, overlap: str, **fields: object) -> Candidate:
+    """The run `name` of one schedule, due at its place in the alphabet."""
+    time = START + timedelta(hours=ord(name) - ord("a"))
+    values = {
+        "run_id": name,
+        "schedule_uid": "u1",
+        "not_before": time,
+        "occurrence": time,
+        "overlap": overlap,
+        "max_concurrent": None,
+        "skippable": True,
+    }
+    return Candidate(**{**values, **fields})  # type: ignore[arg-type]  # values of each kind
+
+
+@pytest.mark.parametrize(
+    ("overlap", "running", "start", "skip", "make_way"),
+    [
+        ("skip", 0, "a", "bc", False),
+        ("skip", 1, "", "abc", False),
+        ("buffer_one", 0, "a", "b", False),
+        ("buffer_one", 1, "", "ab", False),
+        ("buffer_all", 0, "a", "", False),
+        ("buffer_all", 1, "", "", False),
+        ("cancel_other", 0, "c", "ab", False),
+        ("cancel_other", 1, "", "ab", True),
+        ("allow_all", 5, "abc", "", False),
+    ],
+)
+def test_three_due_runs_of_a_schedule(
+    overlap: str, running: int, start: str, skip: str, make_way: bool
+) -> None:
+    decision = decide([due(name, overlap) for name in "abc"], {"u1": running}, 9)
+    assert ("".join(decision.start), "".join(decision.skip)) == (start, skip)
+    assert bool(decision.make_way) == make_way
+
+
+@pytest.mark.parametrize(
+    "overlap", ["skip", "buffer_one", "buffer_all", "cancel_other"]
+)
+def test_what_somebody_asked_for_waits(overlap: str) -> None:
+    asked = due("a", overlap, skippable=False)
+    assert decide([asked], {"u1": 0}, 9).start == ["a"]
+    decision = decide([asked], {"u1": 1}, 9)
+    assert (decision.start, decision.skip, decision.make_way) == ([], [], set())
+
+
+def test_allow_all_stops_at_its_limit() -> None:
+    many = [due(name, "allow_all", max_concurrent=2) for name in "abc"]
+    decision = decide(many, {"u1": 1}, 9)
+    assert (decision.start, decision.skip, decision.full) == (["a"], [], {"u1"})
+
+
+def test_what_comes_after_the_limit_is_left_as_it_is() -> None:
+    runs = [due("a", "skip"), due("b", "skip"), due("c", "skip", schedule_uid="u2")]
+    decision = decide(runs, {}, 1)
+    assert (decision.start, decision.skip) == (["a"], [])
+
+
+def test_the_newest_is_that_of_the_newest_occurrence() -> None:
+    late = due("a", "buffer_one", not_before=START + timedelta(days=1))
+    decision = decide([due("b", "buffer_one"), late], {"u1": 1}, 9)
+    assert decision.skip == ["a"]
