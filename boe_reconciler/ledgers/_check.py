@@ -21,7 +21,6 @@ from boe_reconciler.ledgers._store import Store
 
 _CHUNK = 500
 _FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
-#: Rows may lie ahead of a clock that was set back, but not by years.
 Sentences = Iterator[str]
 
 
@@ -85,15 +84,15 @@ def _of_attempts(record: RunRecord) -> Sentences:
 def _of_deliveries(record: RunRecord) -> Sentences:
     run = record.run
     parts = {artifact.part for artifact in record.artifacts if artifact.sha256}
-    for key, count in Counter(one.key for one in record.deliveries).items():
-        if count > 1:
-            yield f"I8: {key} is there {count} times"
     for one in record.deliveries:
         accepted = one.status is DeliveryStatus.ACCEPTED
         if accepted and one.key.part not in parts:
-            yield f"I8: {one.key} was accepted without its artifact's hash"
+            yield f"I8: {run.run_id}: {one.key.destination} accepted a file without hash"
         if run.status.final and not one.status.final:
-            yield f"I4: {run.run_id} is {run.status}, {one.key} is {one.status}"
+            yield (
+                f"I4: {run.run_id} is {run.status}, its delivery to "
+                f"{one.key.destination} {one.key.recipient} is {one.status}"
+            )
 
 
 def _of_schedule(
