@@ -57,6 +57,9 @@ def import_(
         report_map=_mapping(base / report_map) if report_map else {},
         known=_known(context, target),
     )
+    if imported.errors:
+        told = "\n     ".join(("Nothing was written:", *imported.errors))
+        raise InputError(told, "Mend the JSON and import again.")
     _write(target, imported)
     say(f"{len(requests)} schedules, {len(imported.files)} files in {out}.")
     for note in imported.notes:
@@ -88,7 +91,8 @@ def _json(file: Path, shown: Path) -> Any:
     except json.JSONDecodeError as error:
         where = f"{shown}:{error.lineno}:{error.colno}"
         raise InputError(f"{where}: not JSON: {error.msg}.") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not UTF-8, a number without end, or nested without end.
         raise InputError(f"{shown} is not JSON in UTF-8.") from error
 
 
@@ -98,6 +102,8 @@ def _mapping(path: Path) -> Mapping[str, str]:
             rows = [row for row in csv.reader(file) if row]
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{path} is not CSV in UTF-8.") from error
     for number, row in enumerate(rows, 1):
         if len(row) != 2:
             raise InputError(f"{path}:{number}: a line is `report_id,report`.")
@@ -133,4 +139,4 @@ def _write(target: Path, imported: Imported) -> None:
     for path, text in imported.files.items():
         file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
