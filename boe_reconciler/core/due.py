@@ -171,6 +171,8 @@ def _parsed(text: str) -> tuple[Timing, Timetable]:
 
 def _catch_up(standing: Standing, until: datetime, now: datetime) -> Owed:
     """Rows for (high_water, until], when nobody served."""
+    if standing.next_due is not None and standing.next_due > until:
+        return Owed(standing=standing)
     timing, clock = _parsed(standing.timing)
     rules = timing.execution
     following = clock.next(until)

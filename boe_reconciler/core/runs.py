@@ -154,6 +154,10 @@ class Run:
     reopened: int = 0
 
     @property
+    def whole(self) -> bool:
+        return self.options.whole
+
+    @property
     def owed(self) -> bool:
         """Whether the schedule itself owes it, rather than somebody asked for it."""
         return self.trigger in (Trigger.SCHEDULE, Trigger.CATCHUP)

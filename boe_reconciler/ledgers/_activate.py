@@ -10,6 +10,7 @@ from boe_reconciler.core import due, pauses
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
 from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
+from boe_reconciler.core.zones import TZDB_VERSION
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
 
@@ -38,6 +39,7 @@ def activate(
     old = [due.owed(standing, ticks, now) for standing in store.standings()]
     _rows.write_owed(store, old, now)
     _serve(store, activation, now, new_uid)
+    store.put_tzdb(TZDB_VERSION)
     store.put_served(served)
     message = f"{activation.serving} is served."
     store.insert_events([Event(at=now, action="activated", message=message)])

@@ -22,6 +22,7 @@ from sqlalchemy.dialects import sqlite
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import Claim, Run
 from boe_reconciler.ledgers._store import Page, Query
+from boe_reconciler.ledgers.sqlite.bulk import Bulk
 from boe_reconciler.ledgers.sqlite.schedules import Schedules
 from boe_reconciler.ledgers.sqlite.tables import artifacts, columns, runs, schedules
 
@@ -39,17 +40,18 @@ _NAMES = list(columns(runs, "whole"))
 _COLUMNS = [runs.c[name] for name in _NAMES]
 _SAME_TIME = (runs.c.occurrence, runs.c.created_at, runs.c.run_id)
 _PLACE = (runs.c.not_before, runs.c.occurrence, runs.c.run_id)
-_INSERT = sqlite.insert(runs).on_conflict_do_nothing()
+_INSERT = Bulk(sqlite.insert(runs).on_conflict_do_nothing(), list(runs.c.keys()))
 #: What may change in the life of a run.
 _CHANGING = (
     "status reason message attempts not_before expires cancel_requested "
     "cancel_requested_at fence worker lease_until started_at finished_at rows lost "
     "reopened"
 ).split()
-_UPDATE = (
+_UPDATE = Bulk(
     update(runs)
-    .where(runs.c.run_id == bindparam("same_run_id"))
-    .values({name: bindparam(name) for name in _CHANGING})
+    .where(runs.c.run_id == bindparam("run_id"))
+    .values({name: bindparam(name) for name in _CHANGING}),
+    _CHANGING,
 )
 _RENEW = (
     update(runs)
@@ -169,18 +171,13 @@ class Runs(Schedules):
             for (run_id,) in self._c.execute(_KNOWN, {"run_ids": chunk})
         }
         fresh = [run for run in new if run.run_id not in known]
-        count = self._many(_INSERT, [_values(run) for run in fresh])
+        count = _INSERT.run(self._c, fresh)
         ids = [run.run_id for run in fresh]
         # Another id of the same occurrence, after a rename, is not inserted either.
         return ids if count == len(ids) else [run for run in ids if self.run(run)]
 
     def put_runs(self, changed: Sequence[Run]) -> None:
-        rows = [
-            {name: getattr(run, name) for name in _CHANGING}
-            | {"same_run_id": run.run_id}
-            for run in changed
-        ]
-        self._many(_UPDATE, rows)
+        _UPDATE.run(self._c, changed)
 
     def renew(self, claim: Claim, lease_until: datetime) -> bool:
         same = {"same_run_id": claim.run_id, "same_fence": claim.fence}
@@ -214,7 +211,8 @@ class Runs(Schedules):
         if page.only is not None:
             query = query.where(runs.c.run_id.in_(page.only))
         found = self._c.execute(query, {"now": now, "most": page.limit})
-        return [Candidate(**row._mapping) for row in found]
+        names = found.keys()
+        return [Candidate(**dict(zip(names, row, strict=True))) for row in found]
 
     def next_start(self, now: datetime) -> datetime | None:
         found: datetime | None = self._c.execute(_NEXT_START, {"now": now}).scalar()
@@ -247,12 +245,10 @@ class Runs(Schedules):
         return self._runs(wanted.order_by(*newest).limit(query.limit))
 
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
-        return [Run(**row._mapping) for row in self._c.execute(query, given)]
-
-
-def _values(run: Run) -> dict[str, Any]:
-    values = {name: getattr(run, name) for name in _NAMES}
-    return values | {"whole": run.options.whole}
+        return [
+            Run(**dict(zip(_NAMES, row, strict=True)))
+            for row in self._c.execute(query, given)
+        ]
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Table,
     bindparam,
     delete,
@@ -24,6 +25,7 @@ from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
 from boe_reconciler.ledgers.sqlite import tables
+from boe_reconciler.ledgers.sqlite.bulk import Bulk
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     marks,
@@ -44,6 +46,7 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
     return statement.on_conflict_do_update(index_elements=list(key), set_=changed)
 
 
+_NAMES = schedules.c.keys()
 _ALL = select(schedules).order_by(schedules.c.name)
 _ONE = select(schedules).where(schedules.c.name == bindparam("name"))
 _DUE = (
@@ -52,7 +55,7 @@ _DUE = (
     .order_by(schedules.c.next_due, schedules.c.name)
     .limit(bindparam("most"))
 )
-_PUT = upsert(schedules, "uid")
+_PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
 _MARK = select(marks.c.value).where(marks.c.name == bindparam("name"))
 _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
@@ -86,15 +89,14 @@ class Schedules:
         self._specs = cache
 
     def standing(self, name: str) -> Standing | None:
-        row = self._c.execute(_ONE, {"name": name}).first()
-        return Standing(**row._mapping) if row else None
+        found = self._standings(_ONE, name=name)
+        return found[0] if found else None
 
     def standings(self) -> Sequence[Standing]:
-        return [Standing(**row._mapping) for row in self._c.execute(_ALL)]
+        return self._standings(_ALL)
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
-        found = self._c.execute(_DUE, {"now": now, "most": limit})
-        return [Standing(**row._mapping) for row in found]
+        return self._standings(_DUE, now=now, most=limit)
 
     def marks(self) -> tuple[datetime | None, datetime | None]:
         query = select(func.max(schedules.c.high_water), func.min(schedules.c.next_due))
@@ -102,7 +104,7 @@ class Schedules:
         return high_water, next_due
 
     def put_standings(self, standings: Sequence[Standing]) -> None:
-        self._many(_PUT, [tables.values(one) for one in standings])
+        _PUT.run(self._c, standings)
 
     def drop_standing(self, name: str) -> None:
         self._c.execute(delete(schedules).where(schedules.c.name == name))
@@ -175,6 +177,12 @@ class Schedules:
     def drop_pause(self, pause: Pause) -> None:
         same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
         self._c.execute(delete(pauses).where(*same))
+
+    def _standings(self, query: Select[Any], **given: Any) -> list[Standing]:
+        return [
+            Standing(**dict(zip(_NAMES, row, strict=True)))
+            for row in self._c.execute(query, given)
+        ]
 
     def _mark(self, name: str) -> Any:
         row = self._c.execute(_MARK, {"name": name}).first()

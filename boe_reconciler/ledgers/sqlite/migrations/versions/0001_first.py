@@ -71,9 +71,10 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_owed_once ON runs (schedule_uid, occurrence)
     WHERE "trigger" IN ('schedule', 'catchup');
-CREATE UNIQUE INDEX runs_one_under_skip ON runs (schedule_uid)
-    WHERE status = 'running' AND overlap = 'skip';
-CREATE INDEX runs_executing ON runs (schedule_uid) WHERE status = 'running';
+-- Under skip a second running row of the schedule has no place.
+CREATE UNIQUE INDEX runs_executing ON runs
+    (schedule_uid, CASE overlap WHEN 'skip' THEN '' ELSE run_id END)
+    WHERE status = 'running';
 CREATE INDEX runs_to_start ON runs (not_before, occurrence, run_id)
     WHERE status IN ('pending', 'waiting');
 CREATE INDEX runs_to_expire ON runs (expires)
