@@ -17,7 +17,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from boe_reconciler.core.errors import InputError, Temporary
@@ -395,3 +395,41 @@ def test_no_error_of_the_driver_escapes(ledger: Ledger, path: Path) -> None:
     assert told.value.reason == "ledger_unavailable"
     with pytest.raises(Temporary):
         ledger.materialise(now=START + HOUR)
+
+
+def test_the_verbs_of_every_step_look_up_and_do_not_search(
+    ledger: Ledger, path: Path
+) -> None:
+    """No statement of a tick, a claim or a look at history reads all runs."""
+    seen: set[str] = set()
+
+    def remember(*arguments: Any) -> None:
+        seen.add(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", remember)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    (claimed,) = ledger.claim("w", now=now, limit=1)
+    ledger.heartbeat([claimed.claim], now=now)
+    ledger.expire(now=now)
+    ledger.wait(claimed.claim, now + HOUR, "why", "", now=now)
+    for look in (ledger.runs, ledger.open_runs, ledger.states):
+        look()
+    ledger.runs(schedule="daily", since=START)
+    ledger.last_rows_digest("daily")
+    event.remove(Engine, "before_cursor_execute", remember)
+    about_runs = [one for one in seen if one.startswith(("SELECT", "UPDATE runs"))]
+    assert len(about_runs) > 10
+    with closing(sqlite3.connect(path)) as connection:
+        plans = {
+            statement: connection.execute(
+                f"EXPLAIN QUERY PLAN {statement}", [0] * statement.count("?")
+            ).fetchall()
+            for statement in about_runs
+        }
+    searched = [
+        statement
+        for statement, plan in plans.items()
+        if any(step[3] == "SCAN runs" for step in plan)
+    ]
+    assert searched == []

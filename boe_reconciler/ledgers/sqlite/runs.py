@@ -31,7 +31,6 @@ CHUNK = 500
 # sees its condition.
 _UNSTARTED = text("runs.status IN ('pending', 'waiting')")
 _RUNNING = text("runs.status = 'running'")
-_OPEN = text("runs.status IN ('pending', 'waiting', 'running')")
 _NOT_BEGUN = text("runs.status = 'pending' AND runs.started_at IS NULL")
 _DELIVERED = text("runs.status = 'succeeded' AND runs.whole")
 _OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
@@ -68,7 +67,7 @@ _BY_ID = select(*_COLUMNS).where(
 _KNOWN = select(runs.c.run_id).where(
     runs.c.run_id.in_(bindparam("run_ids", expanding=True))
 )
-_OPEN_COUNT = select(func.count()).select_from(runs).where(_OPEN)
+_COUNT = select(func.count()).select_from(runs)
 _COUNTS = (
     select(runs.c.schedule_uid, func.count())
     .where(_RUNNING)
@@ -231,7 +230,8 @@ class Runs(Schedules):
         return run_id
 
     def open_runs(self) -> int:
-        return self._c.execute(_OPEN_COUNT).scalar_one()
+        parts = (_COUNT.where(_UNSTARTED), _COUNT.where(_RUNNING))
+        return sum(self._c.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:
         wanted = select(*_COLUMNS)
