@@ -6,7 +6,7 @@ prepares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,14 +43,19 @@ def prepare(
 ) -> Prepared:
     """All that a run's queries and templates depend on; Permanent where it is wrong."""
     asked = (options or RunOptions()).parameters
-    prepared, findings = try_prepare(
-        spec, run_id=run_id, occurrence=occurrence, asked=asked
+    context = About.of(spec).context(run_id, occurrence)
+    binding = Binding(
+        definitions=spec.report.parameters, context=context, words=PARAMETERS
     )
-    if findings:
-        first = findings[0]
-        text = f"{dotted(('parameters', *first.path))}: {first.detail}."
-        raise Permanent("parameters_invalid", text, first.help)
-    return prepared
+    values, findings = binding.bind(spec.parameters, asked)
+    for finding in findings:
+        text = f"{dotted(('parameters', *finding.path))}: {finding.detail}."
+        raise Permanent("parameters_invalid", text, finding.help)
+    return Prepared(
+        parameters=values,
+        period=context.get("period"),
+        context={**context, "parameters": values},
+    )
 
 
 def check_options(spec: RunSpec, options: RunOptions) -> None:
@@ -74,32 +79,42 @@ def _known(declared: Mapping[str, Any]) -> str:
     return f"It has {', '.join(declared)}." if declared else "It has none."
 
 
-def try_prepare(
-    spec: RunSpec,
-    *,
-    run_id: str,
-    occurrence: datetime,
-    asked: Mapping[str, str],
-) -> tuple[Prepared, list[Finding]]:
-    """As `prepare`, with all findings at once; their paths are below `parameters`."""
-    zone = ZoneInfo(spec.timezone)
-    period = period_of(spec.period, occurrence, zone) if spec.period else None
-    context: dict[str, Any] = {
-        "occurrence": occurrence.astimezone(zone),
-        "occurrence_utc": occurrence.astimezone(UTC),
-        "schedule": spec.schedule,
-        "report": spec.report_title,
-        "owner": spec.owner,
-        "run_id": run_id,
-    }
-    if period:
-        context["period"] = period
-    binding = Binding(
-        definitions=spec.report.parameters, context=context, words=PARAMETERS
-    )
-    values, findings = binding.bind(spec.parameters, asked)
-    context["parameters"] = values
-    return Prepared(parameters=values, period=period, context=context), findings
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What templates see of a run, before its parameters are known."""
+
+    schedule: str
+    #: The Report's title.
+    report: str
+    owner: str
+    #: An IANA name.
+    timezone: str
+    #: Such as previous_month.
+    period: str | None
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> About:
+        return cls(
+            schedule=spec.schedule,
+            report=spec.report_title,
+            owner=spec.owner,
+            timezone=spec.timezone,
+            period=spec.period,
+        )
+
+    def context(self, run_id: str, occurrence: datetime) -> dict[str, Any]:
+        zone = ZoneInfo(self.timezone)
+        found: dict[str, Any] = {
+            "occurrence": occurrence.astimezone(zone),
+            "occurrence_utc": occurrence.astimezone(UTC),
+            "schedule": self.schedule,
+            "report": self.report,
+            "owner": self.owner,
+            "run_id": run_id,
+        }
+        if self.period:
+            found["period"] = period_of(self.period, occurrence, zone)
+        return found
 
 
 # --- Values for what is declared ------------------------------------------------
@@ -226,12 +241,3 @@ def template_finding(error: TemplateError, path: Path) -> Finding:
     """A broken template is BOE180 by its text, BOE181 by what it asks for."""
     code = "BOE180" if error.line else "BOE181"
     return Finding(code=code, path=path, detail=error.message, help=error.help)
-
-
-def texts_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Each text in a value, with its path."""
-    items = enumerate(value) if isinstance(value, list) else ()
-    if isinstance(value, str):
-        yield path, value
-    for key, item in value.items() if isinstance(value, dict) else items:
-        yield from texts_of(item, (*path, key))

@@ -101,7 +101,7 @@ class Executor:
         """Step until nothing is pending, waiting, running or due (`--once`)."""
         while not stop.is_set():
             busy = self.step()
-            if not busy and not self._left():
+            if self._behind or (not busy and not self._left()):
                 return
             self._wait()
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import BoeError
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
-from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
+from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo, Snapshot
+from boe_reconciler.core.spec import Served, ServedObject
 
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
@@ -28,17 +29,15 @@ class Reconciler:
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
 
     def reconcile(self) -> Plan:
-        """Read, validate, and make it the served plan: one transaction."""
+        """Read, validate, and make it the served plan: one transaction each time.
+
+        The served Policy judges; a new one that is served by now judges once more.
+        """
         snapshot = self.repo.snapshot()
-        plan = make_plan(
-            snapshot,
-            served=self.ledger.served(),
-            now=self.clock.now(),
-            strict=self.strict,
-            allow_removals=self.allow_removals,
-            cache=self._cache,
-        )
-        self._activate(plan)
+        before = _policy(self.ledger.served())
+        plan = self._activate(snapshot)
+        if _policy(self.ledger.served()) != before:
+            plan = self._activate(snapshot)
         return plan
 
     def watch(self, stop: threading.Event) -> None:
@@ -53,8 +52,17 @@ class Reconciler:
             except Exception:
                 log.exception("reconcile_crashed")
 
-    def _activate(self, plan: Plan) -> None:
+    def _activate(self, snapshot: Snapshot) -> Plan:
         """Blobs first: a spec in the ledger may only name bytes that are stored."""
+        plan = make_plan(
+            snapshot,
+            served=self.ledger.served(),
+            now=self.clock.now(),
+            strict=self.strict,
+            allow_removals=self.allow_removals,
+            cache=self._cache,
+            read_blob=self.blobs.read,
+        )
         for content in plan.blobs.values():
             self.blobs.put(content)
         self.ledger.activate(plan.activation, now=self.clock.now())
@@ -66,3 +74,8 @@ class Reconciler:
                 "problems": len(plan.activation.problems),
             },
         )
+        return plan
+
+
+def _policy(served: Served) -> list[ServedObject]:
+    return [one for one in served.objects if one.kind == "Policy"]

@@ -1,0 +1,151 @@
+"""Looking at one object: what is wrong with it, and what it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.files import in_repo
+from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.load import problem_at
+from boe_reconciler.core.places import Document, Source
+from boe_reconciler.core.policy import Judge
+from boe_reconciler.core.problems import Path, Problem
+from boe_reconciler.core.resources.others import PolicySpec
+from boe_reconciler.core.suggest import did_you_mean
+from boe_reconciler.core.texts import TextFinding
+from boe_reconciler.core.within import within
+from boe_reconciler.core.world import HIDDEN, MISSING, Entry, Key, Verdict, World
+
+
+@dataclass(kw_only=True, eq=False)
+class Check:
+    """Collects what the checks of one object find."""
+
+    entry: Entry
+    world: World
+    #: The Policy by which a run is limited.
+    policy: PolicySpec
+    #: None: nothing is judged, since what is served already was judged before.
+    judge: Judge | None
+    now: datetime
+    #: The object's document; a Schedule's is laid over its template's.
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+    blocked_by: Key | None = None
+    lookups: dict[Key, object] = field(default_factory=dict)
+    files: dict[str, bytes | None] = field(default_factory=dict)
+
+    # What is found.
+
+    def find(self, findings: Iterable[Finding], at: Path = ()) -> None:
+        """Findings whose paths are below `at`."""
+        for finding in findings:
+            placed = replace(finding, path=(*at, *finding.path))
+            self.problems.append(problem_at(self.document, placed))
+
+    def add(self, code: str, path: Path, detail: str, todo: str = "") -> None:
+        self.find([Finding(code=code, path=path, detail=detail, help=todo)])
+
+    def find_in_text(self, findings: Iterable[TextFinding], path: Path) -> None:
+        """Findings in the text at `path`, each where it stands in that text."""
+        part = self.document.part(path)
+        for found in findings:
+            problem = problem_at(self.document, _finding(found, path))
+            if part and isinstance(part.data, str):
+                place = within(part, found.offset, found.length)
+                problem = replace(problem, range=place)
+            self.problems.append(problem)
+
+    def find_in_file(
+        self, findings: Iterable[TextFinding], path: Path, source: Source
+    ) -> None:
+        """Findings in a file that the field at `path` names."""
+        for found in findings:
+            problem = problem_at(self.document, _finding(found, path))
+            end = found.offset + found.length
+            place = source.range(found.offset, end)
+            self.problems.append(replace(problem, range=place))
+
+    # What it refers to.
+
+    def use(self, kind: str, name: str, path: Path, *, said: str = "") -> Any:
+        """What others need of an object (its Resource, …); None where it cannot be had.
+
+        A name that leads nowhere is a Problem at `path`; an object that has Problems
+        itself is not told again.
+        """
+        found = self.look_up((kind, name))
+        if isinstance(found, Verdict):
+            if not found.good:
+                self.blocked_by = self.blocked_by or (kind, name)
+                return None
+            return found.product
+        if isinstance(found, Entry):
+            return found.resource
+        if found == HIDDEN:
+            self.blocked_by = self.blocked_by or (kind, name)
+        else:
+            known = self.world.names(kind)
+            todo = did_you_mean(name, known, _existing(kind, known))
+            detail = f'there is no {said or kind} "{name}"'
+            self.add("BOE100", path, detail, todo)
+        return None
+
+    def look_up(self, key: Key) -> Verdict | Entry | str:
+        self.lookups[key] = found = self.world.look_up(key)
+        return found
+
+    def knows(self, kind: str, name: str) -> bool:
+        """Whether there is such an object, whatever its state."""
+        return self.look_up((kind, name)) != MISSING
+
+    def file(self, reference: str, path: Path) -> tuple[str, bytes] | None:
+        """(path from the root, bytes) of the file that the field at `path` names."""
+        home = self.document.range(path).filename
+        target, wrong = in_repo(home, reference)
+        if wrong:
+            todo = "write a path from the YAML file, such as sales.sql"
+            self.add("BOE104", path, f'"{reference}": {wrong}', todo)
+            return None
+        self.files[target] = None
+        try:
+            content = self.world.read(target, self.entry)
+        except (BoeError, KeyError) as error:
+            message, todo = getattr(error, "message", ""), getattr(error, "help", "")
+            self.add("BOE103", path, message.removesuffix("."), todo)
+            return None
+        self.files[target] = content
+        return target, content
+
+    def verdict(self, product: Any, context: object) -> Verdict:
+        return Verdict(
+            entry=self.entry,
+            problems=tuple(self.problems),
+            blocked_by=self.blocked_by,
+            product=product,
+            lookups=self.lookups,
+            context=context,
+            files=self.files,
+            blobs={path: self.world.snapshot.files.get(path) for path in self.files},
+        )
+
+
+def _finding(found: TextFinding, path: Path) -> Finding:
+    return Finding(
+        code=found.code,
+        path=path,
+        detail=found.detail,
+        help=found.help,
+        severity=found.severity,
+    )
+
+
+def _existing(kind: str, names: list[str]) -> str:
+    if not names:
+        return f"this repo has no {kind} at all"
+    shown = ", ".join(sorted(names)[:10])
+    return f"there is {shown}" + (", …" if len(names) > 10 else "")

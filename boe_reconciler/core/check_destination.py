@@ -1,0 +1,185 @@
+"""A destination, in a Distribution or in a Schedule: its Connection, names, paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from boe_reconciler.core.check import Check
+from boe_reconciler.core.check_report import check_template
+from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.names import check_base_path, check_pattern
+from boe_reconciler.core.names import check_template as check_tokens
+from boe_reconciler.core.policy import domain_findings, host_findings, type_findings
+from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.distribution import (
+    Attach,
+    EmailDestination,
+    FileText,
+    GroupRef,
+    LocalDestination,
+)
+from boe_reconciler.core.suggest import did_you_mean
+
+#: The types of Connection that each type of destination goes through.
+_CONNECTIONS = {
+    "email": ("smtp", "ses"),
+    "s3": ("s3",),
+    "gcs": ("gcs",),
+    "azure": ("azure",),
+    "sftp": ("sftp",),
+    "webhook": ("webhook",),
+}
+_LINKS = ("s3", "gcs", "azure")
+#: Fields of a mail that are templates.
+_MAIL_TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
+
+
+def check_destination(
+    check: Check, target: Any, path: Path, beside: Sequence[Any]
+) -> None:
+    """`beside` are all destinations of the same Distribution."""
+    data = check.document.part(path)
+    raw: Mapping[str, Any] = data.data if data else {}
+    _names(check, raw, path)
+    if check.judge:
+        check.find(type_findings(check.judge, target.type, path))
+        if target.type == "webhook":
+            check.find(host_findings(check.judge, raw, path, webhook=True))
+    _connection(check, target, path)
+    if isinstance(target, LocalDestination):
+        _base_path(check, target, path)
+    if isinstance(target, EmailDestination):
+        _email(check, target, path, beside)
+
+
+def _names(check: Check, raw: Mapping[str, Any], path: Path) -> None:
+    for key, marker in (("filename_pattern", False), ("done_marker", True)):
+        if isinstance(raw.get(key), str):
+            found = check_pattern(raw[key], marker=marker)
+            check.find_in_text(found, (*path, key))
+    for key in ("base_path", "prefix"):
+        braces = re.search(r"[{}]", str(raw.get(key, "")))
+        if braces:
+            check.add(
+                "BOE161",
+                (*path, key),
+                f"{key} has neither templates nor tokens",
+                "`create_subdirs: true` makes a folder for each day",
+            )
+
+
+def _connection(check: Check, target: Any, path: Path) -> None:
+    name = getattr(target, "connection", None)
+    if name is None:
+        return
+    at = (*path, "connection")
+    found = check.use("Connection", name, at)
+    wanted = _CONNECTIONS[target.type]
+    if found is not None and found.spec.type not in wanted:
+        check.add(
+            "BOE102",
+            at,
+            f'"{name}" is of type {found.spec.type}, {target.type} needs '
+            f"{' or '.join(wanted)}",
+        )
+
+
+def _base_path(check: Check, target: LocalDestination, path: Path) -> None:
+    if check.judge is None or "allow" in check.judge.unknown:
+        return
+    wrong = check_base_path(target.base_path, check.judge.spec.allow.local_roots)
+    if wrong:
+        where = check.judge.where("allow", "local_roots")
+        todo = f"write a folder below the local root (local_roots: {where})"
+        check.add(
+            "BOE166", (*path, "base_path"), f'"{target.base_path}": {wrong}', todo
+        )
+
+
+# --- E-mail -----------------------------------------------------------------------
+
+
+def _email(
+    check: Check, target: EmailDestination, path: Path, beside: Sequence[Any]
+) -> None:
+    for key in _MAIL_TEMPLATES:
+        _mail_text(check, getattr(target, key), (*path, key))
+    addresses = []
+    for key in ("to", "cc", "bcc"):
+        addresses += _recipients(check, getattr(target, key), (*path, key))
+    _too_many(check, addresses, path)
+    if isinstance(target.attach, Attach) and target.attach.over_max:
+        at = (*path, "attach", "over_max", "link_to")
+        _link(check, target.attach.over_max.link_to, at, beside)
+
+
+def _mail_text(check: Check, value: Any, path: Path) -> None:
+    if isinstance(value, FileText):
+        check.file(value.file, (*path, "file"))
+    if isinstance(value, str):
+        check.find_in_text(check_tokens(value), path)
+        check_template(check, value, path)
+
+
+def _recipients(check: Check, value: Any, path: Path) -> list[str]:
+    """The addresses that are known; Groups are looked up."""
+    addresses = []
+    items = value if isinstance(value, list) else []
+    places: list[tuple[Path, Any]] = [
+        ((*path, n), item) for n, item in enumerate(items)
+    ]
+    if isinstance(value, str) and "{" not in value:
+        places = [(path, value)]
+    for at, item in places:
+        if isinstance(item, GroupRef):
+            group = check.use("Group", item.group, (*at, "group"))
+            addresses += members_of(group) if group else []
+        elif "{" not in item:
+            addresses.append(item)
+            if check.judge:
+                check.find(domain_findings(check.judge, item, at))
+    return addresses
+
+
+def members_of(group: Any) -> list[str]:
+    members = group.spec.members
+    return [each if isinstance(each, str) else each.email for each in members]
+
+
+def _too_many(check: Check, addresses: Sequence[str], path: Path) -> None:
+    limit = check.judge.spec.limits.max_recipients if check.judge else None
+    if check.judge and limit is not None and len(set(addresses)) > limit:
+        where = check.judge.where("limits", "max_recipients")
+        detail = f"{len(set(addresses))} recipients; {limit} are allowed ({where})"
+        check.add("BOE136", (*path, "to"), detail)
+
+
+def _link(check: Check, name: str, path: Path, beside: Sequence[Any]) -> None:
+    near = {each.name or each.type: each for each in beside}
+    if name in near:
+        targets = [near[name]]
+    elif check.knows("Distribution", name):
+        other = check.use("Distribution", name, path)
+        targets = list(other.spec.destinations) if other else []
+        if other is None:
+            return
+    else:
+        known = [*near, *check.world.names("Distribution")]
+        todo = did_you_mean(name, known, "name a destination or a Distribution")
+        detail = f'there is no destination or Distribution "{name}"'
+        check.add("BOE100", path, detail, todo)
+        return
+    if len(targets) != 1 or targets[0].type not in _LINKS:
+        types = ", ".join(each.type for each in targets)
+        check.find(
+            [
+                Finding(
+                    code="BOE111",
+                    path=path,
+                    detail=f'"{name}" ({types}) cannot be linked to',
+                    help=f"name one destination of type {', '.join(_LINKS)}",
+                )
+            ]
+        )

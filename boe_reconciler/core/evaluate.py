@@ -1,0 +1,77 @@
+"""Each object of a World -> a Verdict, in an order in which references come first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from boe_reconciler.core.check import Check
+from boe_reconciler.core.check_kinds import CHECKS
+from boe_reconciler.core.check_schedule import check_schedule
+from boe_reconciler.core.policy import Judge, required_findings
+from boe_reconciler.core.resources.types import NAME_PATTERN
+from boe_reconciler.core.world import Entry, Verdict, World
+
+#: Verdicts of an object that are remembered: as it is read, and as it is served.
+_REMEMBERED = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Court:
+    """What all Verdicts of a plan have in common."""
+
+    judge: Judge
+    now: datetime
+
+    def judge_all(self, world: World) -> None:
+        """Fill `world.verdicts`."""
+        for entry in world.in_order():
+            world.verdicts[entry.key] = self.verdict(entry, world)
+
+    def verdict(self, entry: Entry, world: World) -> Verdict:
+        """An earlier Verdict counts as long as nothing it depends on has changed."""
+        extra = tuple(world.extra.get(entry, ()))
+        context = (self.now.date(), self.judge, world.without_policy, extra)
+        for known in entry.memory:
+            if known.context == context and _still(known, world):
+                return known
+        fresh = self._look(entry, world, context)
+        entry.memory[:] = [fresh, *entry.memory[: _REMEMBERED - 1]]
+        return fresh
+
+    def _look(self, entry: Entry, world: World, context: object) -> Verdict:
+        check = Check(
+            entry=entry,
+            world=world,
+            policy=self.judge.spec,
+            judge=None if entry.served else self.judge,
+            now=self.now,
+            document=entry.document,
+            problems=[*entry.problems, *world.extra.get(entry, ())],
+        )
+        _owner(check)
+        if check.judge:
+            check.find(required_findings(check.judge, entry.document))
+        product: Any = None
+        if entry.kind == "Schedule":
+            product = check_schedule(check)
+        elif entry.resource is not None:
+            product = CHECKS[entry.kind](check, entry.resource)
+        return check.verdict(product, context)
+
+
+def _owner(check: Check) -> None:
+    owner = check.entry.metadata.get("owner")
+    if isinstance(owner, str) and re.match(NAME_PATTERN, owner):
+        check.use("Group", owner, ("metadata", "owner"))
+
+
+def _still(known: Verdict, world: World) -> bool:
+    """Whether all that a Verdict came from is as it was."""
+    files = world.snapshot.files
+    return all(world.look_up(key) is found for key, found in known.lookups.items()) and (
+        known.entry.served is not None
+        or all(files.get(path) == blob for path, blob in known.blobs.items())
+    )

@@ -1,0 +1,218 @@
+"""What the Policy allows: the one that is served judges the next revision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from ipaddress import ip_address
+from typing import Any
+
+from pydantic import ValidationError
+
+from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.places import Document
+from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.others import PolicySpec
+
+BUILT_IN = "the built-in default"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    spec: PolicySpec
+    #: Where it stands; None: nobody wrote a Policy.
+    document: Document | None
+    #: Fields of the spec that could not be read: nothing is judged by them.
+    unknown: frozenset[str] = frozenset()
+
+    def where(self, *path: str) -> str:
+        """Where a value is set: `policy.yaml:12`, or the built-in default."""
+        if self.document is None or self.document.part(("spec", *path)) is None:
+            return BUILT_IN
+        at = self.document.range(("spec", *path))
+        return f"{at.filename}:{at.start.line}"
+
+
+def judge_of(document: Document | None) -> Judge:
+    """Judge by a Policy's document; fields of it that are wrong judge nothing."""
+    data = document.data.get("spec") if document else None
+    fields: dict[str, Any] = {}
+    unknown = set()
+    for name, value in data.items() if isinstance(data, dict) else ():
+        try:
+            PolicySpec.model_validate({name: value})
+            fields[name] = value
+        except ValidationError:
+            unknown.add(name)
+    return Judge(
+        spec=PolicySpec.model_validate(fields),
+        document=document,
+        unknown=frozenset(unknown),
+    )
+
+
+# --- Limits -----------------------------------------------------------------------
+
+
+def owner_limit(judge: Judge, owner: str) -> tuple[int, str]:
+    """How many Schedules an owner may have, and where that is set."""
+    limits = judge.spec.limits.schedules_per_owner
+    path = ("limits", "schedules_per_owner")
+    if isinstance(limits, int):
+        return limits, judge.where(*path)
+    for name in (owner, "default"):
+        if name in limits:
+            return limits[name], judge.where(*path, name)
+    return 10, BUILT_IN
+
+
+def beyond_limit(
+    owners: Iterable[tuple[str, bool]], judge: Judge
+) -> Iterator[Finding | None]:
+    """For the owner of each Schedule, in order: the Finding where it is one too many.
+
+    Each comes with whether it is served already; those stay and count first.
+    """
+    listed = list(owners)
+    counts: dict[str, int] = {}
+    for owner, served in listed:
+        counts[owner] = counts.get(owner, 0) + served
+    for owner, served in listed:
+        if served or "limits" in judge.unknown:
+            yield None
+            continue
+        counts[owner] += 1
+        yield _beyond(owner, counts[owner], judge)
+
+
+def _beyond(owner: str, count: int, judge: Judge) -> Finding | None:
+    limit, where = owner_limit(judge, owner)
+    if count <= limit:
+        return None
+    return Finding(
+        code="BOE130",
+        path=("metadata", "owner"),
+        detail=f"{owner} may have {limit} schedules (schedules_per_owner, {where}); "
+        f"this is number {count}",
+        help="remove one, or ask for a higher limit in policy.yaml",
+    )
+
+
+# --- What may be reached -----------------------------------------------------------
+
+
+def type_findings(judge: Judge, kind: str, path: Path) -> Iterator[Finding]:
+    allowed = judge.spec.allow.destinations
+    if allowed is not None and kind not in allowed:
+        where = judge.where("allow", "destinations")
+        yield Finding(
+            code="BOE131",
+            path=(*path, "type"),
+            detail=f"destinations of type {kind} are not allowed ({where})",
+            help=f"allowed: {', '.join(allowed) or 'none'}",
+        )
+
+
+def domain_findings(judge: Judge, address: str, path: Path) -> Iterator[Finding]:
+    allowed = judge.spec.allow.email_domains
+    domain = address.rpartition("@")[2].rstrip(">").lower()
+    if allowed is None or any(domain == each.lower() for each in allowed):
+        return
+    where = judge.where("allow", "email_domains")
+    yield Finding(
+        code="BOE132",
+        path=path,
+        detail=f"mail to {domain} is not allowed ({where})",
+        help=f"allowed: {', '.join(allowed) or 'none'}",
+    )
+
+
+#: Fields that hold a host or a URL.
+_HOSTS = ("host", "url", "endpoint_url", "endpoint", "account_url")
+
+
+def host_findings(
+    judge: Judge, spec: Mapping[str, Any], path: Path, *, webhook: bool
+) -> Iterator[Finding]:
+    """Hosts that a Connection or a webhook names and that are not to be reached."""
+    for field in _HOSTS:
+        value = spec.get(field)
+        if isinstance(value, str) and (host := host_of(value)):
+            for finding in _host(judge, host, webhook=webhook):
+                yield replace(finding, path=(*path, field))
+
+
+def host_of(text: str) -> str:
+    """The host in a URL, or the text itself; empty where a URL has none."""
+    if "://" not in text:
+        return text.lower()
+    rest = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    rest = rest.rpartition("@")[2]
+    bracketed = re.match(r"\[([^\]]*)\]", rest)
+    return (bracketed[1] if bracketed else rest.partition(":")[0]).lower()
+
+
+def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
+    allow = judge.spec.allow
+    if allow.hosts is not None and not any(
+        fnmatch(host, pattern.lower()) for pattern in allow.hosts
+    ):
+        where = judge.where("allow", "hosts")
+        yield Finding(
+            code="BOE133",
+            path=(),
+            detail=f"{host} may not be reached ({where})",
+            help=f"allowed: {', '.join(allow.hosts) or 'none'}",
+        )
+    elif webhook and not allow.private_addresses and is_private(host):
+        yield Finding(
+            code="BOE133",
+            path=(),
+            detail=f"{host} is an address of a private network",
+            help="allow.private_addresses in policy.yaml would allow it",
+        )
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is no public address by its text alone."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def transform_findings(judge: Judge, transform: str, path: Path) -> Iterator[Finding]:
+    listed = judge.spec.allow.transforms
+    module = transform.partition(":")[0]
+    if not {transform, module, f"{module.replace('.', '/')}.py"} & set(listed):
+        where = judge.where("allow", "transforms")
+        yield Finding(
+            code="BOE134",
+            path=path,
+            detail=f"{transform} is not listed ({where})",
+            help="add it to allow.transforms in policy.yaml",
+        )
+
+
+# --- Required fields ----------------------------------------------------------------
+
+
+def required_findings(judge: Judge, document: Document) -> Iterator[Finding]:
+    """Fields that the Policy requires: of metadata, or a path such as spec.period."""
+    for field in judge.spec.require:
+        path: Path = tuple(field.split("."))
+        path = path if len(path) > 1 else ("metadata", field)
+        if path[0] == "spec" and document.kind != "Schedule":
+            continue
+        part = document.part(path)
+        if part is None or part.data in (None, "", [], {}):
+            where = judge.where("require")
+            yield Finding(
+                code="BOE135",
+                path=path,
+                detail=f"{field} is required ({where})",
+                help=f"add {path[-1]}",
+                at_key=True,
+            )

@@ -1,0 +1,144 @@
+"""A Snapshot -> the versions of objects that its files hold, and what they may hide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from boe_reconciler.core.documents import read_documents, unreadable
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.files import is_resource_file
+from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.ports import Snapshot
+from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.resources.envelope import KINDS
+from boe_reconciler.core.spec import ServedObject
+from boe_reconciler.core.world import Entry, Key, entry_of, served_entry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hidden:
+    """A document, or a whole file, that does not say what it describes."""
+
+    path: str
+    kind: str | None = None
+    name: str | None = None
+    #: Its file's text; None: not even that is known.
+    text: str | None = None
+
+    def may_hold(self, key: Key) -> bool:
+        kind, name = key
+        if self.kind not in (None, kind):
+            return False
+        if self.name is not None or self.text is None:
+            return self.name == name or self.text is None
+        return re.search(rf"(?<![-\w]){re.escape(name)}(?![-\w])", self.text) is not None
+
+    @property
+    def known(self) -> Key | None:
+        """Which object it is, if that could be read."""
+        return (self.kind, self.name) if self.kind and self.name else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What one file holds."""
+
+    entries: Sequence[Entry] = ()
+    problems: Sequence[Problem] = ()
+    hidden: Sequence[Hidden] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class PlanCache:
+    """What one plan learnt and the next need not learn again."""
+
+    #: (path, blob id) -> what the file holds.
+    files: dict[tuple[str, str], Loaded] = field(default_factory=dict)
+    #: The served version of objects that fell back to it.
+    served: dict[Key, Entry] = field(default_factory=dict)
+
+    def entry(self, served: ServedObject) -> Entry:
+        key = (served.kind, served.name)
+        known = self.served.get(key)
+        if known is None or known.served != served:
+            self.served[key] = known = served_entry(served)
+        return known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a revision holds."""
+
+    entries: Sequence[Entry]
+    problems: Sequence[Problem]
+    hidden: Sequence[Hidden]
+
+    def may_hide(self, key: Key) -> bool:
+        return any(each.may_hold(key) for each in self.hidden)
+
+
+def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
+    """Every YAML file, in the order of their paths; unchanged ones come from the cache."""
+    files: dict[tuple[str, str], Loaded] = {}
+    for path, blob in sorted(snapshot.files.items()):
+        if is_resource_file(path):
+            known = cache.files.get((path, blob))
+            files[path, blob] = known or _load(path, snapshot.read)
+    cache.files = {key: each for key, each in files.items() if each.entries}
+    found = [*files.values(), *_unreadable(snapshot)]
+    return Reading(
+        entries=[entry for each in found for entry in each.entries],
+        problems=[problem for each in found for problem in each.problems],
+        hidden=[hidden for each in found for hidden in each.hidden],
+    )
+
+
+def _load(path: str, read_file: Callable[[str], bytes]) -> Loaded:
+    try:
+        content = read_file(path)
+    except InputError as error:
+        return _unread(path, error.message)
+    documents, problems = read_documents(path, content)
+    text = content.decode(errors="replace")
+    entries, hidden = [], list(_hidden(path, text, problems))
+    stray = []
+    for document in documents:
+        entry = entry_of(document)
+        if entry is not None:
+            entries.append(entry)
+        else:
+            hidden.append(_anonymous(path, text, document.kind, document.name))
+            stray += load_resource(document)[1]
+    known = {entry.key for entry in entries}
+    return Loaded(
+        entries=entries,
+        problems=[*problems, *stray],
+        hidden=[each for each in hidden if each.known not in known],
+    )
+
+
+def _hidden(path: str, text: str, problems: Sequence[Problem]) -> Iterator[Hidden]:
+    """Documents of which only a Problem is left."""
+    for problem in problems:
+        if problem.severity == "error":
+            yield _anonymous(path, text, problem.kind, problem.name)
+
+
+def _anonymous(path: str, text: str, kind: str | None, name: str | None) -> Hidden:
+    """What is no kind may be a misspelt one."""
+    kind = kind if kind in KINDS else None
+    return Hidden(path=path, kind=kind, name=name, text=text)
+
+
+def _unreadable(snapshot: Snapshot) -> Iterator[Loaded]:
+    """Files and folders that hold YAML, as far as their names tell."""
+    for path, reason in sorted(snapshot.unreadable.items()):
+        folder = "." not in path.rpartition("/")[2]
+        if is_resource_file(path) or folder:
+            yield _unread(path, reason)
+
+
+def _unread(path: str, reason: str) -> Loaded:
+    return Loaded(problems=[unreadable(path, reason)], hidden=[Hidden(path=path)])

@@ -1,0 +1,302 @@
+"""A Schedule and all that it refers to -> what a run needs, and when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from boe_reconciler.core import sql
+from boe_reconciler.core.availability import unavailable_through
+from boe_reconciler.core.calendar import Timetable, compile_when, upcoming_warnings
+from boe_reconciler.core.check import Check
+from boe_reconciler.core.check_destination import check_destination
+from boe_reconciler.core.check_report import ResolvedReport, check_report
+from boe_reconciler.core.names import check_pattern
+from boe_reconciler.core.names import check_template as check_tokens
+from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
+from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.envelope import Schedule
+from boe_reconciler.core.resources.schedule import DistributionRef, Export
+from boe_reconciler.core.runs import run_id
+from boe_reconciler.core.spec import (
+    OccurrenceSet,
+    PlannedDestination,
+    PlannedSchedule,
+    RunSpec,
+)
+from boe_reconciler.core.world import Verdict
+
+#: Formats that hold a single table.
+_ONE_TABLE = ("csv", "tsv", "json", "jsonl", "parquet")
+
+
+def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
+    """All Problems of the Schedule go to `check`; None where something is missing."""
+    occurrences, timetable = _when(check, schedule)
+    report = _report(check, schedule)
+    _people(check, schedule)
+    _patterns(check, schedule, report)
+    destinations = _destinations(check, schedule)
+    _values(check, schedule, report, timetable)
+    if report is None or occurrences is None or len(destinations) == 0:
+        return None
+    return PlannedSchedule(
+        name=schedule.name,
+        spec=_run_spec(check, schedule, report, occurrences.timezone, destinations),
+        occurrences=occurrences,
+        paused=schedule.spec.paused,
+        renamed_from=schedule.metadata.renamed_from,
+    )
+
+
+# --- When ---------------------------------------------------------------------------
+
+
+def _when(
+    check: Check, schedule: Schedule
+) -> tuple[OccurrenceSet | None, Timetable | None]:
+    when, path = schedule.spec.when, ("spec", "when")
+    calendar = None
+    if when.calendar:
+        calendar = check.use("Calendar", when.calendar, (*path, "calendar"))
+    least = (
+        check.judge.spec.limits.min_interval if check.judge else timedelta(seconds=1)
+    )
+    compiled = compile_when(
+        when, calendar=calendar.spec if calendar else None, min_interval=least
+    )
+    check.find(compiled.findings, path)
+    timetable = compiled.timetable
+    if timetable is None:
+        return None, None
+    check.find(upcoming_warnings(timetable, check.now.date()), path)
+    occurrences = OccurrenceSet(
+        when=when,
+        timezone=timetable.timezone,
+        calendar=calendar.spec if calendar else None,
+    )
+    return occurrences, timetable
+
+
+# --- What -----------------------------------------------------------------------------
+
+
+def _report(check: Check, schedule: Schedule) -> ResolvedReport | None:
+    report, path = schedule.spec.report, ("spec", "report")
+    if not isinstance(report, str):
+        inline = check_report(check, report, path)
+        found = inline(schedule.name, schedule.title) if inline else None
+    else:
+        found = check.use("Report", report, path)
+        _unavailable(check, "Report", report, path)
+    if found:
+        _unavailable(check, "Connection", found.connection_name, path)
+        only_if = schedule.spec.only_if
+        if only_if:
+            dialect = sql.DIALECTS.get(found.connection.type, "")
+            declared = found.spec.parameters
+            wrong = sql.check(only_if.query, dialect=dialect, declared=declared)
+            check.find_in_text(wrong, ("spec", "only_if", "query"))
+    return found
+
+
+def _unavailable(check: Check, kind: str, name: str, path: Path) -> None:
+    """What this version cannot do, in what the Schedule uses."""
+    found = check.look_up((kind, name))
+    if isinstance(found, Verdict):
+        spec = found.entry.document.data.get("spec")
+        if isinstance(spec, dict):
+            lacks = unavailable_through(kind, name, spec, path)
+            check.find(lack for lack in lacks if lack.severity == "error")
+
+
+def _patterns(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:
+    path: Path = ("spec", "export")
+    pattern = schedule.spec.export.filename_pattern
+    if pattern is not None:
+        check.find_in_text(check_pattern(pattern), (*path, "filename_pattern"))
+    if schedule.spec.period is None:
+        _no_period(check)
+    workbook = report.spec.workbook if report else None
+    if workbook is None:
+        return
+    several = len(workbook.sheets) > 1
+    for name in formats_of(schedule.spec.export):
+        only_xlsx = workbook.template and name != "xlsx"
+        if only_xlsx or (several and name in _ONE_TABLE):
+            what = "a workbook template" if only_xlsx else "several sheets"
+            detail = f"the report has {what}, which {name} cannot hold"
+            check.add("BOE113", (*path, "format"), detail, "use xlsx")
+
+
+def _no_period(check: Check) -> None:
+    """{period} in a file's name needs one."""
+    places: list[Path] = [("spec", "export", "filename_pattern")]
+    targets = check.document.data["spec"].get("deliver_to", ())
+    places += [
+        ("spec", "deliver_to", n, "filename_pattern") for n, _ in enumerate(targets)
+    ]
+    for path in places:
+        part = check.document.part(path)
+        if part and isinstance(part.data, str) and "{period}" in part.data:
+            todo = "add `period` to the Schedule, such as previous_month"
+            check.add("BOE182", path, "{period} stands for nothing here", todo)
+
+
+def formats_of(export: Export) -> list[str]:
+    return list(export.format) if isinstance(export.format, list) else [export.format]
+
+
+# --- To whom --------------------------------------------------------------------------
+
+
+def _people(check: Check, schedule: Schedule) -> None:
+    spec = schedule.spec
+    for number, name in enumerate(spec.notify or ()):
+        if "@" not in name and not check.knows("Distribution", name):
+            check.use("Group", name, ("spec", "notify", number))
+    for number, name in enumerate(spec.approval.by if spec.approval else ()):
+        if "@" not in name:
+            check.use("Group", name, ("spec", "approval", "by", number))
+    for number, condition in enumerate(spec.wait_for):
+        other: str | None = getattr(condition, "schedule", None)
+        if other and not check.knows("Schedule", other):
+            check.use("Schedule", other, ("spec", "wait_for", number, "schedule"))
+
+
+def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
+    found: list[PlannedDestination] = []
+    inline = [t for t in schedule.spec.deliver_to if not isinstance(t, str)]
+    for number, target in enumerate(schedule.spec.deliver_to):
+        path: Path = ("spec", "deliver_to", number)
+        if isinstance(target, str):
+            reference = DistributionRef(distribution=target)
+            found += _through(check, reference, path, path)
+        elif isinstance(target, DistributionRef):
+            found += _through(check, target, path, (*path, "distribution"))
+        else:
+            check_destination(check, target, path, inline)
+            key = target.name or target.type
+            found.append(PlannedDestination(key=key, distribution=None, spec=target))
+    return found
+
+
+def _through(
+    check: Check, reference: DistributionRef, path: Path, at: Path
+) -> list[PlannedDestination]:
+    name = reference.distribution
+    distribution = check.use("Distribution", name, at)
+    _unavailable(check, "Distribution", name, at)
+    if distribution is None:
+        return []
+    label = reference.as_ or name
+    return [
+        PlannedDestination(
+            key=f"{label}/{target.name or target.type}",
+            distribution=label,
+            spec=target,
+            inputs=reference.inputs,
+        )
+        for target in distribution.spec.destinations
+    ]
+
+
+# --- Values ---------------------------------------------------------------------------
+
+#: What a value that depends on the part of a burst may look like.
+_LATER = ("BOE107", "BOE181")
+
+
+def _values(
+    check: Check,
+    schedule: Schedule,
+    report: ResolvedReport | None,
+    timetable: Timetable | None,
+) -> None:
+    """Parameters and inputs, as they will be at the next occurrence."""
+    about = About(
+        schedule=schedule.name,
+        report=report.title if report else "",
+        owner=schedule.metadata.owner or "",
+        timezone=timetable.timezone if timetable else "UTC",
+        period=schedule.spec.period,
+    )
+    occurrence = (timetable and timetable.next(check.now)) or check.now
+    context = about.context(run_id(schedule.name, occurrence), occurrence)
+    values: dict[str, Any] = {}
+    if report:
+        declared = report.spec.parameters
+        binding = Binding(definitions=declared, context=context, words=PARAMETERS)
+        given = schedule.spec.parameters
+        values = _bind(check, binding, given, ("spec", "parameters"))
+    context = {**context, "parameters": values}
+    for number, target in enumerate(schedule.spec.deliver_to):
+        path: Path = ("spec", "deliver_to", number)
+        name = (
+            target if isinstance(target, str) else getattr(target, "distribution", "")
+        )
+        found = check.world.look_up(("Distribution", name))
+        if isinstance(found, Verdict) and found.good:
+            declared = found.product.spec.inputs
+            binding = Binding(definitions=declared, context=context, words=INPUTS)
+            given = target.inputs if isinstance(target, DistributionRef) else {}
+            _bind(check, binding, given, (*path, "inputs"))
+
+
+def _bind(
+    check: Check, binding: Binding, given: dict[str, Any], path: Path
+) -> dict[str, Any]:
+    for at, text in _texts(given, path):
+        check.find_in_text(check_tokens(text), at)
+    values, findings = binding.bind(given)
+    later = _LATER if "burst" in check.document.data["spec"] else ()
+    check.find((each for each in findings if each.code not in later), path)
+    return values
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Each text in a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    items = enumerate(value) if isinstance(value, list) else ()
+    for key, item in value.items() if isinstance(value, dict) else items:
+        yield from _texts(item, (*path, key))
+
+
+# --- All together -----------------------------------------------------------------------
+
+
+def _run_spec(
+    check: Check,
+    schedule: Schedule,
+    report: ResolvedReport,
+    timezone: str,
+    destinations: list[PlannedDestination],
+) -> RunSpec:
+    spec, metadata = schedule.spec, schedule.metadata
+    policy = check.policy
+    return RunSpec(
+        schedule=schedule.name,
+        title=schedule.title,
+        owner=metadata.owner or "",
+        labels=metadata.labels,
+        timezone=timezone,
+        report_name=report.name,
+        report_title=report.title,
+        report=report.spec,
+        connection_name=report.connection_name,
+        connection=report.connection,
+        period=spec.period,
+        parameters=spec.parameters,
+        export=spec.export,
+        if_empty=spec.if_empty,
+        if_unchanged=spec.if_unchanged,
+        only_if=spec.only_if,
+        execution=spec.execution,
+        destinations=destinations,
+        files=report.files,
+        max_rows=policy.limits.max_rows,
+        max_artifact=policy.limits.max_artifact,
+        local_roots=policy.allow.local_roots,
+    )

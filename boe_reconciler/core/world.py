@@ -1,0 +1,191 @@
+"""A World: one version of each object, and what became of looking at it.
+
+A revision is a World; so is what will be served, where some objects keep an older
+version. Both are judged by the same checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.places import Document, Place, Source
+from boe_reconciler.core.ports import Snapshot
+from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.resources.envelope import KINDS, Resource
+from boe_reconciler.core.spec import ServedObject
+from boe_reconciler.core.suggest import did_you_mean
+
+#: (kind, name).
+Key = tuple[str, str]
+
+#: The kinds in an order in which each comes after those it refers to.
+ORDER = (
+    "Policy",
+    "Group",
+    "Calendar",
+    "Connection",
+    "Environment",
+    "Distribution",
+    "Report",
+    "ScheduleTemplate",
+    "Schedule",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """One version of one object."""
+
+    document: Document
+    kind: str
+    name: str
+    #: As it was served, if this is not a version of the attempted revision.
+    served: ServedObject | None = None
+    #: What loading gave; a Schedule is loaded later, over its template.
+    resource: Resource | None = None
+    problems: Sequence[Problem] = ()
+    #: Verdicts of earlier looks, by what was looked up.
+    memory: list[Verdict] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        return self.kind, self.name
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        found = self.document.data.get("metadata")
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What looking at an Entry in a World gave."""
+
+    entry: Entry
+    problems: Sequence[Problem]
+    #: An object that it needs and that cannot be used.
+    blocked_by: Key | None
+    #: What others need of it: a PlannedSchedule, a resolved Report, else its Resource.
+    product: Any
+    #: What was looked up, and what was found: while that stays, so does the Verdict.
+    lookups: Mapping[Key, object]
+    #: What else it depends on: the date, the Policy that judges.
+    context: object
+    #: Path of each file it refers to -> its bytes; None: they cannot be had.
+    files: Mapping[str, bytes | None]
+    #: Path of each file it refers to -> blob id in the snapshot.
+    blobs: Mapping[str, str | None]
+
+    @property
+    def faulty(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def good(self) -> bool:
+        return not self.faulty and self.blocked_by is None and self.product is not None
+
+
+def entry_of(document: Document) -> Entry | None:
+    """The Entry of a document that says what it is; None where it does not."""
+    kind, name = document.kind, document.name
+    if kind not in KINDS or name is None:
+        return None
+    resource: Resource | None = None
+    problems: list[Problem] = []
+    if kind != "Schedule":
+        resource, problems = load_resource(document)
+    return Entry(
+        document=document,
+        kind=kind,
+        name=name,
+        resource=resource,
+        problems=tuple(problems),
+    )
+
+
+def served_entry(served: ServedObject) -> Entry:
+    """The version of an object that is served."""
+    source = Source(served.file, "")
+    document = Document(
+        filename=served.file,
+        index=served.index,
+        data=dict(served.data),
+        place=_nowhere(source, served.data),
+    )
+    resource = None
+    if served.kind != "Schedule":
+        resource, _ = load_resource(document)
+    return Entry(
+        document=document,
+        kind=served.kind,
+        name=served.name,
+        served=served,
+        resource=resource,
+    )
+
+
+def _nowhere(source: Source, value: Any) -> Place:
+    """Places for a value that has no text any more."""
+    if isinstance(value, dict):
+        fields = {key: (0, 0, _nowhere(source, item)) for key, item in value.items()}
+        return source, 0, 0, fields
+    if isinstance(value, list):
+        return source, 0, 0, [_nowhere(source, item) for item in value]
+    return source, 0, 0, None
+
+
+#: What a lookup finds where there is no such object, or where it may be hidden.
+MISSING = "missing"
+HIDDEN = "hidden"
+
+
+@dataclass(kw_only=True, eq=False)
+class World:
+    entries: Mapping[Key, Entry]
+    snapshot: Snapshot
+    #: Bytes in the Blobs store by sha256: files of what is served.
+    read_blob: Callable[[str], bytes]
+    #: Whether an object may stand where nothing could be read.
+    may_hide: Callable[[Key], bool] = lambda _key: False
+    #: Problems of an object that only a look at all of them shows.
+    extra: Mapping[Entry, Sequence[Problem]] = field(default_factory=dict)
+    #: Where no Policy is served, though there is one: nothing can be judged.
+    without_policy: bool = False
+    verdicts: dict[Key, Verdict] = field(default_factory=dict)
+
+    def read(self, path: str, entry: Entry) -> bytes:
+        """A file that an object refers to; InputError where it cannot be had."""
+        if entry.served is not None:
+            return self.read_blob(entry.served.files[path])
+        if path in self.snapshot.files:
+            return self.snapshot.read(path)
+        why = self.snapshot.unreadable.get(path)
+        if why is not None:
+            raise InputError(f"{path} cannot be read: {why}")
+        todo = did_you_mean(path, self.snapshot.files, "paths are relative to this file")
+        raise InputError(f"there is no file {path}", todo)
+
+    def look_up(self, key: Key) -> Verdict | Entry | str:
+        """The Verdict on an object; its Entry where that comes later; else why not."""
+        entry = self.entries.get(key)
+        if entry is not None:
+            return self.verdicts.get(key, entry)
+        return HIDDEN if self.may_hide(key) else MISSING
+
+    def names(self, kind: str) -> list[str]:
+        return [name for found, name in self.entries if found == kind]
+
+    @property
+    def policy(self) -> Entry | None:
+        return next((e for e in self.entries.values() if e.kind == "Policy"), None)
+
+    def in_order(self) -> Iterator[Entry]:
+        by_kind: dict[str, list[Entry]] = {kind: [] for kind in ORDER}
+        for entry in self.entries.values():
+            by_kind[entry.kind].append(entry)
+        for entries in by_kind.values():
+            yield from entries
