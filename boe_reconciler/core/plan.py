@@ -30,7 +30,7 @@ from boe_reconciler.core.spec import (
 )
 from boe_reconciler.core.world import Entry, Key, Verdict, World
 
-__all__ = ["Plan", "PlanCache", "make_plan"]
+__all__ = ["Plan", "PlanCache", "make_plan", "served_plan"]
 
 _NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
 
@@ -66,7 +66,7 @@ def no_blob(sha256: str) -> bytes:
     raise InputError(f"the file {sha256} is not at hand")
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     snapshot: Snapshot,
     *,
     served: Served | None,
@@ -93,6 +93,26 @@ def make_plan(
     return planning.plan(strict=strict)
 
 
+def served_plan(
+    served: Served, *, now: datetime, read_blob: Callable[[str], bytes] = no_blob
+) -> Plan:
+    """The Plan of what is served already, to compare others with."""
+    nothing = Snapshot(revision=served.serving or "", files={}, read=_no_file)
+    planning = _Planning(
+        snapshot=nothing,
+        served=served,
+        now=now,
+        allow_removals=len(served.objects),
+        cache=PlanCache(),
+        read_blob=read_blob,
+    )
+    return planning.as_served()
+
+
+def _no_file(path: str) -> bytes:
+    raise InputError(f"{path} is not at hand")
+
+
 @dataclass(kw_only=True, eq=False)
 class _Planning:
     snapshot: Snapshot
@@ -112,12 +132,21 @@ class _Planning:
         self.held = self._held()
         problems = self._problems(reading)
         broken = any(problem.severity == "error" for problem in problems)
-        chosen = self._chosen(keep_all=strict and broken)
+        chosen = self._kept() if strict and broken else self._chosen()
         return Plan(
             problems=problems,
             activation=self._activation(chosen, problems, strict=strict and broken),
             blobs=_blobs(chosen),
         )
+
+    def as_served(self) -> Plan:
+        reading = read(self.snapshot, self.cache)
+        self.old = {(one.kind, one.name): one for one in self.served.objects}
+        self.court = Court(judge=self._judge(reading), now=self.now)
+        self.revision = self._judged(reading)
+        self.gone, self.hidden, self.held = set(), set(), set()
+        activation = self._activation(self._kept(), (), strict=False)
+        return Plan(problems=(), activation=activation, blobs={})
 
     # --- Judging the revision -------------------------------------------------
 
@@ -216,16 +245,17 @@ class _Planning:
 
     # --- What is served -------------------------------------------------------
 
-    def _chosen(self, *, keep_all: bool) -> World:
-        """The World that is served; with `keep_all` the one that is served already."""
+    def _chosen(self) -> World:
         serving = Serving(
             court=self.court,
             revision=self.revision,
             old=self.old,
             entry=self.cache.entry,
         )
-        if not keep_all:
-            return serving.choose(self.hidden | self.held)
+        return serving.choose(self.hidden | self.held)
+
+    def _kept(self) -> World:
+        """What is served already, and nothing else."""
         entries = {key: self.cache.entry(one) for key, one in self.old.items()}
         world = World(entries=entries, snapshot=self.snapshot, read_blob=self.read_blob)
         self.court.judge_all(world)
@@ -285,15 +315,19 @@ class _Planning:
         verdict = self.revision.verdicts.get(key)
         if verdict is None:
             return "Renamed", "The object that takes its place cannot be used yet."
-        errors = [one for one in verdict.problems if one.severity == "error"]
-        if any(one.code == "BOE101" for one in errors):
-            return "Duplicate", str(errors[0])
-        if errors:
-            return "Invalid", str(errors[0])
-        if verdict.blocked_by:
-            kind, name = verdict.blocked_by
-            return "DependencyInvalid", f"It needs {kind} {name}, which cannot be used."
-        return "Held", "It goes on as before, with the objects that it fits."
+        return _fault(verdict)
+
+
+def _fault(verdict: Verdict) -> tuple[str, str]:
+    errors = [one for one in verdict.problems if one.severity == "error"]
+    if any(one.code == "BOE101" for one in errors):
+        return "Duplicate", str(errors[0])
+    if errors:
+        return "Invalid", str(errors[0])
+    if verdict.blocked_by:
+        kind, name = verdict.blocked_by
+        return "DependencyInvalid", f"It needs {kind} {name}, which cannot be used."
+    return "Held", "It goes on as before, with the objects that it fits."
 
 
 def _place(entry: Entry) -> Key:
