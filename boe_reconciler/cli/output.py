@@ -94,10 +94,12 @@ def local(moment: datetime, zone: str) -> str:
 
 
 def both(moment: datetime, zone: str) -> str:
-    """Tue 2026-11-24 06:30 CET (05:30 UTC)"""
-    shown = local(moment, zone)
-    there = moment.astimezone(UTC)
-    return shown if shown.endswith("UTC") else f"{shown} ({there:%H:%M} UTC)"
+    """Tue 2026-11-24 06:30 CET (05:30 UTC), with the day where that is another."""
+    shown, there = local(moment, zone), moment.astimezone(UTC)
+    if shown.endswith("UTC"):
+        return shown
+    same_day = there.date() == moment.astimezone(ZoneInfo(zone)).date()
+    return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
 
 
 def size(count: int) -> str:

@@ -125,6 +125,8 @@ class _Serving:
                     self._executor.finish_all(self._stop)
                 else:
                     self._serve(until)
+                if self._signal == signal.SIGINT and self._app.ledger.open_runs():
+                    say("Letting runs end; Ctrl-C again interrupts them.")
                 self._executor.drain(self._drain, self._hurry)
         return self._exit_code(run_ids, started, once=once)
 

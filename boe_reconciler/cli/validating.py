@@ -145,14 +145,14 @@ def _print(problems: Sequence[Problem], plans: Sequence[Plan]) -> None:
     say_problems(problems)
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    counted = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     objects = sum(len(plan.statuses) for plan in plans)
     if errors:
-        say(f"{counted} in {_count(objects, 'object')}.", style="bold red")
+        say(f"{told} in {counted(objects, 'object')}.", style="bold red")
         return
-    tail = f" {_count(warnings, 'warning')}." if warnings else ""
-    say(f"{_count(objects, 'object')} checked, all valid.{tail}", style="green")
+    tail = f" {counted(warnings, 'warning')}." if warnings else ""
+    say(f"{counted(objects, 'object')} checked, all valid.{tail}", style="green")
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
