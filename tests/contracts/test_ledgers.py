@@ -313,6 +313,18 @@ def test_a_clock_set_back_repeats_nothing(hourly: Ledger) -> None:
     assert statuses(hourly) == before
 
 
+def test_another_when_never_moves_the_mark_back(hourly: Ledger) -> None:
+    hourly.materialise(now=START + 2 * HOUR)
+    often = an_activation(a_schedule(when={"every": "10m"}))
+    hourly.activate(often, now=START + HOUR)
+    (state,) = hourly.states()
+    assert (state.high_water, state.next_due) == (
+        START + 2 * HOUR,
+        START + 2 * HOUR + timedelta(minutes=10),
+    )
+    assert hourly.broken_invariants(now=START + HOUR) == []
+
+
 def test_a_clock_far_behind_is_told_and_starts_nothing(hourly: Ledger) -> None:
     hourly.materialise(now=START + 3 * HOUR)
     tick = hourly.materialise(now=START + HOUR)

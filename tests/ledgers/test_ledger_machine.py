@@ -156,7 +156,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
-        self.claims += self.ledger.claim("worker", now=self.now, limit=limit)
+        found = self.ledger.claim("worker", now=self.now, limit=limit)
+        for claimed in found:
+            assert claimed.claim.fence > self.fences.get(claimed.claim.run_id, 0)
+            assert claimed.record.run.not_before <= self.now
+        self.claims += found
 
     @rule(all_=st.booleans())
     def crash(self, all_: bool) -> None:
