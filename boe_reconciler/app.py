@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import socket
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -137,6 +138,7 @@ class App:
     def backends(self) -> Backends:
         from boe_reconciler.secrets import references
 
+        _keep_pandas_out()
         secrets = references.create(
             environment=self.settings.environment, data_root=self.settings.data_root
         )
@@ -200,3 +202,28 @@ class App:
             part = self.__dict__.get(name)
             if part is not None:
                 part.release() if name == "serve_lock" else part.close()
+
+
+class _NoPandas:
+    """An import hook under which pandas is not to be had."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError(name)
+
+
+def _keep_pandas_out() -> None:
+    """Let Arrow know that nobody here hands it anything of pandas.
+
+    Arrow imports pandas, a second and 60 MB, at the first value that it converts,
+    only to ask whether that is a Series. It asks once; whoever needs pandas later
+    can import it all the same.
+    """
+    import pyarrow as pa
+
+    refusal = _NoPandas()
+    sys.meta_path.insert(0, refusal)
+    try:
+        pa.lib._pandas_api.have_pandas  # noqa: B018 asking is what counts
+    finally:
+        sys.meta_path.remove(refusal)

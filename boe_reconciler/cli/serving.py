@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,11 @@ def run(
     drain = _duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
     app.serve_lock.acquire()
-    start_logging(door(context).log_format, app.redact)
+    # The progress tells what a person wants to know of a run that ends by itself.
+    level = (
+        logging.WARNING if once and door(context).log_format == "text" else logging.INFO
+    )
+    start_logging(door(context).log_format, app.redact, level)
     names = [*(now or []), *(more or [])]
     return _Serving(
         app=app, strict=strict, allow_removals=allow_removals, drain=drain

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.ports import Claimed, Clock, Ledger
 from boe_reconciler.core.runs import Claim, Event
 from boe_reconciler.engine.cancel import CancelToken, Stop
@@ -17,6 +18,8 @@ from boe_reconciler.engine.runner import Runner
 log = logging.getLogger(__name__)
 #: Seconds between two renewals of the leases, and between two looks for lost ones.
 HEARTBEAT = 20.0
+#: Seconds without a tick, at most: an outage is a minute without one.
+LONGEST_IDLE = 20.0
 #: Seconds after which a cancel by somebody else is looked for.
 LOOK_AGAIN = 0.5
 #: The longest wait, in seconds: the wall clock is read again at least as often.
@@ -58,6 +61,7 @@ class Executor:
     _last_heartbeat: float = field(init=False, default=0.0)
     _next_heartbeat: float = field(init=False, default=0.0)
     _next_due: datetime | None = field(init=False, default=None)
+    _last_tick: float = field(init=False, default=0.0)
     _last: _Clocks = field(init=False)
     _behind: bool = field(init=False, default=False)
 
@@ -81,15 +85,19 @@ class Executor:
 
     def step(self) -> bool:
         """One pass over everything that may be due; True while there is work in hand."""
+        try:
+            self._pass()
+        except Temporary as error:
+            # A locked or full ledger: all of it is still there at the next step.
+            log.warning("ledger_unavailable", extra={"detail": error.message})
+        return bool(self._active)
+
+    def _pass(self) -> None:
         now = self._read_clocks()
         self._reap()
         self._watch(now)
-        if self._behind:
-            return False
-        if self.only is None:
-            self._tick(now)
-        self._claim(now)
-        return bool(self._active)
+        if not self._behind:
+            self._advance(now)
 
     def serve(self, stop: threading.Event, until: datetime | None = None) -> None:
         """Step until asked to stop, or until an instant."""
@@ -136,13 +144,21 @@ class Executor:
             )
         return now
 
-    def _tick(self, now: datetime) -> None:
-        if self._next_due is not None and now < self._next_due:
-            return
-        tick = self.ledger.materialise(now=now)
-        while tick.more:
+    def _advance(self, now: datetime) -> None:
+        """Make the rows that are due, batch by batch, and start what may start."""
+        while self.only is None and self._may_tick(now):
             tick = self.ledger.materialise(now=now)
-        self._next_due = tick.next_due
+            self._last_tick, self._next_due = self._last.monotonic, tick.next_due
+            if not tick.more:
+                break
+            self._next_due = now
+            self._claim(now)
+        self._claim(now)
+
+    def _may_tick(self, now: datetime) -> bool:
+        """When something is due, and often enough to show that somebody serves."""
+        idle = self._last.monotonic - self._last_tick
+        return self._next_due is None or now >= self._next_due or idle >= LONGEST_IDLE
 
     def _claim(self, now: datetime) -> None:
         free = self.workers - len(self._active)

@@ -31,12 +31,12 @@ class Reconciler:
     def reconcile(self) -> Plan:
         """Read, validate, and make it the served plan: one transaction each time.
 
-        The served Policy judges; a new one that is served by now judges once more.
+        The served Policy judges; one that took its place judges once more.
         """
         snapshot = self.repo.snapshot()
         before = _policy(self.ledger.served())
         plan = self._activate(snapshot)
-        if _policy(self.ledger.served()) != before:
+        if before and _policy(self.ledger.served()) != before:
             plan = self._activate(snapshot)
         return plan
 

@@ -104,6 +104,8 @@ class DuckDBSource:
         self._root = data_root
         self._lock = Lock()
         self._instance: _Instance | None = None
+        #: Lets the database file go; at most one at a time.
+        self._timer: Timer | None = None
 
     def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
         text, values = select(query, parameters, "duckdb", lambda _, n: f"${n}")
@@ -132,9 +134,13 @@ class DuckDBSource:
 
     def close(self) -> None:
         with self._lock:
+            timer = self._stop_timer()
             if self._instance:
                 self._instance.close()
                 self._instance = None
+        # A thread that still knows the connection when Python ends would hold it.
+        if timer:
+            timer.join()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -177,9 +183,16 @@ class DuckDBSource:
             if instance is not self._instance:
                 instance.close()
             elif instance.files.database:
-                timer = Timer(_LINGER, self._let_go, [instance])
-                timer.daemon = True
-                timer.start()
+                self._stop_timer()
+                self._timer = Timer(_LINGER, self._let_go, [instance])
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _stop_timer(self) -> Timer | None:
+        timer, self._timer = self._timer, None
+        if timer:
+            timer.cancel()
+        return timer
 
     def _let_go(self, instance: _Instance) -> None:
         with self._lock:
