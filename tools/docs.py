@@ -10,7 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from boe_reconciler.cli.main import boe
-from boe_reconciler.core.reference import render_problem_pages, render_reference
+from boe_reconciler.core.language.reference import (
+    render_problem_pages,
+    render_reference,
+)
 from boe_reconciler.settings import SETTINGS
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -13,8 +13,8 @@ from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.output import both, say
 from boe_reconciler.cli.planned import instant, known_schedules
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.runs import Pause, PauseTarget, RunStatus
-from boe_reconciler.core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App

@@ -22,8 +22,8 @@ from boe_reconciler.cli.output import (
 from boe_reconciler.cli.planned import instant
 from boe_reconciler.cli.shapes import details_json, pause_json, run_json
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.runs import RunStatus
-from boe_reconciler.core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App

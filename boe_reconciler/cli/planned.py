@@ -8,8 +8,8 @@ from pathlib import Path
 
 from boe_reconciler.app import App
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.plan import Plan, make_plan
-from boe_reconciler.core.suggest import did_you_mean
 
 
 def plan_of_files(app: App) -> Plan:

@@ -19,14 +19,14 @@ from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import both, local, say, say_json, say_table
 from boe_reconciler.cli.planned import plan_of_files
 from boe_reconciler.cli.validating import counted, say_problems
-from boe_reconciler.core.changes import as_json, changes, timetable
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan import Plan, make_plan, served_plan
+from boe_reconciler.core.plan.changes import as_json, changes, timetable
 from boe_reconciler.core.problems import dotted
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.changes import Changes, FieldChange, PlannedRun
+    from boe_reconciler.core.plan.changes import Changes, FieldChange, PlannedRun
     from boe_reconciler.core.spec import PlannedSchedule
 
 #: Characters of a value that a line of the plan shows.

@@ -10,7 +10,7 @@ import typer
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import OutputFormat, say, say_json
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.suggest import did_you_mean
+from boe_reconciler.core.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -36,7 +36,7 @@ def schema(
       boe schema schedule
       boe schema --out schema
     """
-    from boe_reconciler.core.schemas import WHOLE, render_schemas
+    from boe_reconciler.core.language.schemas import WHOLE, render_schemas
 
     files = render_schemas()
     if out is not None:

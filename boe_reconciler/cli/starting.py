@@ -14,7 +14,7 @@ import typer
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import say
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.suggest import did_you_mean
+from boe_reconciler.core.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -53,7 +53,7 @@ def init(
       boe init my-reports --owner anna@example.com
       boe -C my-reports run --once --now-all
     """
-    from boe_reconciler.core.schemas import render_schemas
+    from boe_reconciler.core.language.schemas import render_schemas
 
     target = door(context).settings().root / (directory or ".")
     texts = {

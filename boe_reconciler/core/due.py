@@ -18,11 +18,11 @@ from boe_reconciler.core.calendar import (
     jitter_of,
     set_digest,
 )
+from boe_reconciler.core.calendar.timetable import Fixed
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.schedule import Execution
 from boe_reconciler.core.runs import GapRow, NewRun, RunStatus, Trigger, run_id
 from boe_reconciler.core.spec import OccurrenceSet
-from boe_reconciler.core.timetable import Fixed
 
 #: Nobody served if no tick was completed this long after an occurrence.
 SERVED_WITHIN = timedelta(seconds=60)

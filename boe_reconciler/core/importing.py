@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import yaml
 
 from boe_reconciler.core.calendar import compile_when
-from boe_reconciler.core.documents import read_documents
-from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.problems import dotted
 from boe_reconciler.core.resources.envelope import API_VERSION, Schedule
 from boe_reconciler.core.resources.types import NAME_PATTERN

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Standing, execution
 from boe_reconciler.core.runs import (
     Delivery,
@@ -17,7 +18,6 @@ from boe_reconciler.core.runs import (
     Run,
     RunStatus,
 )
-from boe_reconciler.core.zones import TZDB_VERSION
 
 #: How long a claim holds without a heartbeat.
 LEASE = timedelta(seconds=60)

@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core.suggest import closest
-from boe_reconciler.core.texts import TextFinding
+from boe_reconciler.core.language.suggest import closest
+from boe_reconciler.core.language.texts import TextFinding
 
 DEFAULT_PATTERN = "{report_name}_{date}.{format}"
 #: Tokens that take a format after a colon -> the format they have without one.

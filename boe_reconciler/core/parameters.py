@@ -8,9 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from boe_reconciler.core.addresses import address_flaw
+from boe_reconciler.core.language.addresses import address_flaw
+from boe_reconciler.core.language.suggest import did_you_mean, listed
 from boe_reconciler.core.resources.types import parse_date
-from boe_reconciler.core.suggest import did_you_mean, listed
 
 #: What a value can be, as it is bound to a query.
 Value = str | int | Decimal | bool | date | datetime | list[str]

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from boe_reconciler.core.calendar.periods import Period, period_of
 from boe_reconciler.core.errors import InputError, Permanent
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.parameters import parse_parameter
-from boe_reconciler.core.periods import Period, period_of
 from boe_reconciler.core.problems import Path, dotted
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.report import Parameter
 from boe_reconciler.core.runs import RunOptions
 from boe_reconciler.core.spec import RunSpec
-from boe_reconciler.core.suggest import did_you_mean
 from boe_reconciler.core.templates import TemplateError, is_template, render
 
 

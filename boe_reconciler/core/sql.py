@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from boe_reconciler.core.suggest import closest
-from boe_reconciler.core.texts import TextFinding
+from boe_reconciler.core.language.suggest import closest
+from boe_reconciler.core.language.texts import TextFinding
 
 _TOKEN = re.compile(
     r"""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from boe_reconciler.core.suggest import did_you_mean
+from boe_reconciler.core.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2 import Template

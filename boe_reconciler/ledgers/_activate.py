@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from boe_reconciler.core import due, pauses
+from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
 from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
-from boe_reconciler.core.zones import TZDB_VERSION
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from boe_reconciler.core import due, lifecycle, pauses
+from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import (
@@ -18,7 +19,6 @@ from boe_reconciler.core.runs import (
     ScheduleState,
     Tick,
 )
-from boe_reconciler.core.zones import TZDB_VERSION
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from boe_reconciler.core.documents import read_documents
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.files import (
+from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.plan.files import (
     FOLDERS,
     MAX_BYTES,
     MAX_FILES,

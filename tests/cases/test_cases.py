@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from boe_reconciler.core.codes import CODES
-from boe_reconciler.core.documents import Document, read_documents
-from boe_reconciler.core.layers import merged_schedule
-from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.language.documents import Document, read_documents
+from boe_reconciler.core.language.layers import merged_schedule
+from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.problems import Problem, in_order
 
 HERE = Path(__file__).parent

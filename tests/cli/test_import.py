@@ -348,7 +348,7 @@ JSON = st.recursive(
 SECTIONS = st.fixed_dictionaries(
     {},
     optional={
-        **{key: JSON for key in SAMPLE},
+        **dict.fromkeys(SAMPLE, JSON),
         "name": st.text() | JSON,
         "schedule_config": JSON
         | st.dictionaries(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boe_reconciler.core.addresses import _PLAIN, _judge, address_flaw
+from boe_reconciler.core.language.addresses import _PLAIN, _judge, address_flaw
 
 
 @given(st.from_regex(_PLAIN, fullmatch=True))

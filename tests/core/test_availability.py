@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from boe_reconciler.core.availability import (
+from boe_reconciler.core.language.availability import (
     NOT_AVAILABLE,
     unavailable_in_schedule,
     unavailable_through,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boe_reconciler.core.calendar import Timetable, compile_when
-from boe_reconciler.core.days import WorkingDays, to_day, working_days
+from boe_reconciler.core.calendar.days import WorkingDays, to_day, working_days
 from boe_reconciler.core.resources.others import CalendarSpec
 from boe_reconciler.core.resources.when import When
 

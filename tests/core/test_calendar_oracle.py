@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytz
 
-from boe_reconciler.core import zones
-from boe_reconciler.core.calendar import Timetable, compile_when
+from boe_reconciler.core.calendar import Timetable, compile_when, zones
 from boe_reconciler.core.resources.when import When
 from tests.oracles.minutes import (
     MINUTES_A_DAY,

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from boe_reconciler.core import zones
+from boe_reconciler.core.calendar import zones
 from tests.oracles.minutes import changes
 
 DAY = timedelta(days=1)

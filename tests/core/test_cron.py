@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from boe_reconciler.core.calendar.cron import Cron, parse_cron
+from boe_reconciler.core.calendar.days import CronDays
 from boe_reconciler.core.codes import CODES
-from boe_reconciler.core.cron import Cron, parse_cron
-from boe_reconciler.core.days import CronDays
 
 
 def refused(text: str) -> list[tuple[str, str]]:

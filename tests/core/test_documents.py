@@ -10,9 +10,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boe_reconciler.core.documents import MAX_FILE_BYTES, read_documents, unreadable
-from boe_reconciler.core.load import load_resource
-from boe_reconciler.core.places import Document
+from boe_reconciler.core.language.documents import (
+    MAX_FILE_BYTES,
+    read_documents,
+    unreadable,
+)
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.problems import Path, Problem, Range
 
 VALID = """\

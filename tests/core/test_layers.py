@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from boe_reconciler.core.documents import Document, read_documents
-from boe_reconciler.core.layers import merged_schedule
+from boe_reconciler.core.language.documents import Document, read_documents
+from boe_reconciler.core.language.layers import merged_schedule
 
 POLICY = """\
 kind: Policy

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from boe_reconciler.core.documents import read_documents
-from boe_reconciler.core.fields import known_fields
-from boe_reconciler.core.load import load_resource
-from boe_reconciler.core.places import Document
+from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.language.fields import known_fields
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.language.shape import findings_of
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.connection import CONNECTIONS
 from boe_reconciler.core.resources.distribution import DESTINATIONS
@@ -30,8 +32,6 @@ from boe_reconciler.core.resources.types import (
     parse_size,
     parse_time,
 )
-from boe_reconciler.core.shape import findings_of
-from boe_reconciler.core.suggest import did_you_mean
 
 VALID = Path(__file__).parents[1] / "cases" / "valid" / "all-kinds.yaml"
 DOCUMENTS, PROBLEMS = read_documents(VALID.name, VALID.read_bytes())
@@ -171,7 +171,7 @@ def test_sizes_are_written_as_they_are_read() -> None:
 
 def test_loading_needs_no_heavy_library() -> None:
     code = (
-        "import sys, boe_reconciler.core.load, boe_reconciler.core.documents\n"
+        "import sys, boe_reconciler.core.language.load, boe_reconciler.core.language.documents\n"
         "heavy = {'duckdb', 'pandas', 'pyarrow', 'boto3', 'paramiko', 'sqlalchemy',\n"
         "         'alembic', 'jinja2', 'sqlglot', 'dns', 'numpy'}\n"
         "print(*sorted(heavy & set(sys.modules)))\n"

@@ -10,13 +10,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from boe_reconciler.core.codes import CODES
-from boe_reconciler.core.documents import read_documents
-from boe_reconciler.core.layers import merged_schedule
-from boe_reconciler.core.load import load_resource
-from boe_reconciler.core.places import Document
-from boe_reconciler.core.reference import render_problem_pages, render_reference
+from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.language.layers import merged_schedule
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.language.reference import (
+    render_problem_pages,
+    render_reference,
+)
+from boe_reconciler.core.language.schemas import WHOLE, render_schemas
 from boe_reconciler.core.resources.envelope import KINDS
-from boe_reconciler.core.schemas import WHOLE, render_schemas
 
 CASES = Path(__file__).parents[1] / "cases"
 REPO = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import pytest
 
 from boe_reconciler.app import DESTINATIONS, FORMATS, SOURCES
 from boe_reconciler.core.codes import CODES
-from boe_reconciler.core.documents import read_documents
-from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.settings import SETTINGS
 from tools import docs
 

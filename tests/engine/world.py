@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-
 from boe_reconciler.app import Backends
 from boe_reconciler.blobs import folder
 from boe_reconciler.core.resources.schedule import ScheduleSpec

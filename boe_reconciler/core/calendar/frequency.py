@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
-from boe_reconciler.core.days import (
+from boe_reconciler.core.calendar.days import (
     ALL_MONTHS,
     WEEKDAYS,
     AnyDays,
@@ -16,11 +16,11 @@ from boe_reconciler.core.days import (
     Days,
     WorkingDays,
 )
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.calendar.when_fields import listed
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.types import parse_time
 from boe_reconciler.core.resources.when import BusinessDay, Frequency, When
-from boe_reconciler.core.when_fields import listed
 
 _On = str | int | BusinessDay
 _QUARTERS = frozenset({1, 4, 7, 10})

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.places import Document
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.others import PolicySpec
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boe_reconciler.core.fields import known_fields
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.places import Document
+from boe_reconciler.core.language.fields import known_fields
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.language.rules import broken_rules
+from boe_reconciler.core.language.shape import findings_of, shown
+from boe_reconciler.core.language.suggest import did_you_mean, listed
 from boe_reconciler.core.problems import Path, Problem, in_order
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.envelope import API_VERSION, KINDS, Resource
 from boe_reconciler.core.resources.schedule import ScheduleSpec
-from boe_reconciler.core.rules import broken_rules
-from boe_reconciler.core.shape import findings_of, shown
-from boe_reconciler.core.suggest import did_you_mean, listed
 
 #: Where a kind holds a part of a Schedule's spec: nothing in it has to be there.
 _PARTIAL_SPECS: dict[str, Path] = {

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.when import BusinessDay, When
 

@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.check_report import check_template
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.names import check_base_path, check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
-from boe_reconciler.core.policy import domain_findings, host_findings, type_findings
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_report import check_template
+from boe_reconciler.core.plan.policy import (
+    domain_findings,
+    host_findings,
+    type_findings,
+)
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.distribution import (
     Attach,
@@ -20,7 +25,6 @@ from boe_reconciler.core.resources.distribution import (
     GroupRef,
     LocalDestination,
 )
-from boe_reconciler.core.suggest import did_you_mean
 
 #: The types of Connection that each type of destination goes through.
 _CONNECTIONS = {

@@ -6,13 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
 
-from boe_reconciler.core import zones
-from boe_reconciler.core.days import last_day_off, to_day
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.resources.others import CalendarSpec
-from boe_reconciler.core.resources.types import format_duration
-from boe_reconciler.core.resources.when import When
-from boe_reconciler.core.timetable import (
+from boe_reconciler.core.calendar import zones
+from boe_reconciler.core.calendar.days import last_day_off, to_day
+from boe_reconciler.core.calendar.timetable import (
     FIRST,
     LAST,
     Fixed,
@@ -21,8 +17,12 @@ from boe_reconciler.core.timetable import (
     Timetable,
     Wall,
 )
-from boe_reconciler.core.when_fields import SHAPES, given
-from boe_reconciler.core.zones import DAY, EPOCH
+from boe_reconciler.core.calendar.when_fields import SHAPES, given
+from boe_reconciler.core.calendar.zones import DAY, EPOCH
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.resources.others import CalendarSpec
+from boe_reconciler.core.resources.types import format_duration
+from boe_reconciler.core.resources.when import When
 
 
 def set_findings(

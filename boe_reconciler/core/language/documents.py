@@ -17,9 +17,9 @@ from yaml.cyaml import (  # type: ignore[attr-defined]  # the stubs leave it out
     CParser,
 )
 
-from boe_reconciler.core.places import Document, Place, Source, text_at
+from boe_reconciler.core.language.places import Document, Place, Source, text_at
+from boe_reconciler.core.language.yaml_errors import Flaw, syntax_flaw
 from boe_reconciler.core.problems import Path, Position, Problem, Range
-from boe_reconciler.core.yaml_errors import Flaw, syntax_flaw
 
 __all__ = ["Document", "read_documents", "unreadable"]
 

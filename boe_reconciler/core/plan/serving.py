@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from boe_reconciler.core.evaluate import Court
+from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
 from boe_reconciler.core.spec import ServedObject
-from boe_reconciler.core.world import Entry, Key, Verdict, World
 
 
 @dataclass(kw_only=True, slots=True)
@@ -34,7 +34,9 @@ class Serving:
             failing = [v for v in world.verdicts.values() if not v.good]
             if not failing:
                 return world
-            for verdict in [v for v in failing if v.blocked_by is None or v.faulty] or failing:
+            for verdict in [
+                v for v in failing if v.blocked_by is None or v.faulty
+            ] or failing:
                 self._give_way(verdict, choice)
 
     def _first_choice(self, kept: set[Key]) -> dict[Key, Entry]:
@@ -53,7 +55,9 @@ class Serving:
         choice.pop(entry.key, None)
         former = (entry.kind, str(entry.metadata.get("renamed_from")))
         for key in (entry.key, former):
-            if key in self.old and (key == entry.key or key not in self.revision.entries):
+            if key in self.old and (
+                key == entry.key or key not in self.revision.entries
+            ):
                 choice[key] = self.entry(self.old[key])
                 return
 

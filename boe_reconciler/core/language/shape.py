@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.suggest import closest, did_you_mean, listed
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.types import FORMS
-from boe_reconciler.core.suggest import closest, did_you_mean, listed
 
 #: The names of the fields that may stand in the map at a path.
 FieldNames = Callable[[Path], Iterable[str]]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from boe_reconciler.core import sql
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.places import Source
-from boe_reconciler.core.policy import transform_findings
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.places import Source
+from boe_reconciler.core.language.texts import TextFinding
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.policy import transform_findings
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.connection import DATABASE_TYPES, ConnectionSpec
 from boe_reconciler.core.resources.report import ReportSpec, Workbook
@@ -22,7 +23,6 @@ from boe_reconciler.core.templates import (
     is_template,
     names_in,
 )
-from boe_reconciler.core.texts import TextFinding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

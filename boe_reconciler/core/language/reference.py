@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from boe_reconciler.core.codes import CODES, Code
+from boe_reconciler.core.language.schemas import Schema, schema_definitions
 from boe_reconciler.core.resources import types
 from boe_reconciler.core.resources.connection import CONNECTIONS
 from boe_reconciler.core.resources.distribution import DESTINATIONS
 from boe_reconciler.core.resources.envelope import KINDS, OWNERLESS
-from boe_reconciler.core.schemas import Schema, schema_definitions
 
 _FORMS = {
     types.NAME_PATTERN: "name",

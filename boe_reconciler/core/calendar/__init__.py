@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from boe_reconciler.core import zones
-from boe_reconciler.core.cron import parse_cron
-from boe_reconciler.core.days import (
+from boe_reconciler.core.calendar import zones
+from boe_reconciler.core.calendar.cron import parse_cron
+from boe_reconciler.core.calendar.days import (
     LAST_DAY,
     Days,
     WorkingDays,
@@ -19,13 +19,9 @@ from boe_reconciler.core.days import (
     to_day,
     working_days,
 )
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.frequency import read_frequency
-from boe_reconciler.core.periods import Period, period_of
-from boe_reconciler.core.problems import Path
-from boe_reconciler.core.resources.others import CalendarSpec
-from boe_reconciler.core.resources.when import When
-from boe_reconciler.core.timetable import (
+from boe_reconciler.core.calendar.frequency import read_frequency
+from boe_reconciler.core.calendar.periods import Period, period_of
+from boe_reconciler.core.calendar.timetable import (
     FIRST,
     LAST,
     Fixed,
@@ -36,9 +32,13 @@ from boe_reconciler.core.timetable import (
     Timetable,
     Wall,
 )
-from boe_reconciler.core.when_fields import field_findings, listed
-from boe_reconciler.core.whole_set import set_findings
-from boe_reconciler.core.zones import DAY, TZDB_VERSION, tzdb_is_old
+from boe_reconciler.core.calendar.when_fields import field_findings, listed
+from boe_reconciler.core.calendar.whole_set import set_findings
+from boe_reconciler.core.calendar.zones import DAY, TZDB_VERSION, tzdb_is_old
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.others import CalendarSpec
+from boe_reconciler.core.resources.when import When
 
 __all__ = [
     "TZDB_VERSION",

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from boe_reconciler.core.addresses import address_flaw
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.addresses import address_flaw
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.suggest import listed
 from boe_reconciler.core.parameters import parse_parameter
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.envelope import OWNERLESS
 from boe_reconciler.core.resources.types import NAME_PATTERN
-from boe_reconciler.core.suggest import listed
 
 Map = Mapping[str, Any]
 Findings = Iterator[Finding]

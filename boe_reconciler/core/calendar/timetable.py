@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core import zones
-from boe_reconciler.core.days import (
+from boe_reconciler.core.calendar import zones
+from boe_reconciler.core.calendar.days import (
     FIRST_DAY,
     LAST_DAY,
     Days,
@@ -24,9 +24,9 @@ from boe_reconciler.core.days import (
     month_of,
     to_date,
 )
+from boe_reconciler.core.calendar.zones import DAY
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.when import IfDayOff
-from boe_reconciler.core.zones import DAY
 
 _T = TypeVar("_T")
 #: The first and the last instant that is looked at: 1970 to 2199.

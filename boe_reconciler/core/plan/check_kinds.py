@@ -7,19 +7,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from boe_reconciler.core.availability import unavailable_through
 from boe_reconciler.core.calendar import (
     calendar_findings,
     check_timezone,
     compile_when,
 )
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.check_destination import check_destination
-from boe_reconciler.core.check_report import check_report, check_template
-from boe_reconciler.core.cron import parse_cron
-from boe_reconciler.core.files import POLICY_FILE
+from boe_reconciler.core.calendar.cron import parse_cron
+from boe_reconciler.core.language.availability import unavailable_through
 from boe_reconciler.core.names import check_pattern
-from boe_reconciler.core.policy import host_findings
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_destination import check_destination
+from boe_reconciler.core.plan.check_report import check_report, check_template
+from boe_reconciler.core.plan.files import POLICY_FILE
+from boe_reconciler.core.plan.policy import host_findings
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.connection import SmtpConnection, TimeWindow
 from boe_reconciler.core.resources.when import When

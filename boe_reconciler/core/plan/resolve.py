@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from boe_reconciler.core import sql
-from boe_reconciler.core.availability import unavailable_through
 from boe_reconciler.core.calendar import Timetable, compile_when, upcoming_warnings
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.check_destination import check_destination
-from boe_reconciler.core.check_report import ResolvedReport, check_report
+from boe_reconciler.core.language.availability import unavailable_through
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_destination import check_destination
+from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
+from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.envelope import Schedule
@@ -25,7 +26,6 @@ from boe_reconciler.core.spec import (
     PlannedSchedule,
     RunSpec,
 )
-from boe_reconciler.core.world import Verdict
 
 #: Formats that hold a single table.
 _ONE_TABLE = ("csv", "tsv", "json", "jsonl", "parquet")

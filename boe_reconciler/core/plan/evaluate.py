@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.check_kinds import CHECKS
-from boe_reconciler.core.check_schedule import check_schedule
-from boe_reconciler.core.policy import Judge, required_findings
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_kinds import CHECKS
+from boe_reconciler.core.plan.check_schedule import check_schedule
+from boe_reconciler.core.plan.policy import Judge, required_findings
+from boe_reconciler.core.plan.world import Entry, Verdict, World
 from boe_reconciler.core.resources.types import NAME_PATTERN
-from boe_reconciler.core.world import Entry, Verdict, World
 
 #: Verdicts of an object that are remembered: as it is read, and as it is served.
 _REMEMBERED = 3
@@ -71,7 +71,9 @@ def _owner(check: Check) -> None:
 def _still(known: Verdict, world: World) -> bool:
     """Whether all that a Verdict came from is as it was."""
     files = world.snapshot.files
-    return all(world.look_up(key) is found for key, found in known.lookups.items()) and (
+    return all(
+        world.look_up(key) is found for key, found in known.lookups.items()
+    ) and (
         known.entry.served is not None
         or all(files.get(path) == blob for path, blob in known.blobs.items())
     )

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from boe_reconciler.core.availability import unavailable_in_schedule
-from boe_reconciler.core.check import Check
-from boe_reconciler.core.check_kinds import check_when_alone
-from boe_reconciler.core.layers import merged_schedule
-from boe_reconciler.core.load import load_resource
-from boe_reconciler.core.places import Document, text_at
+from boe_reconciler.core.language.availability import unavailable_in_schedule
+from boe_reconciler.core.language.layers import merged_schedule
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.language.places import Document, text_at
+from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_kinds import check_when_alone
+from boe_reconciler.core.plan.resolve import resolve
+from boe_reconciler.core.plan.world import Entry, Verdict
 from boe_reconciler.core.problems import Path, Problem
-from boe_reconciler.core.resolve import resolve
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.spec import PlannedSchedule
-from boe_reconciler.core.world import Entry, Verdict
 
 #: What a missing template may have given.
 _INCOMPLETE = ("BOE034", "BOE043")

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.evaluate import Court
-from boe_reconciler.core.files import POLICY_FILE
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.load import problem_at
-from boe_reconciler.core.policy import Judge, beyond_limit, judge_of
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.load import problem_at
+from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.files import POLICY_FILE
+from boe_reconciler.core.plan.policy import Judge, beyond_limit, judge_of
+from boe_reconciler.core.plan.reading import PlanCache, Reading, read
+from boe_reconciler.core.plan.serving import Serving
+from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
 from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem, Range, in_order
-from boe_reconciler.core.reading import PlanCache, Reading, read
-from boe_reconciler.core.serving import Serving
 from boe_reconciler.core.spec import (
     Activation,
     ObjectStatus,
@@ -28,7 +29,6 @@ from boe_reconciler.core.spec import (
     Served,
     ServedObject,
 )
-from boe_reconciler.core.world import Entry, Key, Verdict, World
 
 __all__ = ["Plan", "PlanCache", "make_plan", "served_plan"]
 

@@ -12,7 +12,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal, Protocol
 
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.resources.others import CalendarSpec, DaysOff
 
 _ORDINAL = date(1970, 1, 1).toordinal()

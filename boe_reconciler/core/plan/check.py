@@ -8,17 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from boe_reconciler.core.errors import BoeError
-from boe_reconciler.core.files import in_repo
-from boe_reconciler.core.findings import Finding
-from boe_reconciler.core.load import problem_at
-from boe_reconciler.core.places import Document, Source
-from boe_reconciler.core.policy import Judge
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.load import problem_at
+from boe_reconciler.core.language.places import Document, Source
+from boe_reconciler.core.language.suggest import did_you_mean
+from boe_reconciler.core.language.texts import TextFinding
+from boe_reconciler.core.language.within import within
+from boe_reconciler.core.plan.files import in_repo
+from boe_reconciler.core.plan.policy import Judge
+from boe_reconciler.core.plan.world import HIDDEN, MISSING, Entry, Key, Verdict, World
 from boe_reconciler.core.problems import Path, Problem
 from boe_reconciler.core.resources.others import PolicySpec
-from boe_reconciler.core.suggest import did_you_mean
-from boe_reconciler.core.texts import TextFinding
-from boe_reconciler.core.within import within
-from boe_reconciler.core.world import HIDDEN, MISSING, Entry, Key, Verdict, World
 
 
 @dataclass(kw_only=True, eq=False)

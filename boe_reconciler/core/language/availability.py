@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path, Severity
 
 Place = Literal["Schedule", "Report", "Destination", "Connection"]

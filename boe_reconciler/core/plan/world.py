@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.load import load_resource
-from boe_reconciler.core.places import Document, Place, Source
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.language.places import Document, Place, Source
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS, Resource
 from boe_reconciler.core.spec import ServedObject
-from boe_reconciler.core.suggest import did_you_mean
 
 #: (kind, name).
 Key = tuple[str, str]
@@ -166,7 +166,9 @@ class World:
         why = self.snapshot.unreadable.get(path)
         if why is not None:
             raise InputError(f"{path} cannot be read: {why}")
-        todo = did_you_mean(path, self.snapshot.files, "paths are relative to this file")
+        todo = did_you_mean(
+            path, self.snapshot.files, "paths are relative to this file"
+        )
         raise InputError(f"there is no file {path}", todo)
 
     def look_up(self, key: Key) -> Verdict | Entry | str:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from boe_reconciler.core.calendar import Timetable, compile_when
 from boe_reconciler.core.plan import Plan
+from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.problems import Path, dotted
 from boe_reconciler.core.spec import OccurrenceSet, PlannedSchedule, ServedObject
-from boe_reconciler.core.world import Key
 
 Action = Literal["delete", "update", "create"]
 #: Runs of one Schedule that are told one by one; the rest is counted.

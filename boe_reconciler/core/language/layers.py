@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from boe_reconciler.core.places import Document, Part, Place
+from boe_reconciler.core.language.places import Document, Part, Place
 
 
 def merged_schedule(

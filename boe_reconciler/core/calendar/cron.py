@@ -10,8 +10,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from boe_reconciler.core.days import ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, CronDays
-from boe_reconciler.core.findings import Finding
+from boe_reconciler.core.calendar.days import (
+    ALL_DAYS,
+    ALL_MONTHS,
+    ALL_WEEKDAYS,
+    CronDays,
+)
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path, Severity
 from boe_reconciler.core.resources.when import DayMatch
 

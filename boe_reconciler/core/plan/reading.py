@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from boe_reconciler.core.documents import read_documents, unreadable
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.files import is_resource_file
-from boe_reconciler.core.load import load_resource
+from boe_reconciler.core.language.documents import read_documents, unreadable
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.plan.files import is_resource_file
+from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
 from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS
 from boe_reconciler.core.spec import ServedObject
-from boe_reconciler.core.world import Entry, Key, entry_of, served_entry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,9 @@ class Hidden:
             return False
         if self.name is not None or self.text is None:
             return self.name == name or self.text is None
-        return re.search(rf"(?<![-\w]){re.escape(name)}(?![-\w])", self.text) is not None
+        return (
+            re.search(rf"(?<![-\w]){re.escape(name)}(?![-\w])", self.text) is not None
+        )
 
     @property
     def known(self) -> Key | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from boe_reconciler.core.places import Part
+from boe_reconciler.core.language.places import Part
 from boe_reconciler.core.problems import Range
 
 _HEADER = re.compile(r"[|>][^\n]*\n")

@@ -1,0 +1,1 @@
+"""YAML text -> resources, or Problems; and the schema of the language."""
