@@ -65,7 +65,7 @@ def trigger(
         str | None, typer.Option(metavar="DISTRIBUTION", help="Deliver only there.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Send it to them alone.")
+        str | None, typer.Option(metavar="ADDRESS", help="Not in this version.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build the file, deliver nothing.")
@@ -142,12 +142,14 @@ def resend(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what was accepted, as a new copy.")
     ] = False,
-    to: Annotated[str | None, typer.Option(metavar="ADDRESS")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Not in this version.")
+    ] = None,
     no_wait: _NoWait = False,
 ) -> int:
-    """Send the stored file of a run again; nothing is queried.
+    """Send the stored file of a run again.
 
-    By default only what was not accepted, under the same identities.
+    Nothing is queried. By default only what was not accepted, under the same identities.
 
     \b
     Examples:
@@ -179,7 +181,7 @@ def resend(
 
 def rerun(
     context: typer.Context,
-    target: Annotated[str | None, typer.Argument(metavar="[RUN|NAME]")] = None,
+    target: Annotated[str | None, typer.Argument(metavar="RUN|NAME")] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="All that failed and were not mended.")
     ] = False,
@@ -198,7 +200,9 @@ def rerun(
     ] = False,
     no_wait: _NoWait = False,
 ) -> int:
-    """Run again, with the spec of today: a run, all that failed, or a range.
+    """Run again: a run, all that failed, or a range.
+
+    Each is a new run, with the spec of today.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ def add_to(boe: typer.Typer) -> None:
     boe.command()(cancel)
 
 
-_Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
+_Name = Annotated[str | None, typer.Argument(metavar="NAME")]
 _All = Annotated[bool, typer.Option("--all", help="All schedules.")]
 _Owner = Annotated[str | None, typer.Option(metavar="X", help="All of this owner.")]
 _Label = Annotated[str | None, typer.Option(metavar="K=V", help="All with this label.")]
@@ -45,9 +45,9 @@ def pause(
     until: Annotated[
         str | None, typer.Option(metavar="T", help="Until then (the schedule's zone).")
     ] = None,
-    why: Annotated[str, typer.Option(help="For those who ask.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="For those who ask.")] = "",
 ) -> int:
-    """Start nothing more of a schedule (or of all, an owner, a label, a Connection).
+    """Start nothing more of a schedule, or of many.
 
     What runs goes on. Time in a pause is not caught up; `boe rerun NAME --from
     --to` does that. Triggers by hand still run.
@@ -95,7 +95,7 @@ def resume(
     label: _Label = None,
     connection: _Connection = None,
 ) -> int:
-    """Take a pause off that `boe pause` put on, with the same words.
+    """Take a pause off that `boe pause` put on.
 
     \b
     Examples:

@@ -37,14 +37,14 @@ def add_to(boe: typer.Typer) -> None:
     boe.command()(show)
 
 
-_Format = Annotated[OutputFormat, typer.Option("--format")]
+_Format = Annotated[OutputFormat, typer.Option("--format", metavar="text|json")]
 
 
 # --- status -------------------------------------------------------------------
 
 
 def status(context: typer.Context, output: _Format = OutputFormat.TEXT) -> None:
-    """Show what is served, what is paused, what ran last and what is next.
+    """Show what is served, paused, ran last and is next.
 
     \b
     Examples:
@@ -156,17 +156,22 @@ def _why(one: Mapping[str, Any]) -> str:
 
 def runs(
     context: typer.Context,
-    schedule: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this schedule.")
+    ] = None,
     with_status: Annotated[
-        RunStatus | None, typer.Option("--status", help="Only runs with this status.")
+        RunStatus | None,
+        typer.Option("--status", metavar="S", help="Such as failed or succeeded."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="T", help="Occurrences from T on.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="So many at most.")
+    ] = 50,
     output: _Format = OutputFormat.TEXT,
 ) -> None:
-    """List runs, the newest first: what ran, what did not, and why.
+    """List runs, the newest first, and why one did not run.
 
     \b
     Examples:
@@ -230,7 +235,7 @@ def show(
     run: Annotated[str, typer.Argument(metavar="RUN")],
     output: _Format = OutputFormat.TEXT,
 ) -> None:
-    """Show all of one run: attempts, files, who got what, and its events.
+    """Show one run: attempts, files, deliveries, events.
 
     RUN is a run id, or a schedule's name for its newest run.
 

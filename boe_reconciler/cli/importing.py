@@ -37,7 +37,7 @@ def import_(
         ),
     ] = None,
 ) -> int:
-    """Turn JSON create requests of the older BOE into YAML files.
+    """Turn the older BOE's JSON requests into YAML.
 
     A FILE holds one request or a list of them. Nothing is overwritten; a report
     that is not known becomes a stub that says what to fill in.

@@ -55,6 +55,12 @@ for group in (
     group.add_to(boe)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"boe {version('boe-reconciler')}")
+        raise typer.Exit
+
+
 @boe.callback()
 def options(
     context: typer.Context,
@@ -72,14 +78,17 @@ def options(
     log_format: Annotated[
         str, typer.Option(metavar="text|json", help="How log lines are written.")
     ] = "text",
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.")
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version and end.",
+        ),
     ] = False,
 ) -> None:
     """Scheduled report exports from git: YAML in, delivered files out."""
-    if show_version:
-        typer.echo(f"boe {version('boe-reconciler')}")
-        raise typer.Exit
     if env is not None:
         raise InputError("--env: Environments are not available in this version.")
     if log_format not in ("text", "json"):
@@ -121,6 +130,7 @@ def _told(error: BoeError | TyperException) -> tuple[str, str]:
         return redacted(error.message), redacted(error.help)
     context = getattr(error, "ctx", None)
     message = str(getattr(error, "format_message", error.__str__)())
+    message = message.replace("Value error, ", "")
     return message, f"See `{context.command_path} --help`." if context else ""
 
 

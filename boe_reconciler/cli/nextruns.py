@@ -24,7 +24,7 @@ def add_to(boe: typer.Typer) -> None:
 
 def next_runs(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME")] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Every schedule.")] = False,
     count: Annotated[
         int | None,
@@ -34,12 +34,14 @@ def next_runs(
         str | None, typer.Option(metavar="T", help="After T (now).")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="T", help="Up to T.")] = None,
-    output: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.TEXT,
+    output: Annotated[
+        OutputFormat, typer.Option("--format", metavar="text|json")
+    ] = OutputFormat.TEXT,
 ) -> None:
-    """Show when schedules are due next, in their own zone and in UTC.
+    """Show when schedules are due next.
 
-    A function of the files alone: no state, no connection. A time without an
-    offset is in the schedule's zone.
+    In their own zone and in UTC. A function of the files alone: no state, no
+    connection. A time without an offset is in the schedule's zone.
 
     \b
     Examples:

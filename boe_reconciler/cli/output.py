@@ -38,7 +38,8 @@ def complain(message: str, todo: str = "") -> None:
     """An error for a person, on standard error."""
     console(stderr=True).print(f"boe: {message}", style="red", markup=False)
     if todo:
-        console(stderr=True).print(f"     {todo}", markup=False)
+        told = todo[0].upper() + todo[1:]
+        console(stderr=True).print(f"     {told}", markup=False)
 
 
 def say_json(value: Any) -> None:

@@ -61,12 +61,14 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="End with 2 if it changes.")
     ] = False,
-    output: Annotated[PlanFormat, typer.Option("--format")] = PlanFormat.TEXT,
+    output: Annotated[
+        PlanFormat, typer.Option("--format", metavar="text|json")
+    ] = PlanFormat.TEXT,
 ) -> int:
-    """Show what the files change against what is served, and what runs next.
+    """Show what the files would change, and what runs next.
 
-    Offline and without secrets; nothing is written. Removals come first. With no
-    state folder everything is new.
+    They are compared with what is served; with no state folder everything is new.
+    Removals come first. Offline and without secrets; nothing is written.
 
     \b
     Examples:

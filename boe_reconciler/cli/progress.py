@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
 from boe_reconciler.cli.output import STYLES, console
+from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -69,12 +71,20 @@ def _look(
 
 def say_end(record: RunRecord) -> None:
     """One line: what became of a run, and where its files are or why there are none."""
+    from rich.text import Text
+
     run = record.run
-    places = [one.remote for one in record.deliveries if one.remote]
-    why = run.message or run.reason
-    tail = ", ".join(places) if run.status == "succeeded" and places else why
+    places = [near(one.remote) for one in record.deliveries if one.remote]
+    good = run.status is RunStatus.SUCCEEDED and places
+    tail = ", ".join(places) if good else run.message or run.reason
     rows = "" if run.rows is None else f"{run.rows:,} rows"
-    line = (
-        f"{run.status.value:<10}{run.schedule:<28}{rows:>14}{took(record):>9}  {tail}"
-    )
-    console().print(line, style=STYLES.get(run.status.value), markup=False)
+    line = Text(f"{run.status.value:<10}", STYLES.get(run.status.value, ""))
+    line.append(f"{run.schedule:<24}{rows:>13}{took(record):>9}  {tail}", "default")
+    console().print(line)
+
+
+def near(place: str) -> str:
+    """A path as one would write it from here."""
+    here = Path.cwd()
+    path = Path(place)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else place

@@ -23,12 +23,12 @@ def add_to(boe: typer.Typer) -> None:
 
 def schema(
     context: typer.Context,
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write all files there.")
     ] = None,
 ) -> int:
-    """Print the JSON Schema of the YAML, for editors and other tools.
+    """Print the JSON Schema of the YAML, for editors.
 
     \b
     Examples:
@@ -57,9 +57,13 @@ def schema(
 
 def doctor(
     context: typer.Context,
-    output: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.TEXT,
+    output: Annotated[
+        OutputFormat, typer.Option("--format", metavar="text|json")
+    ] = OutputFormat.TEXT,
 ) -> int:
-    """Check the state folder: the ledger's invariants, its files, the time zones.
+    """Check the state folder.
+
+    The promises that the ledger keeps, the stored files, the time zone data.
 
     \b
     Example:

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
     from boe_reconciler.app import App
 
 
+_NOT_YET = "Not in this version."
+
+
 def add_to(boe: typer.Typer) -> None:
-    boe.command("run")(run)
+    # Names behind the first one of --now are arguments to typer.
+    boe.command("run", context_settings={"allow_extra_args": True})(run)
 
 
 def run(
@@ -41,18 +45,18 @@ def run(
         bool, typer.Option("--once", help="End when nothing is left to do.")
     ] = False,
     now: Annotated[
-        list[str] | None, typer.Option("--now", metavar="NAME…", help="Run it at once.")
+        list[str] | None,
+        typer.Option("--now", metavar="NAME…", help="Run these at once."),
     ] = None,
-    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     now_all: Annotated[
         bool, typer.Option("--now-all", help="Run all but paused ones at once.")
     ] = False,
     until: Annotated[
         str | None, typer.Option(metavar="T", help="Serve until then (UTC).")
     ] = None,
-    git: Annotated[str | None, typer.Option(metavar="URL")] = None,
-    branch: Annotated[str | None, typer.Option(metavar="B")] = None,
-    poll: Annotated[str | None, typer.Option(metavar="30s")] = None,
+    git: Annotated[str | None, typer.Option(metavar="URL", help=_NOT_YET)] = None,
+    branch: Annotated[str | None, typer.Option(metavar="B", help=_NOT_YET)] = None,
+    poll: Annotated[str | None, typer.Option(metavar="30s", help=_NOT_YET)] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Serve a revision whole or not at all.")
     ] = False,
@@ -63,7 +67,9 @@ def run(
         str, typer.Option(metavar="25s", help="How long runs may end after a SIGTERM.")
     ] = "25s",
 ) -> int:
-    """Serve: keep the plan equal to the folder and run what is due, until Ctrl-C.
+    """Serve: run what is due, until Ctrl-C.
+
+    Keeps what is served equal to the files of the folder.
 
     \b
     Examples:
@@ -74,8 +80,8 @@ def run(
     """
     if git or branch or poll:
         raise InputError("Reading from git is not available in this version.")
-    if more and not now:
-        raise InputError(f"Unexpected argument {more[0]!r}.")
+    if context.args and not now:
+        raise InputError(f"Unexpected argument {context.args[0]!r}.")
     end = instant(until, "UTC", "--until") if until else None
     drain = _duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
@@ -85,7 +91,7 @@ def run(
         logging.WARNING if once and door(context).log_format == "text" else logging.INFO
     )
     start_logging(door(context).log_format, app.redact, level)
-    names = [*(now or []), *(more or [])]
+    names = [*(now or []), *context.args]
     return _Serving(
         app=app, strict=strict, allow_removals=allow_removals, drain=drain
     ).run(names, now_all=now_all, once=once, until=end)

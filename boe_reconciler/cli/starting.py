@@ -41,12 +41,14 @@ def add_to(boe: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None,
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR")] = None,
     owner: Annotated[
         str, typer.Option(metavar="X", help="Who owns the first files.")
     ] = "you@example.com",
 ) -> int:
-    """Write a small repo that runs at once: one schedule over one CSV file.
+    """Write a small repo that runs at once.
+
+    It has one schedule over one CSV file, and the schema for editors.
 
     \b
     Examples:
@@ -105,8 +107,12 @@ def new(
     context: typer.Context,
     kind: Annotated[NewKind, typer.Argument(metavar="KIND")],
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    owner: Annotated[str, typer.Option(metavar="X")] = "you@example.com",
-    timezone: Annotated[str, typer.Option(metavar="ZONE")] = "Europe/Berlin",
+    owner: Annotated[
+        str, typer.Option(metavar="X", help="An address, or a Group's name.")
+    ] = "you@example.com",
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="schedule: an IANA zone.")
+    ] = "Europe/Berlin",
     country: Annotated[
         str | None, typer.Option(metavar="DE", help="calendar: whose public holidays.")
     ] = None,
@@ -117,7 +123,7 @@ def new(
         str | None, typer.Option(metavar="2026-2028", help="calendar: which years.")
     ] = None,
 ) -> int:
-    """Write a file to start from, with comments, into its folder.
+    """Write one file to start from, with comments.
 
     KIND is schedule, report, connection, distribution, group or calendar.
 

@@ -43,14 +43,16 @@ def add_to(boe: typer.Typer) -> None:
 
 def validate(
     context: typer.Context,
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]")] = None,
-    output: Annotated[ReportFormat, typer.Option("--format")] = ReportFormat.TEXT,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH")] = None,
+    output: Annotated[
+        ReportFormat, typer.Option("--format", metavar="text|json")
+    ] = ReportFormat.TEXT,
     online: Annotated[
         bool,
-        typer.Option("--online", help="Resolve secrets and ask each connection too."),
+        typer.Option("--online", help="Not in this version."),
     ] = False,
 ) -> int:
-    """Check the YAML: every mistake at once, at its line, with what to do.
+    """Check the YAML: every mistake at once, at its line.
 
     A PATH that is a folder is a repo; a PATH that is a file shows only its
     Problems (the whole repo is read all the same, for its references).
