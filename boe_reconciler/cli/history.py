@@ -218,7 +218,7 @@ def _run_row(record: RunRecord) -> list[str]:
         run.trigger.value,
         "" if run.rows is None else f"{run.rows:,}",
         took(record),
-        files if run.status is RunStatus.SUCCEEDED or not why else why,
+        why or files,
     ]
 
 

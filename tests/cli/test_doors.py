@@ -1,0 +1,266 @@
+"""What holds for every command: help, exit codes, where output goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from boe_reconciler import cli
+from boe_reconciler.cli import nextruns
+from tests.cli.conftest import Boe
+from tests.folders import BOE, a_folder, run_boe, schedule
+
+COMMANDS = (
+    "init new validate plan next run trigger resend rerun status runs show pause "
+    "resume cancel import schema doctor"
+).split()
+READ_ONLY = (
+    ["validate"],
+    ["plan"],
+    ["next", "--all"],
+    ["status"],
+    ["runs"],
+    ["show", "quick"],
+    ["resend", "quick"],
+    ["cancel", "quick"],
+    ["doctor"],
+    ["schema"],
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_folder(tmp_path_factory.mktemp("doors") / "repo", schedule("quick"))
+
+
+def test_without_a_command_the_commands_are_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run([]) == 0
+    listed = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", capsys.readouterr().out)
+    assert listed == COMMANDS
+
+
+def test_no_summary_of_a_command_is_cut_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cli.run(["--help"])
+    assert "...\n" not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_examples_each_on_its_line(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    _, examples = re.split(r"(?m)^  Examples?:$", text)
+    lines = examples.partition("\n\n")[0].strip().splitlines()
+    assert lines
+    assert all(re.match(r" *boe (-C \S+ )?[a-z]+", line) for line in lines)
+    assert any(re.search(rf"\b{command}\b", line) for line in lines)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert re.fullmatch(r"boe \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["triger", "quick"], "Did you mean 'trigger'?"),
+        (["runs", "--limti", "3"], "--limit"),
+        (["trigger"], "Missing argument 'NAME'"),
+        (["runs", "--limit", "0"], "--limit"),
+        (["runs", "--status", "fine"], "'fine' is not one of 'pending'"),
+        (["validate", "--format", "xml"], "'xml' is not one of"),
+        (["--log-format", "yaml", "runs"], "'yaml' is neither text nor json"),
+        (["--env", "staging", "run"], "not available in this version"),
+        (["run", "quick"], "Unexpected argument 'quick'"),
+        (["run", "--git", "https://example.com/x.git"], "not available"),
+        (["run", "--until", "tomorrow"], "'tomorrow' is not a time"),
+        (["run", "--drain-timeout", "soon"], "--drain-timeout"),
+        (["validate", "--online"], "not available in this version"),
+        (["validate", "--format", "sarif"], "not available in this version"),
+        (["validate", "nowhere"], "There is no file or folder nowhere"),
+        (["plan", "--base", "main"], "not available in this version"),
+        (["plan", "--head", "main"], "not available in this version"),
+        (["plan", "--expand"], "not available in this version"),
+        (["plan", "--format", "markdown"], "not available in this version"),
+        (["next", "quik"], 'Did you mean "quick"?'),
+        (["next", "quick", "--after", "noon"], "--after 'noon' is not a time"),
+        (["trigger", "quik"], 'Did you mean "quick"?'),
+        (["trigger", "quick", "--param", "x"], "'x' is not of the form name=value"),
+        (["trigger", "quick", "--param", "x=1"], "x"),
+        (["trigger", "quick", "--only", "archive"], "archive"),
+        (["trigger", "quick", "--to", "me@example.com"], "not available"),
+        (["resend", "quik"], "There is no run"),
+        (["rerun"], "Name a RUN, --failed, or NAME with --from and --to"),
+        (["rerun", "quick", "--from", "2026-01-01"], "--from and --to"),
+        (["show", "quik"], "There is no run"),
+        (["cancel", "quik"], "There is no run"),
+        (["pause", "quick"], "--why is missing"),
+        (["pause", "--why", "x"], "Name one of NAME, --all"),
+        (["pause", "quick", "--all", "--why", "x"], "Name one of NAME, --all"),
+        (["pause", "quik", "--why", "x"], 'Did you mean "quick"?'),
+        (["pause", "--label", "x", "--why", "x"], "key=value"),
+        (["pause", "--owner", "op@example.com", "--why", "x"], "ops@example.com"),
+        (["pause", "--connection", "nine", "--why", "x"], 'Did you mean "none"?'),
+        (["pause", "quick", "--until", "2020-01-01", "--why", "x"], "lies in the past"),
+        (["schema", "shedule"], 'Did you mean "schedule"?'),
+        (["new", "schedul", "x"], "'schedul' is not one of"),
+        (["new", "schedule", "No Good"], "no-good"),
+        (["import", "old.json"], "--out"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_with_the_input_is_told_on_stderr_and_ends_with_1(
+    folder: Path, boe: Boe, arguments: list[str], told: str
+) -> None:
+    said = boe(folder, *arguments)
+    assert said.code == 1
+    assert told in said.err
+    assert said.err.startswith("boe: ")
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("command", READ_ONLY, ids=" ".join)
+def test_a_command_that_only_reads_makes_no_state_folder(
+    tmp_path: Path, boe: Boe, command: list[str]
+) -> None:
+    repo = a_folder(tmp_path / "repo", schedule("quick"))
+    before = sorted(repo.rglob("*"))
+    boe(repo, *command)
+    assert sorted(repo.rglob("*")) == before
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, boe: Boe) -> None:
+    said = boe(tmp_path / "nowhere", "validate")
+    assert said.code == 1
+    assert "There is no folder" in said.err
+
+
+def test_state_is_where_the_option_says_seen_from_the_folder(
+    tmp_path: Path, boe: Boe
+) -> None:
+    repo = a_folder(tmp_path / "repo", schedule("quick"))
+    assert boe(repo, "--state", "../elsewhere", "trigger", "quick").code == 0
+    assert not (repo / ".boe").exists()
+    assert (tmp_path / "elsewhere/ledger.sqlite").exists()
+    assert (
+        len(boe(repo, "--state", "../elsewhere", "runs", "--format", "json").json) == 1
+    )
+
+
+def test_without_a_terminal_there_is_no_colour_and_no_line_is_cut(
+    tmp_path: Path, boe: Boe
+) -> None:
+    name = "a-name-of-sixty-three-characters-at-most-" + "x" * 22
+    repo = a_folder(tmp_path / "repo", schedule(name), schedule("bad", format="?"))
+    for command in (["validate"], ["plan"], ["trigger", name], ["status"], ["runs"]):
+        said = boe(repo, *command)
+        assert "\x1b" not in said.out + said.err
+        assert command == ["validate"] or name in said.out
+        assert "…" not in said.out
+
+
+def test_on_a_terminal_there_is_colour(folder: Path) -> None:
+    """Through `script`, which gives the command a terminal of its own."""
+    command = f"{BOE} -C {folder} validate"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TERM": "xterm-256color"},
+        stdin=subprocess.DEVNULL,
+    )
+    assert "\x1b[32m" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    done = subprocess.run(
+        f"{BOE} -C {folder} next --all -n 3000 | head -2",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 2
+
+
+# --- our own faults -----------------------------------------------------------------
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A bug in `boe next`, in a working directory of its own."""
+
+    def bug(*_: object) -> None:
+        raise RuntimeError(f"no good: {os.environ['CANARY']}")
+
+    monkeypatch.setenv("CANARY", "s3cret-of-the-environment")
+    monkeypatch.setattr(nextruns, "plan_of_files", bug)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+def test_a_bug_of_ours_ends_with_3_and_a_report_to_attach(
+    folder: Path, boe: Boe, planted: Path
+) -> None:
+    said = boe(folder, "next")
+    assert said.code == 3
+    (report,) = planted.glob("boe-error-*.log")
+    assert str(report) in said.err
+    assert "Traceback" not in said.err
+    text = report.read_text()
+    assert "RuntimeError" in text
+    assert f"command: boe -C {folder} next" in text
+    assert "boe_reconciler/cli/nextruns.py" in text
+
+
+def test_a_report_holds_no_value_of_the_environment(
+    folder: Path, boe: Boe, planted: Path
+) -> None:
+    said = boe(folder, "next")
+    (report,) = planted.glob("boe-error-*.log")
+    text = report.read_text()
+    assert "no good: $CANARY" in text
+    for value in os.environ.values():
+        assert len(value) < 6 or value not in text
+    assert "s3cret" not in said.out + said.err
+
+
+def test_where_nothing_can_be_written_the_report_goes_to_the_temporary_folder(
+    folder: Path, boe: Boe, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted.rmdir()
+    temporary = folder.parent / "temporary"
+    temporary.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    said = boe(folder, "next")
+    assert said.code == 3
+    assert len(list(temporary.glob("boe-error-*.log"))) == 1
+
+
+def test_ctrl_c_ends_with_130(
+    folder: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nextruns, "plan_of_files", interrupted)
+    assert boe(folder, "next").code == 130
+
+
+def test_the_real_program_gives_the_same_codes(folder: Path) -> None:
+    assert run_boe(folder, "validate").returncode == 0
+    assert run_boe(folder, "validate", "nowhere").returncode == 1
