@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,12 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import OutputFormat, local, say, say_json, say_table, utc
+from boe_reconciler.cli.output import (
+    OutputFormat,
+    complain,
+    local,
+    say,
+    say_json,
+    say_table,
+    utc,
+)
 from boe_reconciler.cli.planned import instant, known_schedules, plan_of_files
 from boe_reconciler.core.calendar import compile_when
+from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
     from boe_reconciler.core.calendar import Timetable
+    from boe_reconciler.core.plan import Plan
     from boe_reconciler.core.spec import PlannedSchedule
 
 
@@ -51,7 +62,7 @@ def next_runs(
     """
     app = door(context).app()
     plan = plan_of_files(app)
-    chosen = known_schedules(names or sorted(plan.schedules), sorted(plan.schedules))
+    chosen = _chosen(plan, names or [])
     now = app.clock.now()
     listing = [
         _listing(plan.schedules[name], count, after, until, now) for name in chosen
@@ -60,6 +71,20 @@ def next_runs(
         say_json(listing)
         return
     _print(listing)
+
+
+def _chosen(plan: Plan, names: Sequence[str]) -> Sequence[str]:
+    """The schedules that were named, or all; invalid ones are told apart."""
+    every = [one.name for one in plan.statuses if one.kind == "Schedule"]
+    wanted = known_schedules(names or every, every)
+    invalid = [name for name in wanted if name not in plan.schedules]
+    told = f'The schedule "{", ".join(invalid)}" is not valid.'
+    todo = "`boe validate` says why."
+    if invalid and names:
+        raise InputError(told, todo)
+    if invalid:
+        complain(told, todo)
+    return [name for name in wanted if name in plan.schedules]
 
 
 def timetable_of(schedule: PlannedSchedule) -> Timetable:

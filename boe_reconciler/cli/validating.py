@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boe_reconciler.cli.door import Door, door
-from boe_reconciler.cli.output import console, say, say_json
+from boe_reconciler.cli.output import complain, console, say, say_json
 from boe_reconciler.cli.planned import plan_of_files
 from boe_reconciler.core.errors import InputError
 
@@ -29,6 +29,7 @@ class ReportFormat(StrEnum):
     GITLAB = "gitlab"
 
 
+_FOLDERS = "It stands in schedules/, reports/ and their like; `boe init` writes some."
 _LATER = (
     ReportFormat.JUNIT,
     ReportFormat.SARIF,
@@ -94,6 +95,8 @@ def _check(door_: Door, paths: Sequence[Path]) -> tuple[list[Problem], list[Plan
     for root, files in _repos(base, paths).items():
         plan = plan_of_files(door_.app(root))
         plans.append(plan)
+        if not plan.statuses and not plan.problems:
+            complain(f"There is no YAML of BOE in {root}.", _FOLDERS)
         prefix = _prefix(base, root)
         problems += [
             _renamed(problem, prefix)
