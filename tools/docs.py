@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from boe_reconciler.cli.main import boe
 from boe_reconciler.core.language.reference import (
@@ -72,9 +71,12 @@ def cli_page() -> str:
 
 def helps() -> Iterator[tuple[str, str]]:
     """Name and help text of `boe` and of each command."""
-    group = cast(TyperGroup, typer.main.get_command(boe))
-    for name, command in [("boe", group), *sorted(group.commands.items())]:
-        whole = name if command is group else f"boe {name}"
+    group: Any = typer.main.get_group(boe)
+    top = typer.Context(group, info_name="boe", terminal_width=80)
+    yield "boe", group.get_help(top)
+    for name in sorted(group.list_commands(top)):
+        command = group.get_command(top, name)
+        whole = f"boe {name}"
         context = typer.Context(command, info_name=whole, terminal_width=80)
         yield whole, command.get_help(context)
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
-import tempfile
-import traceback
-from importlib.metadata import version
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from boe_reconciler.cli import (
-    asking,
-    control,
-    history,
-    importing,
-    nextruns,
-    planning,
-    schemas,
-    serving,
-    starting,
-    validating,
-)
 from boe_reconciler.cli.door import Door, close_all, redacted, without_environment
 from boe_reconciler.cli.output import complain
 from boe_reconciler.clock import SystemClock
@@ -33,32 +20,69 @@ from boe_reconciler.core.errors import BoeError, InputError
 
 OK, WRONG, OURS, INTERRUPTED = 0, 1, 3, 130
 
+#: Command -> the module of this package that has it, imported on use.
+COMMANDS = {
+    "init": "starting",
+    "new": "starting",
+    "validate": "validating",
+    "plan": "planning",
+    "next": "nextruns",
+    "run": "serving",
+    "trigger": "asking",
+    "resend": "asking",
+    "rerun": "asking",
+    "status": "history",
+    "runs": "history",
+    "show": "history",
+    "pause": "control",
+    "resume": "control",
+    "cancel": "control",
+    "import": "importing",
+    "schema": "schemas",
+    "doctor": "schemas",
+}
+
+
+class _Commands(TyperGroup):
+    """The commands of the table; a name that is none loads all, to suggest one."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        self._load(COMMANDS.values())
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:
+            named = COMMANDS.get(cmd_name)
+            self._load([named] if named else COMMANDS.values())
+        return self.commands.get(cmd_name)
+
+    def _load(self, modules: Iterable[str]) -> None:
+        group = typer.Typer(rich_markup_mode=None)
+        for module in dict.fromkeys(modules):
+            import_module(f"boe_reconciler.cli.{module}").add_to(group)
+        self.commands.update(typer.main.get_group(group).commands)
+
+
 boe = typer.Typer(
     name="boe",
+    cls=_Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (
-    starting,
-    validating,
-    planning,
-    nextruns,
-    serving,
-    asking,
-    history,
-    control,
-    importing,
-    schemas,
-):
-    group.add_to(boe)
 
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"boe {version('boe-reconciler')}")
+        typer.echo(f"boe {_installed()}")
         raise typer.Exit
+
+
+def _installed() -> str:
+    from importlib.metadata import version
+
+    return version("boe-reconciler")
 
 
 @boe.callback()
@@ -142,10 +166,13 @@ def _closed_pipe() -> int:
 
 def _report(error: Exception, arguments: list[str]) -> int:
     """Write a file that can be attached to a bug report as it is."""
+    import platform
+    import traceback
+
     lines = (
         "# boe: an error of its own",
         f"command: boe {' '.join(arguments)}",
-        f"version: {version('boe-reconciler')}",
+        f"version: {_installed()}",
         f"python: {sys.version.split()[0]} on {platform.platform()}",
         "",
         "".join(traceback.format_exception(error)),
@@ -161,6 +188,8 @@ def _report(error: Exception, arguments: list[str]) -> int:
 
 def _write_report(text: str) -> Path:
     """Beside the user, or where anybody may write."""
+    import tempfile
+
     name = f"boe-error-{SystemClock().now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
     try:
         path = Path.cwd() / name
