@@ -75,5 +75,5 @@ def _watched(app: App, run_ids: Sequence[str]) -> None:
 
 
 def _all_ended(app: App, run_ids: Sequence[str]) -> bool:
-    records = [app.ledger.run(run_id) for run_id in run_ids]
+    records = (app.ledger.run(run_id) for run_id in run_ids)
     return all(one is None or one.run.status.final for one in records)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
 from boe_reconciler.cli.output import STYLES, console
+from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the ledger.
 LOOK = 0.2
+#: Runs without an end after which the look at the others waits.
+_AHEAD = 16
 
 
 @contextmanager
@@ -54,19 +57,35 @@ def _watch(ledger: Ledger, run_ids: Sequence[str], done: threading.Event) -> Non
 def _look(
     ledger: Ledger, run_ids: Sequence[str], progress: Progress, task: TaskID
 ) -> list[str]:
-    """Print those that ended; the ids of those that have not."""
-    left, running = [], []
-    for run_id in run_ids:
-        record = ledger.run(run_id)
+    """Print those that ended; the ids of those that have not.
+
+    Runs start in order: once some are found that have not ended, neither have
+    those behind them.
+    """
+    left: list[str] = []
+    running = []
+    for number, run_id in enumerate(run_ids):
+        if len(left) > _AHEAD:
+            left += run_ids[number:]
+            break
+        record = _known(ledger, run_id)
         if record is None or not record.run.status.final:
             left.append(run_id)
-            if record and record.run.started_at:
+            if record and record.run.status is RunStatus.RUNNING:
                 running.append(record.run.schedule)
             continue
         say_end(record)
         progress.advance(task)
     progress.update(task, description=", ".join(running))
     return left
+
+
+def _known(ledger: Ledger, run_id: str) -> RunRecord | None:
+    """None also while the ledger cannot be asked: the next look may tell."""
+    try:
+        return ledger.run(run_id)
+    except Temporary:
+        return None
 
 
 def say_end(record: RunRecord) -> None:

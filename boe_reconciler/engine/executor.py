@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,6 +22,8 @@ HEARTBEAT = 20.0
 LONGEST_IDLE = 20.0
 #: Seconds after which a cancel by somebody else is looked for.
 LOOK_AGAIN = 0.5
+#: Seconds between two looks at the ledger while runs are at work.
+LOOK = 0.05
 #: The longest wait, in seconds: the wall clock is read again at least as often.
 LONGEST_WAIT = 0.5
 #: Wall and monotonic clock may differ by this much between two steps.
@@ -209,8 +211,14 @@ class Executor:
     # --- Small words ----------------------------------------------------------
 
     def _wait(self) -> None:
-        """Until something is due; a write by somebody else is looked at right away."""
-        if self.ledger.wait_for_change(self._wait_seconds()):
+        """Until something is due, a run has ended, or somebody has written."""
+        seconds = self._wait_seconds()
+        if self._active:
+            # The ledger is only asked now and then; a free worker is not to wait for that.
+            running = [active.future for active in self._active.values()]
+            wait(running, timeout=min(seconds, LOOK), return_when=FIRST_COMPLETED)
+            seconds = 0.0
+        if self.ledger.wait_for_change(seconds):
             self._next_due = None
             soon = self._last_heartbeat + LOOK_AGAIN
             self._next_heartbeat = min(self._next_heartbeat, soon)
@@ -219,7 +227,7 @@ class Executor:
         """Whether a row is open, as far as this executor is concerned."""
         if self.only is None:
             return self.ledger.open_runs() > 0
-        records = [self.ledger.run(run_id) for run_id in self.only]
+        records = (self.ledger.run(run_id) for run_id in self.only)
         return any(one is not None and not one.run.status.final for one in records)
 
     def _wait_seconds(self) -> float:
