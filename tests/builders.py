@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from boe_reconciler.core.resources.when import When
+from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
     Artifact,
     DeliveryKey,
@@ -16,7 +17,6 @@ from boe_reconciler.core.runs import (
     PauseTarget,
     RunOptions,
     Trigger,
-    manual_run_id,
 )
 from boe_reconciler.core.spec import (
     Activation,

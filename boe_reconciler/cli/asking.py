@@ -19,15 +19,13 @@ from boe_reconciler.cli.output import both, say
 from boe_reconciler.cli.planned import instant, known_schedules, plan_of_files
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.prepare import check_options
+from boe_reconciler.core.run_ids import backfill_run_id, manual_run_id, run_id
 from boe_reconciler.core.runs import (
     NewRun,
     RunOptions,
     RunRecord,
     RunStatus,
     Trigger,
-    backfill_run_id,
-    manual_run_id,
-    run_id,
 )
 
 if TYPE_CHECKING:

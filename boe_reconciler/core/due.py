@@ -21,7 +21,8 @@ from boe_reconciler.core.calendar import (
 from boe_reconciler.core.calendar.timetable import Fixed
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.schedule import Execution
-from boe_reconciler.core.runs import GapRow, NewRun, RunStatus, Trigger, run_id
+from boe_reconciler.core.run_ids import run_id
+from boe_reconciler.core.runs import GapRow, NewRun, RunStatus, Trigger
 from boe_reconciler.core.spec import OccurrenceSet
 
 #: Nobody served if no tick was completed this long after an occurrence.

@@ -12,32 +12,34 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core.resources.report import Column
 from boe_reconciler.core.resources.schedule import Dialect
-from boe_reconciler.core.runs import (
-    Artifact,
-    AttemptStatus,
-    Claim,
-    DeliveryKey,
-    Event,
-    GapRow,
-    Hold,
-    NewDelivery,
-    NewRun,
-    Outcome,
-    Pause,
-    PauseTarget,
-    RunRecord,
-    RunStatus,
-    ScheduleState,
-    Tick,
-)
-from boe_reconciler.core.spec import Activation, RunSpec, Served
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+
+    from boe_reconciler.core.resources.report import Column
+    from boe_reconciler.core.runs import (
+        Artifact,
+        AttemptStatus,
+        Claim,
+        DeliveryKey,
+        Event,
+        GapRow,
+        Hold,
+        NewDelivery,
+        NewRun,
+        Outcome,
+        Pause,
+        PauseTarget,
+        RunRecord,
+        RunStatus,
+        ScheduleState,
+        Tick,
+    )
+    from boe_reconciler.core.snapshot import Snapshot
+    from boe_reconciler.core.spec import Activation, RunSpec, Served
 
 
 class Clock(Protocol):
@@ -61,20 +63,6 @@ class Cancel(Protocol):
 
 
 # --- Reading the repo ---------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Snapshot:
-    """All files of a Revision that BOE reads, by path relative to the repo's root."""
-
-    #: `main@sha1:<40 hex>`, or `folder@sha1:<hash of its resources>`.
-    revision: str
-    #: path -> blob id (git's sha1 of the content).
-    files: Mapping[str, str]
-    #: path -> why it cannot be read (permission, too large, a symlink).
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    #: Bytes of a path in `files`. InputError where it cannot be read after all.
-    read: Callable[[str], bytes]
 
 
 class Repo(Protocol):

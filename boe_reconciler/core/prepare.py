@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.calendar.periods import Period, period_of
@@ -20,9 +20,11 @@ from boe_reconciler.core.parameters import parse_parameter
 from boe_reconciler.core.problems import Path, dotted
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.report import Parameter
-from boe_reconciler.core.runs import RunOptions
-from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.templates import TemplateError, is_template, render
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.runs import RunOptions
+    from boe_reconciler.core.spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +44,7 @@ def prepare(
     options: RunOptions | None = None,
 ) -> Prepared:
     """All that a run's queries and templates depend on; Permanent where it is wrong."""
-    asked = (options or RunOptions()).parameters
+    asked = options.parameters if options else {}
     context = About.of(spec).context(run_id, occurrence)
     binding = Binding(
         definitions=spec.report.parameters, context=context, words=PARAMETERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -305,19 +305,6 @@ class Hold:
     run_id: str | None
     message: str
     since: datetime
-
-
-def run_id(schedule: str, occurrence: datetime) -> str:
-    """Id of the scheduled run: stable, safe in files, URLs and Message-IDs."""
-    return f"{schedule}.{occurrence.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-
-
-def manual_run_id(schedule: str, uuid7_hex: str) -> str:
-    return f"{schedule}.m{uuid7_hex}"
-
-
-def backfill_run_id(schedule: str, occurrence: datetime, backfill: str) -> str:
-    return f"{run_id(schedule, occurrence)}.b{backfill}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import BoeError
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
-from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo, Snapshot
+from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import Served, ServedObject
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from boe_reconciler.core.plan.files import (
     is_ignored,
     is_resource_file,
 )
-from boe_reconciler.core.ports import Snapshot
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.repos._watch import Watcher
 
 #: What a file is recognised by, without reading it: times, size, inode.

@@ -13,6 +13,7 @@ import pytest
 
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.ports import Claimed, Ledger
+from boe_reconciler.core.run_ids import backfill_run_id
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryKey,
@@ -24,7 +25,6 @@ from boe_reconciler.core.runs import (
     RunRecord,
     RunStatus,
     Trigger,
-    backfill_run_id,
 )
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.memory import MemoryLedger

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.ports import Claimed, Ledger
+from boe_reconciler.core.run_ids import backfill_run_id
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryStatus,
@@ -29,7 +30,6 @@ from boe_reconciler.core.runs import (
     PauseTarget,
     RunStatus,
     Trigger,
-    backfill_run_id,
 )
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.memory import MemoryLedger

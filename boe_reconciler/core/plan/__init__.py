@@ -20,8 +20,8 @@ from boe_reconciler.core.plan.policy import Judge, beyond_limit, judge_of
 from boe_reconciler.core.plan.reading import PlanCache, Reading, read
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
-from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem, Range, in_order
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,
     ObjectStatus,

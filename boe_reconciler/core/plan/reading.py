@@ -11,9 +11,9 @@ from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.plan.files import is_resource_file
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
-from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ServedObject
 
 

@@ -19,7 +19,7 @@ from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.resources.schedule import DistributionRef, Export
-from boe_reconciler.core.runs import run_id
+from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import (
     OccurrenceSet,
     PlannedDestination,

@@ -14,9 +14,9 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, Place, Source
 from boe_reconciler.core.language.suggest import did_you_mean
-from boe_reconciler.core.ports import Snapshot
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS, Resource
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ServedObject
 
 #: (kind, name).

@@ -1,0 +1,20 @@
+"""What a repo holds at one Revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """All files of a Revision that BOE reads, by path relative to the repo's root."""
+
+    #: `main@sha1:<40 hex>`, or `folder@sha1:<hash of its resources>`.
+    revision: str
+    #: path -> blob id (git's sha1 of the content).
+    files: Mapping[str, str]
+    #: path -> why it cannot be read (permission, too large, a symlink).
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    #: Bytes of a path in `files`. InputError where it cannot be read after all.
+    read: Callable[[str], bytes]
