@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -101,6 +102,13 @@ def both(moment: datetime, zone: str) -> str:
         return shown
     same_day = there.date() == moment.astimezone(ZoneInfo(zone)).date()
     return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
+
+
+def near(place: str) -> str:
+    """A path as one would write it from here."""
+    here = Path.cwd()
+    path = Path(place)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else place
 
 
 def size(count: int) -> str:

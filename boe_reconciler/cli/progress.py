@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
-from boe_reconciler.cli.output import STYLES, console
+from boe_reconciler.cli.output import STYLES, console, near
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.runs import RunStatus
 
@@ -100,10 +99,3 @@ def say_end(record: RunRecord) -> None:
     line = Text(f"{run.status.value:<10}", STYLES.get(run.status.value, ""))
     line.append(f"{run.schedule:<24}{rows:>13}{took(record):>9}  {tail}", "default")
     console().print(line)
-
-
-def near(place: str) -> str:
-    """A path as one would write it from here."""
-    here = Path.cwd()
-    path = Path(place)
-    return str(path.relative_to(here)) if path.is_relative_to(here) else place

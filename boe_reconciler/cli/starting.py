@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import say
+from boe_reconciler.cli.output import near, say
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
 
@@ -62,9 +62,10 @@ def init(
         path.replace("dot-", "."): _filled(text, {"OWNER": owner})
         for path, text in _texts(_STARTER / "repo")
     }
+    _refuse_flaws(texts)
     texts |= {f"schema/{name}": text for name, text in render_schemas().items()}
     _write(target, texts)
-    shown = directory or "."
+    shown = near(str(target))
     say(f"Wrote {len(texts)} files. Next:")
     say(f"  boe -C {shown} validate")
     say(f"  boe -C {shown} run --once --now-all")
@@ -84,6 +85,22 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
+
+
+def _refuse_flaws(texts: Mapping[str, str]) -> None:
+    """InputError where what was asked for would not validate, such as an odd owner."""
+    from boe_reconciler.core.language.documents import read_documents
+    from boe_reconciler.core.language.load import load_resource
+
+    for path, text in texts.items():
+        if not path.endswith(".yaml"):
+            continue
+        documents, problems = read_documents(path, text.encode())
+        for document in documents:
+            problems += load_resource(document)[1]
+        for problem in problems:
+            where = ".".join(map(str, problem.path))
+            raise InputError(f"{where}: {problem.detail}.", problem.help)
 
 
 def _write(target: Path, texts: Mapping[str, str]) -> None:
@@ -140,6 +157,9 @@ def new(
     else:
         text = _filled((_STARTER / "new" / f"{kind}.yaml").read_text(), values)
     path = f"{kind}s/{name}.yaml"
+    _refuse_flaws({path: text})
+    if kind is NewKind.SCHEDULE:
+        _check_zone(timezone)
     _write(door(context).settings().root, {path: text})
     say(f"Wrote {path}. Edit it, then `boe validate`.")
     return 0
@@ -158,6 +178,13 @@ def _check_name(name: str) -> None:
         )
 
 
+def _check_zone(timezone: str) -> None:
+    from boe_reconciler.core.calendar import check_timezone
+
+    for finding in check_timezone(timezone):
+        raise InputError(f"--timezone: {finding.detail}.", finding.help)
+
+
 def _years(text: str | None, context: typer.Context) -> range:
     """ "2026-2028", "2026", or this year and the two after it."""
     this = door(context).app().clock.now().year
@@ -165,8 +192,10 @@ def _years(text: str | None, context: typer.Context) -> range:
     if not first.isdecimal() or not (last or first).isdecimal():
         raise InputError("--years is written 2026 or 2026-2028.")
     years = range(int(first), int(last or first) + 1)
-    if not 0 < len(years) <= 50:
-        raise InputError("--years: from 1 to 50 years, the first one first.")
+    if not (years and years[0] >= 1900 and years[-1] <= 2200 and len(years) <= 50):
+        raise InputError(
+            "--years: at most 50 years from 1900 to 2200, the first first."
+        )
     return years
 
 

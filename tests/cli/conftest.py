@@ -31,8 +31,13 @@ Boe = Callable[..., Said]
 
 
 @pytest.fixture
-def boe(capsys: pytest.CaptureFixture[str]) -> Iterator[Boe]:
+def boe(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Boe]:
     """boe(folder, *arguments): what it printed and its exit code."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
     handlers = list(logging.getLogger().handlers)
 
     def said(folder: Path, *arguments: str) -> Said:

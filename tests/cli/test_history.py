@@ -1,0 +1,187 @@
+"""`boe status`, `runs`, `show`: the JSON that scripts rely on, and the text for people."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boe_reconciler.cli import run
+from tests.cli.conftest import Boe
+from tests.folders import a_folder, schedule
+
+RUN = [
+    *("run_id", "schedule", "occurrence", "trigger", "status", "reason", "attempts"),
+    *("started_at", "finished_at", "rows", "artifacts", "deliveries", "revision"),
+    "parameters",
+]
+ARTIFACT = ["part", "name", "media_type", "bytes", "sha256", "rows"]
+DELIVERY = [
+    *("destination", "type", "part", "recipient", "status", "attempts", "reason"),
+    *("receipt", "remote", "at"),
+]
+OBJECT = [
+    *("kind", "name", "ready", "reason", "message", "observed_revision"),
+    *("serving_revision", "paused", "pause", "next", "last_run"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run that succeeded and one that failed, one pause of each sort."""
+    report = {
+        "connection": "none",
+        "query": "select :n as n",
+        "parameters": {"n": {"type": "int", "default": 1}},
+    }
+    repo = a_folder(
+        tmp_path_factory.mktemp("history") / "repo",
+        schedule("good", report=report),
+        schedule("broken", query="select * from nowhere"),
+        schedule("asleep", paused=True),
+        schedule("held", metadata={"labels": {"team": "a"}}),
+    )
+    for command in (
+        ["trigger", "good", "--param", "n=7"],
+        ["trigger", "broken"],
+        ["pause", "held", "--until", "2099-01-01T08:00", "--why", "a move"],
+    ):
+        assert run(["-C", str(repo), *command]) in (0, 1)
+    (repo / "schedules/bad.yaml").write_text("kind: Schedule\n")
+    assert run(["-C", str(repo), "run", "--once"]) == 0
+    return repo
+
+
+def runs(boe: Boe, folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = boe(
+        folder, "runs", *arguments, "--format", "json"
+    ).json
+    return found
+
+
+def test_before_anything_ran_the_answers_are_empty(tmp_path: Path, boe: Boe) -> None:
+    repo = a_folder(tmp_path, schedule("good"))
+    said = boe(repo, "status", "--format", "json")
+    assert said.code == 0
+    assert said.json["revision"] == {"attempted": None, "serving": None}
+    assert said.json["objects"] == []
+    said = boe(repo, "runs", "--format", "json")
+    assert (said.code, said.json) == (0, [])
+    assert boe(repo, "runs").out == "No runs.\n"
+    assert boe(repo, "status").out == "Nothing is served yet: `boe run` starts.\n"
+
+
+def test_a_run_in_json(folder: Path, boe: Boe) -> None:
+    (found,) = runs(boe, folder, "--schedule", "good")
+    assert list(found) == RUN
+    assert re.fullmatch(r"good\.m[0-9a-f]{32}", found["run_id"])
+    assert (found["trigger"], found["status"], found["reason"]) == (
+        *("manual", "succeeded", ""),
+    )
+    assert (found["attempts"], found["rows"]) == (1, 1)
+    assert found["parameters"] == {"n": "7"}
+    for moment in ("occurrence", "started_at", "finished_at"):
+        assert found[moment].endswith("Z")
+        assert datetime.fromisoformat(found[moment])
+    assert re.fullmatch(r"folder@sha1:[0-9a-f]{40}", found["revision"])
+    (artifact,) = found["artifacts"]
+    assert list(artifact) == ARTIFACT
+    assert (artifact["part"], artifact["media_type"]) == (
+        "-",
+        "text/csv; charset=utf-8",
+    )
+    (delivery,) = found["deliveries"]
+    assert list(delivery) == DELIVERY
+    assert (delivery["destination"], delivery["type"], delivery["recipient"]) == (
+        *("local", "local", "-"),
+    )
+    assert delivery["status"] == "accepted"
+    assert Path(delivery["remote"]).read_text() == "n\n7\n"
+    assert Path(delivery["remote"]).stat().st_size == artifact["bytes"]
+
+
+def test_a_failed_run_names_its_reason(folder: Path, boe: Boe) -> None:
+    (found,) = runs(boe, folder, "--status", "failed")
+    assert found["schedule"] == "broken"
+    assert found["reason"] == "query_failed"
+    assert (found["artifacts"], found["deliveries"]) == ([], [])
+    text = boe(folder, "runs", "--status", "failed").out
+    assert "nowhere" in text
+
+
+def test_runs_are_chosen_and_limited(folder: Path, boe: Boe) -> None:
+    assert len(runs(boe, folder)) == 2
+    assert len(runs(boe, folder, "--limit", "1")) == 1
+    assert runs(boe, folder, "--since", "2099-01-01") == []
+    assert len(runs(boe, folder, "--since", "2020-01-01")) == 2
+    assert runs(boe, folder, "--schedule", "asleep") == []
+
+
+def test_a_name_that_no_schedule_has_is_told(folder: Path, boe: Boe) -> None:
+    said = boe(folder, "runs", "--schedule", "goood")
+    assert said.code == 1
+    assert 'Did you mean "good"?' in said.err
+
+
+def test_one_run_with_its_events(folder: Path, boe: Boe) -> None:
+    (of_runs,) = runs(boe, folder, "--schedule", "good")
+    shown = boe(folder, "show", of_runs["run_id"], "--format", "json").json
+    assert list(shown)[: len(RUN)] == RUN
+    assert {key: shown[key] for key in RUN} == of_runs
+    assert isinstance(shown["events"], list)
+    assert all(list(one) == ["at", "action", "message"] for one in shown["events"])
+    assert boe(folder, "show", "good", "--format", "json").json == shown
+
+
+def test_one_run_as_text_says_where_the_file_is(folder: Path, boe: Boe) -> None:
+    text = boe(folder, "show", "good").out
+    for part in ("status     succeeded", "parameters n=7", "sha256", "local: accepted"):
+        assert part in text
+    assert "nowhere" in boe(folder, "show", "broken").out
+
+
+def test_the_status_in_json(folder: Path, boe: Boe) -> None:
+    found = boe(folder, "status", "--format", "json").json
+    assert list(found) == ["revision", "objects", "problems", "holds"]
+    assert list(found["revision"]) == ["attempted", "serving"]
+    assert found["revision"]["attempted"] == found["revision"]["serving"]
+    assert all(list(one) == OBJECT for one in found["objects"])
+    by_name = {one["name"]: one for one in found["objects"]}
+    assert set(by_name) == {"none", "good", "broken", "asleep", "held"}
+    good = by_name["good"]
+    assert (good["kind"], good["ready"], good["reason"]) == ("Schedule", True, "Served")
+    assert (good["paused"], good["pause"]) == (False, None)
+    assert datetime.fromisoformat(good["next"])
+    assert list(good["last_run"]) == ["run_id", "status"]
+    assert good["last_run"]["status"] == "succeeded"
+    assert by_name["broken"]["last_run"]["status"] == "failed"
+    asleep, held = by_name["asleep"], by_name["held"]
+    assert (asleep["paused"], asleep["pause"], asleep["next"]) == (True, None, None)
+    assert held["paused"] is True
+    pause = held["pause"]
+    assert list(pause) == ["target", "value", "by", "why", "since", "until"]
+    assert (pause["target"], pause["value"], pause["why"]) == (
+        "schedule",
+        "held",
+        "a move",
+    )
+    assert pause["until"] == "2099-01-01T07:00:00Z"
+    connection = by_name["none"]
+    assert (connection["kind"], connection["next"], connection["last_run"]) == (
+        *("Connection", None, None),
+    )
+    assert found["problems"][0]["range"]["filename"] == "schedules/bad.yaml"
+    assert found["holds"] == []
+
+
+def test_the_status_as_text(folder: Path, boe: Boe) -> None:
+    lines = boe(folder, "status").out.splitlines()
+    rows = {line.split()[0]: line for line in lines[1:]}
+    assert "paused in git" in rows["asleep"]
+    assert "a move" in rows["held"]
+    assert "failed" in rows["broken"]
+    assert re.search(r"\d{4}-\d\d-\d\d 06:30 CES?T \(0[45]:30 UTC\)", rows["good"])
+    assert any("schedules/bad.yaml" in line for line in lines)
