@@ -72,7 +72,7 @@ class Check:
 
     # What it refers to.
 
-    def use(self, kind: str, name: str, path: Path, *, said: str = "") -> Any:
+    def use(self, kind: str, name: str, path: Path) -> Any:
         """What others need of an object (its Resource, …); None where it cannot be had.
 
         A name that leads nowhere is a Problem at `path`; an object that has Problems
@@ -91,8 +91,7 @@ class Check:
         else:
             known = self.world.names(kind)
             todo = did_you_mean(name, known, _existing(kind, known))
-            detail = f'there is no {said or kind} "{name}"'
-            self.add("BOE100", path, detail, todo)
+            self.add("BOE100", path, f'there is no {kind} "{name}"', todo)
         return None
 
     def look_up(self, key: Key) -> Verdict | Entry | str:
@@ -114,9 +113,8 @@ class Check:
         self.files[target] = None
         try:
             content = self.world.read(target, self.entry)
-        except (BoeError, KeyError) as error:
-            message, todo = getattr(error, "message", ""), getattr(error, "help", "")
-            self.add("BOE103", path, message.removesuffix("."), todo)
+        except BoeError as error:
+            self.add("BOE103", path, error.message.removesuffix("."), error.help)
             return None
         self.files[target] = content
         return target, content
@@ -130,7 +128,7 @@ class Check:
             lookups=self.lookups,
             context=context,
             files=self.files,
-            blobs={path: self.world.snapshot.files.get(path) for path in self.files},
+            stamps={path: self.world.stamp(path) for path in self.files},
         )
 
 

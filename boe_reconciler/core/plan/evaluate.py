@@ -14,7 +14,8 @@ from boe_reconciler.core.plan.policy import Judge, required_findings
 from boe_reconciler.core.plan.world import Entry, Verdict, World
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
-#: Verdicts of an object that are remembered: as it is read, and as it is served.
+#: Verdicts of a version that are remembered: in the revision, in what is served, and
+#: while that is found.
 _REMEMBERED = 3
 
 
@@ -33,7 +34,8 @@ class Court:
     def verdict(self, entry: Entry, world: World) -> Verdict:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
         extra = tuple(world.extra.get(entry, ()))
-        context = (self.now.date(), self.judge, world.without_policy, extra)
+        policy = world.policy, world.without_policy
+        context = (self.now.date(), self.judge, *policy, extra)
         for known in entry.memory:
             if known.context == context and _still(known, world):
                 return known
@@ -70,10 +72,13 @@ def _owner(check: Check) -> None:
 
 def _still(known: Verdict, world: World) -> bool:
     """Whether all that a Verdict came from is as it was."""
-    files = world.snapshot.files
-    return all(
-        world.look_up(key) is found for key, found in known.lookups.items()
-    ) and (
-        known.entry.served is not None
-        or all(files.get(path) == blob for path, blob in known.blobs.items())
-    )
+    same = all(world.look_up(key) is found for key, found in known.lookups.items())
+    return same and all(_same_file(path, known, world) for path in known.files)
+
+
+def _same_file(path: str, known: Verdict, world: World) -> bool:
+    """A file that could not be read although it is there is tried again."""
+    if known.files[path] is None:
+        there = known.entry.served is not None or path in world.snapshot.files
+        return not there and known.stamps[path] == world.stamp(path)
+    return known.entry.served is not None or known.stamps[path] == world.stamp(path)

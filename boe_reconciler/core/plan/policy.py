@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,25 +17,34 @@ from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.others import PolicySpec
 
 BUILT_IN = "the built-in default"
+#: Of a value that the revision changes: it counts from the next revision on.
+AS_SERVED = "policy.yaml as it is served"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
     spec: PolicySpec
-    #: Where it stands; None: nobody wrote a Policy.
+    #: What it was read from; None: nobody wrote a Policy.
     document: Document | None
+    #: The Policy of the revision, to show where a value stands.
+    shown: Document | None
     #: Fields of the spec that could not be read: nothing is judged by them.
     unknown: frozenset[str] = frozenset()
 
     def where(self, *path: str) -> str:
         """Where a value is set: `policy.yaml:12`, or the built-in default."""
-        if self.document is None or self.document.part(("spec", *path)) is None:
+        full: Path = ("spec", *path)
+        meant = self.document.part(full) if self.document else None
+        if meant is None:
             return BUILT_IN
-        at = self.document.range(("spec", *path))
+        found = self.shown.part(full) if self.shown else None
+        if self.shown is None or found is None or found.data != meant.data:
+            return AS_SERVED
+        at = self.shown.range(full)
         return f"{at.filename}:{at.start.line}"
 
 
-def judge_of(document: Document | None) -> Judge:
+def judge_of(document: Document | None, shown: Document | None) -> Judge:
     """Judge by a Policy's document; fields of it that are wrong judge nothing."""
     data = document.data.get("spec") if document else None
     fields: dict[str, Any] = {}
@@ -49,6 +58,7 @@ def judge_of(document: Document | None) -> Judge:
     return Judge(
         spec=PolicySpec.model_validate(fields),
         document=document,
+        shown=shown,
         unknown=frozenset(unknown),
     )
 
@@ -157,7 +167,7 @@ def host_of(text: str) -> str:
 def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
     allow = judge.spec.allow
     if allow.hosts is not None and not any(
-        fnmatch(host, pattern.lower()) for pattern in allow.hosts
+        fnmatchcase(host, pattern.lower()) for pattern in allow.hosts
     ):
         where = judge.where("allow", "hosts")
         yield Finding(
@@ -177,10 +187,13 @@ def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
 
 def is_private(host: str) -> bool:
     """Whether a host is no public address by its text alone."""
+    host = host.rstrip(".")
     try:
         return not ip_address(host).is_global
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        last = host.rpartition(".")[2]
+        # 127.1, 0x7f.1 and 2130706433 are addresses, too.
+        return last == "localhost" or re.match(r"[0-9]", last) is not None
 
 
 def transform_findings(judge: Judge, transform: str, path: Path) -> Iterator[Finding]:

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
-from boe_reconciler.core.plan.files import is_resource_file
+from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.plan.files import (
+    file_references,
+    in_repo,
+    is_resource_file,
+)
+from boe_reconciler.core.plan.policy import Judge, judge_of
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS
@@ -60,12 +66,20 @@ class PlanCache:
     files: dict[tuple[str, str], Loaded] = field(default_factory=dict)
     #: The served version of objects that fell back to it.
     served: dict[Key, Entry] = field(default_factory=dict)
+    #: The one of the last plan: while it is the same, so are its judgements.
+    judge: Judge | None = None
 
     def entry(self, served: ServedObject) -> Entry:
         key = (served.kind, served.name)
         known = self.served.get(key)
         if known is None or known.served != served:
             self.served[key] = known = served_entry(served)
+        return known
+
+    def judge_by(self, document: Document | None, shown: Document | None) -> Judge:
+        known = self.judge
+        if known is None or known.document is not document or known.shown is not shown:
+            self.judge = known = judge_of(document, shown)
         return known
 
 
@@ -89,7 +103,9 @@ def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
             known = cache.files.get((path, blob))
             files[path, blob] = known or _load(path, snapshot.read)
     cache.files = {key: each for key, each in files.items() if each.entries}
-    found = [*files.values(), *_unreadable(snapshot)]
+    found = list(files.values())
+    if snapshot.unreadable:
+        found += _unreadable(snapshot, found)
     return Reading(
         entries=[entry for each in found for entry in each.entries],
         problems=[problem for each in found for problem in each.problems],
@@ -134,12 +150,22 @@ def _anonymous(path: str, text: str, kind: str | None, name: str | None) -> Hidd
     return Hidden(path=path, kind=kind, name=name, text=text)
 
 
-def _unreadable(snapshot: Snapshot) -> Iterator[Loaded]:
-    """Files and folders that hold YAML, as far as their names tell."""
-    for path, reason in sorted(snapshot.unreadable.items()):
-        folder = "." not in path.rpartition("/")[2]
-        if is_resource_file(path) or folder:
-            yield _unread(path, reason)
+def _unreadable(snapshot: Snapshot, found: Sequence[Loaded]) -> list[Loaded]:
+    """YAML files, and folders that may hold some.
+
+    A file that is only referred to is told where it is named.
+    """
+    documents = [entry.document for each in found for entry in each.entries]
+    referred = {
+        in_repo(document.filename, reference)[0]
+        for document in documents
+        for _, reference in file_references(document.data)
+    }
+    return [
+        _unread(path, reason)
+        for path, reason in sorted(snapshot.unreadable.items())
+        if is_resource_file(path) or path not in referred
+    ]
 
 
 def _unread(path: str, reason: str) -> Loaded:

@@ -2,17 +2,19 @@
 
 An object that cannot be used in the new revision keeps the version that is served.
 The set is closed over references: an older version that does not fit the new ones
-around it takes those back to their older versions as well.
+around it takes back those that it does not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.reading import PlanCache
+from boe_reconciler.core.plan.revision import Old, former_key
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
-from boe_reconciler.core.spec import ServedObject
 
 
 @dataclass(kw_only=True, slots=True)
@@ -20,74 +22,108 @@ class Serving:
     """Chooses among the versions of a revision and those that are served."""
 
     court: Court
-    #: The revision as a World, judged.
+    #: The revision, judged.
     revision: World
-    old: Mapping[Key, ServedObject]
-    entry: Callable[[ServedObject], Entry]
+    old: Old
+    cache: PlanCache
 
-    def choose(self, kept: set[Key]) -> World:
+    def as_before(self) -> World:
+        """What is served already, and nothing else."""
+        return self._judged(
+            {key: self.cache.entry(one) for key, one in self.old.items()}
+        )
+
+    def choose(self, kept: AbstractSet[Key]) -> World:
         """A World in which everything is good; `kept` objects are not removed."""
-        choice = self._first_choice(kept)
+        choosing = _Choosing(serving=self, choice=self._first_choice(kept))
         while True:
-            world = self._world(choice)
-            self.court.judge_all(world)
-            failing = [v for v in world.verdicts.values() if not v.good]
+            world = self._judged(choosing.choice)
+            failing = [each for each in world.verdicts.values() if not each.good]
             if not failing:
                 return world
-            for verdict in [
-                v for v in failing if v.blocked_by is None or v.faulty
-            ] or failing:
-                self._give_way(verdict, choice)
+            for verdict in [each for each in failing if each.at_fault] or failing:
+                choosing.give_way(verdict, world)
 
-    def _first_choice(self, kept: set[Key]) -> dict[Key, Entry]:
-        choice: dict[Key, Entry] = {}
-        for key in kept:
-            choice[key] = self.entry(self.old[key])
+    def _first_choice(self, kept: AbstractSet[Key]) -> dict[Key, Entry]:
+        choice = {key: self.cache.entry(self.old[key]) for key in kept}
         for key, verdict in self.revision.verdicts.items():
             if not verdict.faulty:
                 choice[key] = verdict.entry
-            else:
-                self._fall_back(verdict.entry, choice)
+            elif before := self.fallback(verdict.entry):
+                choice[before.key] = before
         return choice
 
-    def _fall_back(self, entry: Entry, choice: dict[Key, Entry]) -> None:
-        """To what is served under its name, or under the one it had before."""
-        choice.pop(entry.key, None)
-        former = (entry.kind, str(entry.metadata.get("renamed_from")))
-        for key in (entry.key, former):
-            if key in self.old and (
-                key == entry.key or key not in self.revision.entries
-            ):
-                choice[key] = self.entry(self.old[key])
-                return
+    def fallback(self, entry: Entry) -> Entry | None:
+        """What is served under its name, or under the one it had before."""
+        key = former_key(entry, self.old) or entry.key
+        taken = key != entry.key and key in self.revision.entries
+        return (
+            self.cache.entry(self.old[key]) if key in self.old and not taken else None
+        )
 
-    def _give_way(self, verdict: Verdict, choice: dict[Key, Entry]) -> None:
+    def _judged(self, choice: Mapping[Key, Entry]) -> World:
+        world = World.of(self.revision.snapshot, self.revision.read_blob)
+        world = replace(world, entries=dict(choice), without_policy=self._lacks(choice))
+        self.court.judge_all(world)
+        return world
+
+    def _lacks(self, choice: Mapping[Key, Entry]) -> bool:
+        """Whether there is a Policy, though not one that could be served."""
+        if any(key[0] == "Policy" for key in choice):
+            return False
+        meant = self.revision.policy is not None
+        return meant or self.revision.may_hide(("Policy", "policy"))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Choosing:
+    serving: Serving
+    choice: dict[Key, Entry]
+    #: Served versions that cannot go on: they never come back.
+    dropped: set[Key] = field(default_factory=set)
+
+    def give_way(self, verdict: Verdict, world: World) -> None:
+        """Change the choice so that this Verdict cannot come again."""
         entry = verdict.entry
-        if choice.get(entry.key) is not entry:
+        if self.choice.get(entry.key) is not entry:
             return
         if entry.served is None:
-            self._fall_back(entry, choice)
-        elif not self._take_back(verdict, choice):
-            del choice[entry.key]
+            del self.choice[entry.key]
+            before = self.serving.fallback(entry)
+            if before:
+                self.choice[before.key] = before
+        elif not self._take_back(verdict, world):
+            del self.choice[entry.key]
+            self.dropped.add(entry.key)
 
-    def _take_back(self, verdict: Verdict, choice: dict[Key, Entry]) -> bool:
-        """What a served version refers to comes back as it was served."""
-        taken = False
-        for key in verdict.lookups:
-            before = self.old.get(key)
-            current = choice.get(key)
-            if before is not None and (current is None or current.served is None):
-                choice[key] = self.entry(before)
-                taken = True
-        return taken
+    def _take_back(self, verdict: Verdict, world: World) -> bool:
+        """What a served version does not fit comes back as it was served.
 
-    def _world(self, choice: Mapping[Key, Entry]) -> World:
-        policies = [key for key in choice if key[0] == "Policy"]
-        meant = [key for key in self.revision.entries if key[0] == "Policy"]
-        return World(
-            entries=dict(choice),
-            snapshot=self.revision.snapshot,
-            read_blob=self.revision.read_blob,
-            without_policy=not policies
-            and (bool(meant) or self.revision.may_hide(("Policy", "policy"))),
+        One thing where that is enough, else all that it refers to.
+        """
+        older = {key: entry for key in verdict.lookups if (entry := self._older(key))}
+        for key, entry in older.items():
+            if self._good_with(verdict.entry, entry, world):
+                self.choice[key] = entry
+                return True
+        self.choice |= older
+        return bool(older)
+
+    def _older(self, key: Key) -> Entry | None:
+        current = self.choice.get(key)
+        if key not in self.serving.old or key in self.dropped:
+            return None
+        if current is not None and current.served is not None:
+            return None
+        return self.serving.cache.entry(self.serving.old[key])
+
+    def _good_with(self, entry: Entry, older: Entry, world: World) -> bool:
+        """Whether it would fit a World in which one object is as it was."""
+        court = self.serving.court
+        tried = replace(
+            world,
+            entries={**world.entries, older.key: older},
+            verdicts=dict(world.verdicts),
         )
+        tried.verdicts[older.key] = court.verdict(older, tried)
+        return court.verdict(entry, tried).good

@@ -13,7 +13,6 @@ from typing import Any
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, Place, Source
-from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.resources.envelope import KINDS, Resource
 from boe_reconciler.core.snapshot import Snapshot
@@ -77,12 +76,24 @@ class Verdict:
     context: object
     #: Path of each file it refers to -> its bytes; None: they cannot be had.
     files: Mapping[str, bytes | None]
-    #: Path of each file it refers to -> blob id in the snapshot.
-    blobs: Mapping[str, str | None]
+    #: Path of each file it refers to -> `World.stamp` of it.
+    stamps: Mapping[str, str | None]
+
+    @property
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """The files that could be had."""
+        for path, content in self.files.items():
+            if content is not None:
+                yield path, content
 
     @property
     def faulty(self) -> bool:
         return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def at_fault(self) -> bool:
+        """Not only by what it refers to."""
+        return self.faulty or self.blocked_by is None
 
     @property
     def good(self) -> bool:
@@ -138,6 +149,13 @@ def _nowhere(source: Source, value: Any) -> Place:
     return source, 0, 0, None
 
 
+def _digest(served: ServedObject, path: str) -> str:
+    digest = served.files.get(path)
+    if digest is None:
+        raise InputError(f"{path} was not part of what is served")
+    return digest
+
+
 #: What a lookup finds where there is no such object, or where it may be hidden.
 MISSING = "missing"
 HIDDEN = "hidden"
@@ -157,19 +175,27 @@ class World:
     without_policy: bool = False
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, read_blob: Callable[[str], bytes]) -> World:
+        """Without any object yet."""
+        return cls(entries={}, snapshot=snapshot, read_blob=read_blob)
+
     def read(self, path: str, entry: Entry) -> bytes:
         """A file that an object refers to; InputError where it cannot be had."""
         if entry.served is not None:
-            return self.read_blob(entry.served.files[path])
+            return self.read_blob(_digest(entry.served, path))
         if path in self.snapshot.files:
             return self.snapshot.read(path)
         why = self.snapshot.unreadable.get(path)
         if why is not None:
             raise InputError(f"{path} cannot be read: {why}")
-        todo = did_you_mean(
-            path, self.snapshot.files, "paths are relative to this file"
-        )
+        todo = "paths are relative to the YAML file that names them"
         raise InputError(f"there is no file {path}", todo)
+
+    def stamp(self, path: str) -> str | None:
+        """Changes with the bytes of a file, and with the reason why it has none."""
+        found = self.snapshot.files.get(path)
+        return found or self.snapshot.unreadable.get(path)
 
     def look_up(self, key: Key) -> Verdict | Entry | str:
         """The Verdict on an object; its Entry where that comes later; else why not."""

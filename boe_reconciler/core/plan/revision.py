@@ -1,0 +1,169 @@
+"""Judging a revision: each object by itself, and what only a look at all of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.load import problem_at
+from boe_reconciler.core.language.places import text_at
+from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.files import POLICY_FILE
+from boe_reconciler.core.plan.policy import Judge, beyond_limit
+from boe_reconciler.core.plan.reading import PlanCache, Reading
+from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
+from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.spec import Served, ServedObject
+
+__all__ = ["Revision", "Served", "former_key", "judge_for", "judge_revision"]
+
+#: What is served, by kind and name.
+Old = Mapping[Key, ServedObject]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    #: One version of each object; of several with one name, the first.
+    world: World
+    #: The further ones: never served, but told about.
+    doubles: Sequence[Verdict]
+
+    @property
+    def problems(self) -> Iterator[Problem]:
+        for verdict in (*self.world.verdicts.values(), *self.doubles):
+            yield from verdict.problems
+
+
+def judge_for(reading: Reading, old: Old, cache: PlanCache) -> Judge:
+    """The served Policy judges; without one, the revision's own does."""
+    own = next((each.document for each in _policies(reading.entries)), None)
+    shown = own if own and own.filename == POLICY_FILE else None
+    before = next((one for key, one in old.items() if key[0] == "Policy"), None)
+    if before is None or (shown and shown.data == before.data):
+        return cache.judge_by(shown, shown)
+    return cache.judge_by(cache.entry(before).document, shown)
+
+
+def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Revision:
+    """A Verdict on everything that the files describe."""
+    places = _places(reading.entries)
+    first = {entries[0].key: entries[0] for entries in places.values()}
+    extra: dict[Entry, list[Problem]] = {}
+    for entry, finding in _findings(places, old, court.judge):
+        extra.setdefault(entry, []).append(problem_at(entry.document, finding))
+    world = replace(
+        empty, entries=first, may_hide=reading.may_hide, extra=extra, verdicts={}
+    )
+    court.judge_all(world)
+    others = (entry for entry in reading.entries if first.get(entry.key) is not entry)
+    return Revision(
+        world=world, doubles=[court.verdict(entry, world) for entry in others]
+    )
+
+
+def former_key(entry: Entry, old: Old) -> Key | None:
+    """What a new object was served as before it was renamed.
+
+    There is one Policy, so another name is always a renaming.
+    """
+    if entry.key in old:
+        return None
+    if entry.kind == "Policy":
+        return next((key for key in old if key[0] == "Policy"), None)
+    former = entry.kind, text_at(entry.metadata, "renamed_from") or ""
+    return former if former in old else None
+
+
+# --- What only a look at all of them shows --------------------------------------------
+
+#: What stands at one place: a name, or that of the Policy.
+_Places = Mapping[Key, Sequence[Entry]]
+
+
+def _places(entries: Sequence[Entry]) -> _Places:
+    found: dict[Key, list[Entry]] = {}
+    for entry in entries:
+        if entry.kind != "Policy":
+            found.setdefault(entry.key, []).append(entry)
+    policies = _policies(entries)
+    return {("Policy", ""): policies, **found} if policies else found
+
+
+def _policies(entries: Sequence[Entry]) -> list[Entry]:
+    """Those in policy.yaml; one elsewhere does not harm them."""
+    every = [entry for entry in entries if entry.kind == "Policy"]
+    good = [entry for entry in every if entry.document.filename == POLICY_FILE]
+    return good or every
+
+
+def _findings(
+    places: _Places, old: Old, judge: Judge
+) -> Iterator[tuple[Entry, Finding]]:
+    for entries in places.values():
+        for entry in entries[: len(entries) if len(entries) > 1 else 0]:
+            yield entry, _twice(entry, entries)
+    yield from _renamed_badly(places)
+    yield from _beyond_limits(places, old, judge)
+
+
+def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
+    path = ("metadata", "name")
+    other = next(one for one in entries if one is not entry)
+    at = other.document.range(path)
+    what = "Policy" if entry.kind == "Policy" else f'{entry.kind} "{entry.name}"'
+    return Finding(
+        code="BOE101",
+        path=path,
+        detail=f"there is another {what} at {at.filename}:{at.start.line}",
+        help="rename one of them, or remove it",
+    )
+
+
+def _renamed_badly(places: _Places) -> Iterator[tuple[Entry, Finding]]:
+    """`renamed_from` keeps a history only when the old name is gone, and for one."""
+    heirs: dict[Key, list[Entry]] = {}
+    for entry, *_ in places.values():
+        former = text_at(entry.metadata, "renamed_from")
+        if former is not None:
+            heirs.setdefault((entry.kind, former), []).append(entry)
+    for former_, claiming in heirs.items():
+        for entry in claiming:
+            kind, name = former_
+            if former_ in places:
+                yield entry, _not_renamed(f'{kind} "{name}" is still there')
+            elif len(claiming) > 1:
+                other = next(one for one in claiming if one is not entry)
+                told = f'{kind} "{other.name}" says as well that it was "{name}"'
+                yield entry, _not_renamed(told)
+
+
+def _not_renamed(detail: str) -> Finding:
+    return Finding(
+        code="BOE112",
+        path=("metadata", "renamed_from"),
+        detail=detail,
+        help="remove the other in the same change, or drop renamed_from",
+    )
+
+
+def _beyond_limits(
+    places: _Places, old: Old, judge: Judge
+) -> Iterator[tuple[Entry, Finding]]:
+    """Schedules that are one too many for their owner, by their place."""
+    owned = [
+        (entry, owner)
+        for entry, *_ in places.values()
+        if entry.kind == "Schedule" and (owner := text_at(entry.metadata, "owner"))
+    ]
+    counted = [(owner, _had(entry, old) == owner) for entry, owner in owned]
+    found = beyond_limit(counted, judge)
+    for (entry, _), finding in zip(owned, found, strict=True):
+        if finding:
+            yield entry, finding
+
+
+def _had(entry: Entry, old: Old) -> str | None:
+    """Whose it is as it is served."""
+    before = old.get(former_key(entry, old) or entry.key)
+    return text_at(before.data["metadata"], "owner") if before else None

@@ -1,0 +1,91 @@
+"""Whether each object is served as it stands in the revision, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from boe_reconciler.core.plan.removals import Removals
+from boe_reconciler.core.plan.revision import Revision
+from boe_reconciler.core.plan.world import Key, Verdict, World
+from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.spec import ObjectStatus
+
+#: Every reason of a status -> what it means; docs/concepts.md shows the same table.
+REASONS = {
+    "Served": "It is served as it stands in the files.",
+    "Invalid": "It has a Problem.",
+    "Duplicate": "Another object has its name.",
+    "DependencyInvalid": "What it refers to cannot be used.",
+    "Held": "It fits only the newer versions of what it refers to, and those wait.",
+    "Strict": "With --strict nothing of a revision is served while it has Problems.",
+    "Unreadable": "It is not in the files, but one of them cannot be read.",
+    "RemovalHeld": "It was removed together with so many others that this waits.",
+    "Renamed": "It has another name now, and the object of that name cannot be used.",
+    "StillNeeded": "It was removed, but what goes on as before refers to it.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    revision: Revision
+    removals: Removals
+    #: The revision is not served at all, since it has Problems.
+    refused: bool
+
+    def statuses(self, chosen: World, revision: str) -> list[ObjectStatus]:
+        """Of each object in the files, and of each that is served beyond those."""
+        keys = {*self.revision.world.entries, *chosen.entries}
+        return [self._status(key, chosen, revision) for key in sorted(keys)]
+
+    def _status(self, key: Key, chosen: World, revision: str) -> ObjectStatus:
+        kind, name = key
+        entry = chosen.entries.get(key)
+        new = entry is not None and entry.served is None
+        serving = entry.served.revision if entry and entry.served else None
+        reason, message = ("Served", "") if new else self._why(key)
+        return ObjectStatus(
+            kind=kind,
+            name=name,
+            ready=new,
+            reason=reason,
+            message=message,
+            observed_revision=revision,
+            serving_revision=revision if new else serving,
+        )
+
+    def _why(self, key: Key) -> tuple[str, str]:
+        """Why an object is not served as the revision has it."""
+        verdict = self.revision.world.verdicts.get(key)
+        if verdict is not None:
+            reason, message = self._fault(verdict)
+        else:
+            reason, message = self._absent(key), ""
+        return reason, message or REASONS[reason]
+
+    def _fault(self, verdict: Verdict) -> tuple[str, str]:
+        errors = [one for one in verdict.problems if one.severity == "error"]
+        if errors:
+            twice = any(one.code == "BOE101" for one in errors)
+            return "Duplicate" if twice else "Invalid", _first(errors)
+        if verdict.blocked_by:
+            kind, name = verdict.blocked_by
+            message = f"It needs {kind} {name}, which cannot be used."
+            return "DependencyInvalid", message
+        return "Strict" if self.refused else "Held", ""
+
+    def _absent(self, key: Key) -> str:
+        if key in self.removals.held:
+            return "RemovalHeld"
+        if key in self.removals.hidden:
+            return "Unreadable"
+        if self.refused:
+            return "Strict"
+        heirs = self.revision.world.entries.values()
+        renamed = any(
+            (one.kind, one.metadata.get("renamed_from")) == key for one in heirs
+        )
+        return "Renamed" if renamed else "StillNeeded"
+
+
+def _first(errors: list[Problem]) -> str:
+    return str(min(errors, key=lambda problem: problem.order))
