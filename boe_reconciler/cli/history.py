@@ -20,7 +20,13 @@ from boe_reconciler.cli.output import (
     utc,
 )
 from boe_reconciler.cli.planned import instant
-from boe_reconciler.cli.shapes import details_json, pause_json, run_json
+from boe_reconciler.cli.shapes import (
+    details_json,
+    parameters,
+    pause_json,
+    problem_line,
+    run_json,
+)
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.runs import RunStatus
@@ -113,25 +119,43 @@ def _last_run(state: ScheduleState) -> dict[str, Any] | None:
 
 
 def _print_status(app: App, found: Mapping[str, Any]) -> None:
-    serving = found["revision"]["serving"]
-    if serving is None:
+    revision = found["revision"]
+    if revision["attempted"] is None:
         say("Nothing is served yet: `boe run` starts.")
         return
-    say(f"Serving {serving}")
-    if found["revision"]["attempted"] != serving:
-        say(f"Newest  {found['revision']['attempted']} is not served whole.", "yellow")
+    say(f"Serving {revision['serving'] or 'nothing'}")
+    if revision["attempted"] != revision["serving"]:
+        say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
     say_table(
         ["schedule", "next", "last run", "note"],
         [_status_row(app, one) for one in schedules],
     )
-    for one in found["objects"]:
-        if not one["ready"]:
-            say(
-                f"{one['kind']} {one['name']}: {one['reason']}. {one['message']}", "red"
-            )
+    _print_problems(found)
     for hold in found["holds"]:
         say(f"Waits for `boe release {hold['hold_id']}`: {hold['message']}", "yellow")
+
+
+#: So many findings are told here; `boe validate` tells them all.
+_MOST = 10
+
+
+def _print_problems(found: Mapping[str, Any]) -> None:
+    """What is not served as it stands in the files, and why."""
+    problems = [problem_line(one) for one in found["problems"]]
+    for one in found["objects"]:
+        if not one["ready"]:
+            served = "an older version" if one["serving_revision"] else "nothing"
+            why = "" if one["message"] in problems else f" {one['message']}"
+            say(
+                f"{one['kind']} {one['name']}: {one['reason']}, {served} is served."
+                f"{why}",
+                "yellow",
+            )
+    for line in problems[:_MOST]:
+        say(line, "red" if ": error " in line else "yellow")
+    if len(problems) > _MOST:
+        say(f"and {len(problems) - _MOST} more: `boe validate` tells them all.")
 
 
 def _status_row(app: App, one: Mapping[str, Any]) -> list[str]:
@@ -282,7 +306,7 @@ def _print_run(app: App, record: RunRecord) -> None:
         "started": local(run.started_at, zone) if run.started_at else "",
         "took": took(record),
         "revision": run.revision,
-        "parameters": ", ".join(f"{k}={v}" for k, v in run.options.parameters.items()),
+        "parameters": ", ".join(f"{k}={v}" for k, v in parameters(run).items()),
     }
     for label, value in lines.items():
         if value:

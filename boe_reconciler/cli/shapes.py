@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from boe_reconciler.cli.output import utc
@@ -12,6 +13,7 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     Event,
     Pause,
+    Run,
     RunRecord,
     RunStatus,
 )
@@ -33,8 +35,13 @@ def run_json(record: RunRecord) -> dict[str, Any]:
         "artifacts": [_artifact(artifact) for artifact in record.artifacts],
         "deliveries": [_delivery(delivery) for delivery in record.deliveries],
         "revision": run.revision,
-        "parameters": dict(run.options.parameters),
+        "parameters": parameters(run),
     }
+
+
+def parameters(run: Run) -> dict[str, str]:
+    """Those it was made with; before it has begun, those that somebody asked for."""
+    return {**run.options.parameters, **run.parameters}
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
@@ -77,6 +84,15 @@ def details_json(ledger: Ledger, record: RunRecord) -> dict[str, Any]:
 
 def event_json(event: Event) -> dict[str, Any]:
     return {"at": utc(event.at), "action": event.action, "message": event.message}
+
+
+def problem_line(one: Mapping[str, Any]) -> str:
+    """A diagnostic as the line that `boe validate` prints for it."""
+    at = one["range"]["start"]
+    where = f"{one['range']['filename']}:{at['line']}:{at['column']}"
+    path = f" {one['path']}" if one["path"] else ""
+    todo = f" ({one['help']})" if one["help"] else ""
+    return f"{where}: {one['severity']} {one['code']}{path}: {one['detail']}{todo}"
 
 
 def pause_json(pause: Pause | None) -> dict[str, Any] | None:

@@ -27,6 +27,15 @@ def parse_parameter(
     return _PARSERS.get(kind, _string)(value, values)
 
 
+def parameter_text(value: Value) -> str:
+    """The value as text that `parse_parameter` reads as the same value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def _refuse(value: Any, expected: str, todo: str = "") -> ValueError:
     shown = f'"{value}"' if isinstance(value, str) else str(value)
     return ValueError(f"{shown[:80]} is not {expected}" + (f": {todo}" if todo else ""))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.runs import (
         Artifact,
-        AttemptStatus,
         Claim,
         DeliveryKey,
         Event,
@@ -288,21 +287,16 @@ class Ledger(Protocol):
         """Queue runs again whose lease ran out (with `all_leases`, every lease) (R10)."""
 
     def give_back(self, claim: Claim, *, now: datetime) -> None:
-        """A drain: the run is pending again and the attempt uses up nothing."""
+        """A drain: the run is pending again and the attempt uses up nothing.
+
+        A run that was asked to stop ends.
+        """
 
     # Within a claim.
-    def begin_attempt(self, claim: Claim, *, now: datetime) -> int:
-        """A row for this try of the export; its number from 1."""
-
-    def end_attempt(
-        self,
-        claim: Claim,
-        status: AttemptStatus,
-        reason: str,
-        message: str,
-        *,
-        now: datetime,
-    ) -> None: ...
+    def begin_attempt(
+        self, claim: Claim, *, parameters: Mapping[str, str], now: datetime
+    ) -> int:
+        """A row for this try of the export, with these values; its number from 1."""
 
     def commit_artifacts(
         self,
@@ -338,9 +332,12 @@ class Ledger(Protocol):
     def wait(
         self, claim: Claim, until: datetime, reason: str, message: str, *, now: datetime
     ) -> None:
-        """Give up the lease and be `waiting` until then (a retry, a deferred delivery)."""
+        """Give up the lease and be `waiting` until then (a retry, a deferred delivery).
 
-    def finish(
+        An attempt that is open ends with it. A run that was asked to stop ends.
+        """
+
+    def finish(  # noqa: PLR0913 the words of a run's end
         self,
         claim: Claim,
         status: RunStatus,
@@ -350,7 +347,10 @@ class Ledger(Protocol):
         rows: int | None = None,
         now: datetime,
     ) -> None:
-        """The run's final state; open deliveries of a cancelled run are cancelled."""
+        """The run's final state, and that of an attempt or a delivery still open.
+
+        Of a delivery that was on its way nobody can know more: it is unconfirmed.
+        """
 
     # What people ask for.
     def cancel(self, run_id: str, *, by: str, now: datetime) -> RunStatus:
@@ -400,7 +400,7 @@ class Ledger(Protocol):
         """Digest of the rows last delivered whole, for `if_unchanged`."""
 
     def open_runs(self) -> int:
-        """Runs that are pending, waiting or running."""
+        """Runs that run, or will go on by themselves: not those that a pause holds."""
 
     def broken_invariants(self, *, now: datetime) -> Sequence[str]:
         """A sentence for each invariant that does not hold (`boe doctor`)."""

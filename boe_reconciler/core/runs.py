@@ -152,6 +152,8 @@ class Run:
     cancel_requested_at: datetime | None = None
     #: How often `boe resend` opened it again.
     reopened: int = 0
+    #: Final values of its parameters, as text, once an attempt has begun.
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:

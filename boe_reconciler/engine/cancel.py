@@ -24,16 +24,14 @@ class Drained(Exception):
 
 
 class CancelToken:
-    """One run's `Cancel`: asked from the executor's thread, obeyed in the run's own.
+    """One run's `Cancel`: asked from the executor's thread, obeyed in the run's own."""
 
-    `deadline` is an instant of the monotonic clock after which `expire` times out.
-    """
-
-    def __init__(self, deadline: float | None = None) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._stop: Stop | None = None
-        self.deadline = deadline
+        #: An instant of the monotonic clock after which `expire` times out.
+        self.deadline: float | None = None
 
     def stop(self, reason: Stop) -> None:
         with self._lock:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from boe_reconciler.core import retry
+from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.outcome import EMPTY
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DestinationSpec
+from boe_reconciler.core.resources.schedule import DeliveryRetry
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -36,18 +38,23 @@ def owed(job: Job, artifacts: Sequence[Artifact]) -> list[NewDelivery]:
             ),
             type=planned.spec.type,
         )
-        for planned in _wanted(job)
+        for planned in wanted(job)
         for artifact in artifacts
     ]
 
 
-def _wanted(job: Job) -> list[PlannedDestination]:
+def wanted(job: Job) -> list[PlannedDestination]:
+    """Where it goes. Permanent `no_destination` where that would be nowhere."""
     only = job.run.options.only
-    return [
+    found = [
         planned
         for planned in job.spec.destinations
         if only is None or only in (planned.distribution, planned.key)
     ]
+    if not found:
+        text = f'{job.spec.schedule} does not deliver to "{only}".'
+        raise Permanent("no_destination", text, "`boe plan --expand` shows where to.")
+    return found
 
 
 def deliver(
@@ -75,16 +82,35 @@ def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
         reason = EMPTY if planned else "removed"
         return _settle(job, delivery, Outcome(status=_SUPPRESSED, reason=reason))
     job.cancel.check()
+    try:
+        outcome = _act(job, artifact, delivery, planned)
+    except Permanent as error:
+        # Such as a stored file that is gone: the others may still arrive.
+        text = f"{error.message} {error.help}".strip()
+        outcome = Outcome(status=_failed(delivery), reason=error.reason, message=text)
+    return _settle(job, delivery, outcome)
+
+
+_SUPPRESSED = DeliveryStatus.SUPPRESSED
+
+
+def _failed(delivery: Delivery) -> DeliveryStatus:
+    """Of what was on its way nobody can know more."""
+    sending = delivery.status is DeliveryStatus.SENDING
+    return DeliveryStatus.UNCONFIRMED if sending else DeliveryStatus.FAILED
+
+
+def _act(
+    job: Job, artifact: Artifact, delivery: Delivery, planned: PlannedDestination
+) -> Outcome:
+    """What became of an interrupted attempt; else another one."""
     destination = job.tools.backends.destination(planned.spec.type, job.spec)
     shipment = _shipment(job, artifact, delivery, planned)
     if delivery.status is DeliveryStatus.SENDING:
         known = destination.probe(shipment)
         if known is not None:
-            return _settle(job, delivery, known)
-    return _settle(job, delivery, _send(job, destination, shipment))
-
-
-_SUPPRESSED = DeliveryStatus.SUPPRESSED
+            return known
+    return _send(job, destination, shipment)
 
 
 def _skips_empty(job: Job, planned: PlannedDestination) -> bool:
@@ -119,15 +145,13 @@ def _deferred(
     job: Job, delivery: Delivery, outcome: Outcome, now: datetime
 ) -> tuple[Outcome, datetime | None]:
     """When to try again, or that the time for it is over."""
-    policy = job.spec.execution.delivery_retry
-    delay = retry.delay(
-        delivery.attempts + 1,
-        initial=policy.initial,
-        most=policy.max,
-        random=job.tools.random(),
+    again = Again(
+        tries=delivery.attempts + 1,
+        since=delivery.first_attempt_at or now,
+        least=timedelta(seconds=outcome.retry_after or 0),
     )
-    until = now + max(delay, timedelta(seconds=outcome.retry_after or 0))
-    if until <= (delivery.first_attempt_at or now) + policy.give_up_after:
+    until = again.at(job.spec.execution.delivery_retry, now, job.tools.random())
+    if until is not None:
         return outcome, until
     return replace(
         outcome,
@@ -135,6 +159,41 @@ def _deferred(
         reason="gave_up",
         message=f"Given up: {outcome.message}",
     ), None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    """What decides when a delivery is tried again."""
+
+    tries: int
+    since: datetime
+    least: timedelta
+
+    @classmethod
+    def of_open(
+        cls, deliveries: Sequence[Delivery], least: timedelta, now: datetime
+    ) -> Again:
+        """For all that are open, when something else than a destination held them up."""
+        tried = [
+            (one.first_attempt_at, one.attempts)
+            for one in deliveries
+            if not one.status.final and one.first_attempt_at
+        ]
+        first = [since for since, _ in tried]
+        tries = [attempts for _, attempts in tried]
+        return cls(
+            tries=max(tries, default=1), since=min(first, default=now), least=least
+        )
+
+    def at(
+        self, policy: DeliveryRetry, now: datetime, random: float
+    ) -> datetime | None:
+        """The instant of the next try; None when the time for it is over."""
+        delay = retry.delay(
+            self.tries, initial=policy.initial, most=policy.max, random=random
+        )
+        until = now + max(delay, self.least)
+        return until if until <= self.since + policy.give_up_after else None
 
 
 def _shipment(

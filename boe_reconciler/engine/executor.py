@@ -171,9 +171,7 @@ class Executor:
             self._start(claimed)
 
     def _start(self, claimed: Claimed) -> None:
-        limits = [claimed.spec.execution.timeout, claimed.spec.connection.timeout]
-        timeout = min(limit for limit in limits if limit is not None)
-        cancel = CancelToken(self.clock.monotonic() + timeout.total_seconds())
+        cancel = CancelToken()
         log.info("run_started", extra={"run_id": claimed.claim.run_id})
         future = self._pool.submit(self.runner.run, claimed, cancel)
         self._active[claimed.claim.run_id] = _Active(claimed.claim, cancel, future)

@@ -18,16 +18,17 @@ from boe_reconciler.core.errors import (
     Temporary,
 )
 from boe_reconciler.core.outcome import Verdict, verdict
+from boe_reconciler.core.parameters import parameter_text
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.prepare import prepare
-from boe_reconciler.core.runs import AttemptStatus, RunRecord, RunStatus
+from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
+from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.engine.cancel import CancelToken, Drained
-from boe_reconciler.engine.deliver import deliver, owed
+from boe_reconciler.engine.deliver import Again, deliver, owed, wanted
 from boe_reconciler.engine.export import Exported, export, holds
 from boe_reconciler.engine.job import Job, Tools
 
 log = logging.getLogger(__name__)
-_COUNTED = (AttemptStatus.RETRY, AttemptStatus.FAILED)
 
 
 class Runner:
@@ -43,8 +44,9 @@ class Runner:
                 self._steps(claimed, cancel)
         except LeaseLost:
             log.warning("lease_lost", extra={"run_id": claimed.claim.run_id})
-        except Drained:
-            self._give_back(claimed)
+        except Exception:
+            # Not even its end could be written: the lease runs out, and it goes on.
+            log.exception("run_left", extra={"run_id": claimed.claim.run_id})
 
     def _steps(self, claimed: Claimed, cancel: CancelToken) -> None:
         with self._job(claimed, cancel) as job:
@@ -56,7 +58,7 @@ class Runner:
 
     @contextmanager
     def _job(self, claimed: Claimed, cancel: CancelToken) -> Iterator[Job]:
-        """Prepare: parameters, period, a folder for unfinished files."""
+        """Prepare: parameters, period, the name of a folder for unfinished files."""
         claim, run = claimed.claim, claimed.record.run
         prepared = prepare(
             claimed.spec,
@@ -65,7 +67,6 @@ class Runner:
             options=run.options,
         )
         folder = self._tools.scratch / f"{claim.run_id}.{claim.fence}"
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             yield Job(
                 tools=self._tools,
@@ -79,19 +80,38 @@ class Runner:
 
     def _build(self, job: Job) -> bool:
         """One attempt: gate, export, commit. False when the run ended at a gate."""
-        self._tools.ledger.begin_attempt(job.claimed.claim, now=self._now())
+        self._begin(job)
         reason = self._gate(job)
         if reason is None:
             exported = export(job)
             reason = self._unchanged(job, exported)
         if reason is not None:
-            self._end_attempt(job.claimed, AttemptStatus.SUCCEEDED)
             self._finish(job.claimed, reason)
             return False
         self._commit(job, exported)
         return True
 
+    def _begin(self, job: Job) -> None:
+        given = job.prepared.parameters
+        texts = {
+            name: parameter_text(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        self._tools.ledger.begin_attempt(
+            job.claimed.claim, parameters=texts, now=self._now()
+        )
+        self._limit(job)
+        job.folder.mkdir(parents=True, exist_ok=True)
+
+    def _limit(self, job: Job) -> None:
+        """From now on it has as long as one try may take."""
+        timeout = job.spec.execution.timeout.total_seconds()
+        job.cancel.deadline = self._tools.clock.monotonic() + timeout
+
     def _gate(self, job: Job) -> Verdict | None:
+        if not job.run.options.dry_run:
+            wanted(job)
         condition = job.spec.only_if
         if condition is None or holds(job, condition.query):
             return None
@@ -117,6 +137,7 @@ class Runner:
 
     def _deliver(self, job: Job) -> None:
         """Deliver what is open, then record: a final state, or a wait for the next try."""
+        self._limit(job)
         record = self._record(job.claimed)
         until = deliver(job, record.artifacts, record.deliveries)
         if until is not None:
@@ -147,66 +168,44 @@ class Runner:
         """Every failure of a step ends up in the ledger, with its reason."""
         try:
             yield
-        except (LeaseLost, Drained):
+        except LeaseLost:
             raise
+        except Drained:
+            self._tools.ledger.give_back(claimed.claim, now=self._now())
         except Cancelled as stop:
             self._fail(claimed, stop, RunStatus.CANCELLED)
         except Temporary as error:
             self._retry(claimed, error)
         except Permanent as error:
-            self._fail(claimed, error, RunStatus.FAILED)
+            self._fail(claimed, error)
         except OSError as error:
             # The scratch folder or the Blobs store: a full disk may be emptied.
             self._retry(claimed, Temporary("disk_error", f"Writing failed: {error}."))
         except Exception as error:
             log.exception("run_crashed", extra={"run_id": claimed.claim.run_id})
             text = f"BOE itself failed: {type(error).__name__}: {error}"
-            self._fail(claimed, Permanent("internal", text), RunStatus.FAILED)
+            self._fail(claimed, Permanent("internal", text))
 
     def _retry(self, claimed: Claimed, error: Temporary) -> None:
-        attempts = self._record(claimed).attempts
-        tries = 1 + sum(one.status in _COUNTED for one in attempts)
-        policy = claimed.spec.execution.retry
-        if tries > policy.max_retries:
-            text = f"Given up after {tries} attempts: {error.message}"
-            gave_up = Permanent("gave_up", text, error.help)
-            self._fail(claimed, gave_up, RunStatus.FAILED)
+        record, now = self._record(claimed), self._now()
+        next_try = _next_delivery if record.artifacts else _next_export
+        until = next_try(claimed.spec, record, error, now, self._tools.random())
+        if until is None:
+            text = f"Given up: {error.message}"
+            self._fail(claimed, Permanent("gave_up", text, error.help))
             return
-        delay = retry.delay(
-            tries,
-            initial=policy.initial,
-            most=policy.max,
-            random=self._tools.random(),
-        )
-        now = self._now()
-        until = now + max(delay, error.delay or timedelta())
-        self._end_attempt(claimed, AttemptStatus.RETRY, error)
         text = self._text(error)
         self._tools.ledger.wait(claimed.claim, until, error.reason, text, now=now)
 
-    def _fail(self, claimed: Claimed, error: RunError, status: RunStatus) -> None:
-        ended = (
-            AttemptStatus.CANCELLED
-            if status is RunStatus.CANCELLED
-            else AttemptStatus.FAILED
-        )
-        self._end_attempt(claimed, ended, error)
+    def _fail(
+        self, claimed: Claimed, error: RunError, status: RunStatus = RunStatus.FAILED
+    ) -> None:
+        if status is RunStatus.FAILED and _accepted(self._record(claimed)):
+            status = RunStatus.PARTIAL
         text = self._text(error)
         self._finish(claimed, Verdict(status=status, reason=error.reason, message=text))
 
     # --- Small words ----------------------------------------------------------
-
-    def _end_attempt(
-        self, claimed: Claimed, status: AttemptStatus, error: RunError | None = None
-    ) -> None:
-        """Close the attempt that is open, if one is: a delivery has none."""
-        attempts = self._record(claimed).attempts
-        if not attempts or attempts[-1].status is not AttemptStatus.RUNNING:
-            return
-        reason, text = (error.reason, self._text(error)) if error else ("", "")
-        self._tools.ledger.end_attempt(
-            claimed.claim, status, reason, text, now=self._now()
-        )
 
     def _finish(self, claimed: Claimed, end: Verdict, rows: int | None = None) -> None:
         self._tools.ledger.finish(
@@ -228,12 +227,6 @@ class Runner:
             },
         )
 
-    def _give_back(self, claimed: Claimed) -> None:
-        try:
-            self._tools.ledger.give_back(claimed.claim, now=self._now())
-        except LeaseLost:
-            log.warning("lease_lost", extra={"run_id": claimed.claim.run_id})
-
     def _record(self, claimed: Claimed) -> RunRecord:
         return self._tools.ledger.run(claimed.claim.run_id) or claimed.record
 
@@ -251,3 +244,27 @@ def _skipped(reason: str, message: str) -> Verdict:
 
 def _rows(record: RunRecord) -> int | None:
     return record.artifacts[0].rows if record.artifacts else None
+
+
+def _accepted(record: RunRecord) -> bool:
+    return any(one.status is DeliveryStatus.ACCEPTED for one in record.deliveries)
+
+
+def _next_export(
+    spec: RunSpec, record: RunRecord, error: Temporary, now: datetime, random: float
+) -> datetime | None:
+    """When to export again; None when all attempts are used up."""
+    run, policy = record.run, spec.execution.retry
+    if run.attempts >= run.max_attempts:
+        return None
+    tries = max(run.attempts, 1)
+    delay = retry.delay(tries, initial=policy.initial, most=policy.max, random=random)
+    return now + max(delay, error.delay or timedelta())
+
+
+def _next_delivery(
+    spec: RunSpec, record: RunRecord, error: Temporary, now: datetime, random: float
+) -> datetime | None:
+    """When to go on delivering; None when the time for it is over."""
+    again = Again.of_open(record.deliveries, error.delay or timedelta(), now)
+    return again.at(spec.execution.delivery_retry, now, random)

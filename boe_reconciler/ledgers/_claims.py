@@ -12,7 +12,7 @@ from boe_reconciler.core.lifecycle import LEASE, POISON
 from boe_reconciler.core.overlap import MAKE_WAY, Decision, decide
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
-from boe_reconciler.ledgers import _rows
+from boe_reconciler.ledgers import _failures, _rows
 from boe_reconciler.ledgers._store import Page, Store
 
 #: Rows looked at in one go, at least.
@@ -142,17 +142,15 @@ def _lose(store: Store, run: Run, now: datetime, *, alone: bool) -> None:
     why = ("lost", words)
     run = _rows.end_attempt(store, run, AttemptStatus.LOST, now, why=why)
     run = lifecycle.lost(run, alone=alone)
-    store.put_runs([run])
+    _rows.put_down(store, run, now)
     store.insert_events([_rows.event(run, "lease_lost", words, now)])
-    if run.cancel_requested:
-        why = ("cancelled", "Cancelled; its worker had vanished.")
-        _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)
-    elif run.lost >= POISON:
+    if run.lost >= POISON and not run.cancel_requested:
         why = ("poison", f"Its worker vanished {run.lost} times while doing only this.")
         _rows.end_run(store, run, RunStatus.FAILED, now, why=why)
+        _failures.count(store, run, RunStatus.FAILED, now)
 
 
 def give_back(store: Store, claim: Claim, *, now: datetime) -> None:
     run = _rows.prove(store, claim, now)
     run = _rows.end_attempt(store, run, AttemptStatus.RELEASED, now)
-    store.put_runs([lifecycle.unclaimed(run, RunStatus.PENDING)])
+    _rows.put_down(store, lifecycle.unclaimed(run, RunStatus.PENDING), now)

@@ -8,7 +8,6 @@ from datetime import datetime
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
     Artifact,
-    AttemptStatus,
     Claim,
     DeliveryKey,
     Event,
@@ -100,20 +99,12 @@ class StoredLedger:
         self._write(lambda store: _claims.give_back(store, claim, now=now))
 
     # Within a claim.
-    def begin_attempt(self, claim: Claim, *, now: datetime) -> int:
-        return self._write(lambda store: _work.begin_attempt(store, claim, now=now))
-
-    def end_attempt(
-        self,
-        claim: Claim,
-        status: AttemptStatus,
-        reason: str,
-        message: str,
-        *,
-        now: datetime,
-    ) -> None:
-        why = (reason, message)
-        self._write(lambda store: _work.end_attempt(store, claim, status, why, now=now))
+    def begin_attempt(
+        self, claim: Claim, *, parameters: Mapping[str, str], now: datetime
+    ) -> int:
+        return self._write(
+            lambda store: _work.begin_attempt(store, claim, parameters, now=now)
+        )
 
     def commit_artifacts(
         self,

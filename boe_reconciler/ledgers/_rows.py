@@ -85,6 +85,14 @@ def end_run(
     )
 
 
+def put_down(store: Store, run: Run, now: datetime) -> None:
+    """Nobody executes it any more: it goes on later, unless it was asked to stop."""
+    store.put_runs([run])
+    if run.cancel_requested:
+        why = ("cancelled", "Cancelled on request.")
+        end_run(store, run, RunStatus.CANCELLED, now, why=why)
+
+
 def records(store: Store, runs: Sequence[Run]) -> list[RunRecord]:
     ids = [run.run_id for run in runs]
     attempts, artifacts = store.attempts(ids), store.artifacts(ids)

@@ -14,6 +14,7 @@ from boe_reconciler.core.runs import (
     Attempt,
     Claim,
     Delivery,
+    DeliveryKey,
     Event,
     GapRow,
     Pause,
@@ -130,7 +131,8 @@ class Store(Protocol):
     def last_delivered(self, schedule_uid: str) -> str | None:
         """The newest run that succeeded as its Schedule says, nothing left out."""
 
-    def open_runs(self) -> int: ...
+    def open_runs(self) -> int:
+        """Those that run or are still to start, and that no pause holds."""
 
     def find(self, query: Query) -> Sequence[Run]:
         """Newest occurrence first."""
@@ -147,6 +149,8 @@ class Store(Protocol):
     def deliveries(
         self, run_ids: Sequence[str]
     ) -> Mapping[str, Sequence[Delivery]]: ...
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None: ...
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None: ...
 

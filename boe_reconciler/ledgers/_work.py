@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from boe_reconciler.core import due, lifecycle
+from boe_reconciler.core import lifecycle
 from boe_reconciler.core.runs import (
     Artifact,
     Attempt,
@@ -16,18 +16,17 @@ from boe_reconciler.core.runs import (
     DeliveryKey,
     NewDelivery,
     Outcome,
-    Pause,
-    PauseTarget,
-    Run,
     RunStatus,
 )
-from boe_reconciler.ledgers import _rows, _time
+from boe_reconciler.ledgers import _failures, _rows
 from boe_reconciler.ledgers._store import Store
 
 Why = tuple[str, str]
 
 
-def begin_attempt(store: Store, claim: Claim, *, now: datetime) -> int:
+def begin_attempt(
+    store: Store, claim: Claim, parameters: Mapping[str, str], *, now: datetime
+) -> int:
     run = _rows.prove(store, claim, now)
     if run.attempts >= run.max_attempts:
         raise ValueError(f"{run.run_id} has used up its {run.max_attempts} attempts")
@@ -47,15 +46,9 @@ def begin_attempt(store: Store, claim: Claim, *, now: datetime) -> int:
         finished_at=None,
     )
     store.put_attempt(attempt)
-    store.put_runs([replace(run, attempts=run.attempts + 1)])
+    begun = replace(run, attempts=run.attempts + 1, parameters=parameters)
+    store.put_runs([begun])
     return number
-
-
-def end_attempt(
-    store: Store, claim: Claim, status: AttemptStatus, why: Why, *, now: datetime
-) -> None:
-    run = _rows.prove(store, claim, now)
-    store.put_runs([_rows.end_attempt(store, run, status, now, why=why)])
 
 
 def commit_artifacts(
@@ -102,10 +95,10 @@ def settle(
 
 
 def _open_delivery(store: Store, key: DeliveryKey) -> Delivery:
-    for delivery in store.deliveries([key.run_id]).get(key.run_id, ()):
-        if delivery.key == key and not delivery.status.final:
-            return delivery
-    raise ValueError(f"no open delivery {key}")
+    delivery = store.delivery(key)
+    if delivery is None or delivery.status.final:
+        raise ValueError(f"no open delivery {key}")
+    return delivery
 
 
 def wait(
@@ -113,7 +106,7 @@ def wait(
 ) -> None:
     run = _rows.prove(store, claim, now)
     run = _rows.end_attempt(store, run, AttemptStatus.RETRY, now, why=why)
-    store.put_runs([lifecycle.waiting(run, until, *why)])
+    _rows.put_down(store, lifecycle.waiting(run, until, *why), now)
 
 
 def finish(
@@ -127,32 +120,10 @@ def finish(
     run = _rows.prove(store, claim, now)
     status, why = end
     deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
-    delivered = status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL)
-    if delivered and not all(one.status.final for one in deliveries):
+    if status is RunStatus.SUCCEEDED and not all(
+        one.status.final for one in deliveries
+    ):
         raise ValueError(f"{run.run_id} still has open deliveries")
     run = replace(run, rows=run.rows if rows is None else rows)
     _rows.end_run(store, run, status, now, why=why)
-    _count_failure(store, run, status, now)
-
-
-def _count_failure(store: Store, run: Run, status: RunStatus, now: datetime) -> None:
-    """`pause_after_failures`: so many failed runs in a row pause the schedule."""
-    standing = store.standing(run.schedule)
-    if standing is None or standing.uid != run.schedule_uid or run.options.dry_run:
-        return
-    if status is RunStatus.FAILED:
-        most = due.execution(standing).pause_after_failures
-        failures = standing.failures + 1
-        store.put_standings([replace(standing, failures=failures)])
-        if most and failures >= most and not standing.paused:
-            _pause(store, run.schedule, failures, now)
-    elif standing.failures and status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL):
-        store.put_standings([replace(standing, failures=0)])
-
-
-def _pause(store: Store, schedule: str, failures: int, now: datetime) -> None:
-    runs = "1 run failed" if failures == 1 else f"{failures} runs in a row failed"
-    pause = Pause(
-        target=PauseTarget.SCHEDULE, value=schedule, by="boe", why=runs, since=now
-    )
-    _time.pause(store, pause)
+    _failures.count(store, run, status, now)

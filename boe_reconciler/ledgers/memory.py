@@ -206,7 +206,7 @@ class _MemoryStore:
         return [one for one in self._t.runs.values() if _expired(one, now)][:limit]
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
-        paused = {one.uid for one in self._t.standings.values() if one.paused}
+        paused = self._paused()
         found = [
             _candidate(run)
             for run in self._t.runs.values()
@@ -220,6 +220,9 @@ class _MemoryStore:
         after = page.after
         ahead = [one for one in open_ if not after or _place(one) > _place(after)]
         return sorted(ahead, key=_place)[: page.limit]
+
+    def _paused(self) -> Collection[str]:
+        return {one.uid for one in self._t.standings.values() if one.paused}
 
     def next_start(self, now: datetime) -> datetime | None:
         later = (
@@ -253,7 +256,9 @@ class _MemoryStore:
         return max(found)[1] if found else None
 
     def open_runs(self) -> int:
-        return sum(not one.status.final for one in self._t.runs.values())
+        paused = self._paused()
+        open_ = [one for one in self._t.runs.values() if not one.status.final]
+        return sum(not _held(_candidate(one), paused) for one in open_)
 
     def find(self, query: Query) -> Sequence[Run]:
         found = [
@@ -289,6 +294,9 @@ class _MemoryStore:
             for run_id in run_ids
             if run_id in self._t.deliveries
         }
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None:
+        return self._t.deliveries.get(key.run_id, {}).get(key)
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         for one in deliveries:

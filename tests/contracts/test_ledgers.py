@@ -88,7 +88,7 @@ def one_claim(ledger: Ledger, now: datetime = START + HOUR) -> Claimed:
 def exported(ledger: Ledger, claimed: Claimed, now: datetime) -> DeliveryKey:
     """A run whose file is there, with one delivery that is owed."""
     new = a_delivery(claimed.claim.run_id)
-    ledger.begin_attempt(claimed.claim, now=now)
+    ledger.begin_attempt(claimed.claim, parameters={}, now=now)
     ledger.commit_artifacts(claimed.claim, [an_artifact()], [new], now=now)
     return new.key
 
@@ -576,7 +576,7 @@ def test_a_heartbeat_keeps_the_lease(hourly: Ledger) -> None:
 
 def test_a_lost_run_is_taken_over_with_a_higher_fence(hourly: Ledger) -> None:
     old = one_claim(hourly)
-    hourly.begin_attempt(old.claim, now=START + HOUR)
+    hourly.begin_attempt(old.claim, parameters={}, now=START + HOUR)
     now = START + HOUR + timedelta(seconds=61)
     hourly.expire(now=now)
     (new,) = hourly.claim("other", now=now, limit=1)
@@ -584,7 +584,7 @@ def test_a_lost_run_is_taken_over_with_a_higher_fence(hourly: Ledger) -> None:
     (attempt,) = new.record.attempts
     assert (attempt.status, attempt.worker) == (AttemptStatus.LOST, "worker")
     assert new.record.run.attempts == 0
-    assert hourly.begin_attempt(new.claim, now=now) == 2
+    assert hourly.begin_attempt(new.claim, parameters={}, now=now) == 2
     assert [one.action for one in hourly.events(new.claim.run_id)] == ["lease_lost"]
 
 
@@ -595,8 +595,7 @@ def test_whoever_lost_the_lease_writes_nothing(hourly: Ledger) -> None:
     hourly.expire(now=now)
     stale = old.claim
     calls: list[Callable[[], object]] = [
-        lambda: hourly.begin_attempt(stale, now=now),
-        lambda: hourly.end_attempt(stale, AttemptStatus.FAILED, "", "", now=now),
+        lambda: hourly.begin_attempt(stale, parameters={}, now=now),
         lambda: hourly.commit_artifacts(stale, [], [], now=now),
         lambda: hourly.intend(stale, key, {}, now=now),
         lambda: hourly.settle(stale, key, ACCEPTED, now=now),
@@ -625,7 +624,7 @@ def test_a_run_that_takes_its_worker_down_three_times_is_poison(hourly: Ledger) 
     hourly.materialise(now=now)
     for _ in range(3):
         (claimed,) = take(hourly, now)
-        hourly.begin_attempt(claimed.claim, now=now)
+        hourly.begin_attempt(claimed.claim, parameters={}, now=now)
         hourly.expire(now=now, all_leases=True)
     assert statuses(hourly) == {"07:00": "failed poison"}
     assert hourly.broken_invariants(now=now) == []
@@ -650,7 +649,7 @@ def test_a_lost_run_that_was_cancelled_ends(hourly: Ledger) -> None:
 
 def test_a_drain_uses_up_no_attempt(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
-    hourly.begin_attempt(claimed.claim, now=START + HOUR)
+    hourly.begin_attempt(claimed.claim, parameters={}, now=START + HOUR)
     hourly.give_back(claimed.claim, now=START + HOUR)
     found = record(hourly, claimed.claim.run_id)
     assert (found.run.status, found.run.attempts) == (RunStatus.PENDING, 0)
@@ -665,19 +664,67 @@ def test_attempts_are_numbered_and_counted(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
     now = START + HOUR
     for number in (1, 2, 3, 4):
-        assert hourly.begin_attempt(claimed.claim, now=now) == number
-        if number < 4:
-            with pytest.raises(ValueError, match="in its attempt"):
-                hourly.begin_attempt(claimed.claim, now=now)
-        hourly.end_attempt(
-            claimed.claim, AttemptStatus.RETRY, "locked", "Locked.", now=now
-        )
-        hourly.end_attempt(claimed.claim, AttemptStatus.FAILED, "twice", "", now=now)
+        assert hourly.begin_attempt(claimed.claim, parameters={}, now=now) == number
+        with pytest.raises(ValueError, match=r"in its attempt|used up"):
+            hourly.begin_attempt(claimed.claim, parameters={}, now=now)
+        hourly.wait(claimed.claim, now, "locked", "Locked.", now=now)
+        (claimed,) = take(hourly, now)
     found = record(hourly, claimed.claim.run_id)
     assert found.run.attempts == 4
     assert {one.reason for one in found.attempts} == {"locked"}
     with pytest.raises(ValueError, match="used up its 4 attempts"):
-        hourly.begin_attempt(claimed.claim, now=now)
+        hourly.begin_attempt(claimed.claim, parameters={}, now=now)
+
+
+def test_a_run_tells_the_parameters_of_its_last_attempt(hourly: Ledger) -> None:
+    claimed = one_claim(hourly)
+    now = START + HOUR
+    assert claimed.record.run.parameters == {}
+    for year in ("2013", "2014"):
+        given = {"year": year, "city": "Zürich"}
+        hourly.begin_attempt(claimed.claim, parameters=given, now=now)
+        assert record(hourly, claimed.claim.run_id).run.parameters == given
+        hourly.wait(claimed.claim, now, "locked", "Locked.", now=now)
+        (claimed,) = take(hourly, now)
+    assert claimed.record.run.parameters["year"] == "2014"
+
+
+def test_a_run_that_was_asked_to_stop_does_not_wait_for_its_next_try(
+    hourly: Ledger,
+) -> None:
+    for put_down in (
+        lambda claim, now: hourly.wait(claim, now + HOUR, "locked", "", now=now),
+        lambda claim, now: hourly.give_back(claim, now=now),
+    ):
+        now = hourly.states()[0].high_water + HOUR
+        claimed = one_claim(hourly, now)
+        hourly.begin_attempt(claimed.claim, parameters={}, now=now)
+        hourly.cancel(claimed.claim.run_id, by="ada", now=now)
+        put_down(claimed.claim, now)
+        found = record(hourly, claimed.claim.run_id)
+        assert (found.run.status, found.run.reason) == ("cancelled", "cancelled")
+        assert hourly.broken_invariants(now=now) == []
+
+
+def test_what_a_pause_holds_is_not_waited_for(hourly: Ledger) -> None:
+    hourly.materialise(now=START + HOUR)
+    assert hourly.open_runs() == 1
+    hourly.pause(a_pause(START + HOUR))
+    assert hourly.open_runs() == 0
+    hourly.enqueue([a_manual_run("daily", now=START + HOUR)], now=START + HOUR)
+    assert hourly.open_runs() == 1
+
+
+def test_a_run_that_kills_its_worker_counts_as_a_failure(ledger: Ledger) -> None:
+    serve(ledger, pause_after_failures=1)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    for _ in range(3):
+        take(ledger, now)
+        now += timedelta(seconds=61)
+        ledger.expire(now=now)
+    assert statuses(ledger) == {"07:00": "failed poison"}
+    assert [one.by for one in ledger.pauses()] == ["boe"]
 
 
 def test_a_run_goes_from_claim_to_success(hourly: Ledger) -> None:
@@ -757,7 +804,7 @@ def test_a_run_does_not_succeed_with_open_deliveries(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
     exported(hourly, claimed, START + HOUR)
     with pytest.raises(ValueError, match="open deliveries"):
-        end(hourly, claimed, START + HOUR, RunStatus.PARTIAL)
+        end(hourly, claimed, START + HOUR, RunStatus.SUCCEEDED)
 
 
 def test_what_a_cancelled_run_leaves_open_is_cancelled_or_unconfirmed(
@@ -767,7 +814,7 @@ def test_what_a_cancelled_run_leaves_open_is_cancelled_or_unconfirmed(
     now = START + HOUR
     run_id = claimed.claim.run_id
     owed = [a_delivery(run_id, destination=name) for name in ("a", "b")]
-    hourly.begin_attempt(claimed.claim, now=now)
+    hourly.begin_attempt(claimed.claim, parameters={}, now=now)
     hourly.commit_artifacts(claimed.claim, [an_artifact()], owed, now=now)
     hourly.intend(claimed.claim, owed[0].key, {}, now=now)
     end(hourly, claimed, now, RunStatus.CANCELLED)
@@ -777,7 +824,7 @@ def test_what_a_cancelled_run_leaves_open_is_cancelled_or_unconfirmed(
 
 def test_the_open_attempt_ends_with_its_run(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
-    hourly.begin_attempt(claimed.claim, now=START + HOUR)
+    hourly.begin_attempt(claimed.claim, parameters={}, now=START + HOUR)
     hourly.finish(claimed.claim, RunStatus.FAILED, "bad", "Bad.", now=START + HOUR)
     (attempt,) = record(hourly, claimed.claim.run_id).attempts
     assert (attempt.status, attempt.reason) == (AttemptStatus.FAILED, "bad")
@@ -989,7 +1036,7 @@ def test_a_resend_opens_what_was_not_accepted(hourly: Ledger) -> None:
     now = START + HOUR
     run_id = claimed.claim.run_id
     owed = [a_delivery(run_id, recipient=name) for name in ("anna", "bob", "carl")]
-    hourly.begin_attempt(claimed.claim, now=now)
+    hourly.begin_attempt(claimed.claim, parameters={}, now=now)
     hourly.commit_artifacts(claimed.claim, [an_artifact()], owed, now=now)
     for new, outcome in zip(owed, [ACCEPTED, REFUSED, REFUSED], strict=True):
         hourly.intend(claimed.claim, new.key, {}, now=now)

@@ -135,6 +135,16 @@ class World:
             self.ledger.wait_for_change(0.01)
         executor.drain(0)
 
+    def work_until(self, death: type[BaseException]) -> None:
+        """Step until it comes out of a run; what it left stays in the ledger."""
+        executor = self.executor()
+        try:
+            while executor.step():
+                self.ledger.wait_for_change(0.01)
+        except death:
+            return
+        raise AssertionError("nothing died")
+
     def record(self, run_id: str) -> RunRecord:
         found = self.ledger.run(run_id)
         assert found is not None

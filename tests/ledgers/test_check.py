@@ -32,7 +32,7 @@ def damaged(damage: Damage) -> Sequence[str]:
     ledger.activate(an_activation(a_schedule()), now=at("2026-03-01 06:30"))
     ledger.materialise(now=NOW)
     (claimed,) = ledger.claim("worker", now=NOW, limit=1)
-    ledger.begin_attempt(claimed.claim, now=NOW)
+    ledger.begin_attempt(claimed.claim, parameters={}, now=NOW)
     owed = [a_delivery(claimed.claim.run_id)]
     ledger.commit_artifacts(claimed.claim, [an_artifact()], owed, now=NOW)
     assert ledger.broken_invariants(now=NOW) == []

@@ -23,7 +23,6 @@ from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.run_ids import backfill_run_id
 from boe_reconciler.core.runs import (
-    AttemptStatus,
     DeliveryStatus,
     NewRun,
     Outcome,
@@ -175,18 +174,18 @@ class LedgerMachine(RuleBasedStateMachine):
             a_delivery(claim.run_id, destination=f"d{n}") for n in range(deliveries)
         ]
         try:
-            self.ledger.begin_attempt(claim, now=self.now)
+            self.ledger.begin_attempt(claim, parameters={}, now=self.now)
             self.ledger.commit_artifacts(claim, [an_artifact()], owed, now=self.now)
         except (LeaseLost, ValueError):
             pass
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), status=st.sampled_from(list(AttemptStatus)[1:]))
-    def try_in_vain(self, data: st.DataObject, status: AttemptStatus) -> None:
+    @rule(data=st.data())
+    def try_in_vain(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims)).claim
         try:
-            self.ledger.begin_attempt(claim, now=self.now)
-            self.ledger.end_attempt(claim, status, "why", "Why.", now=self.now)
+            self.ledger.begin_attempt(claim, parameters={}, now=self.now)
+            self.ledger.wait(claim, self.now, "why", "Why.", now=self.now)
         except (LeaseLost, ValueError):
             pass
 

@@ -57,7 +57,7 @@ while True:
     ledger.enqueue([a_manual_run("daily", now, number=number)], now=now)
     ledger.materialise(now=now)
     for one in ledger.claim(sys.argv[2], now=now, limit=2):
-        ledger.begin_attempt(one.claim, now=now)
+        ledger.begin_attempt(one.claim, parameters={}, now=now)
         ledger.finish(one.claim, RunStatus.FAILED, "why", "", now=now)
 """
 
@@ -368,7 +368,7 @@ def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
         '"trigger", status, reason, message, attempts, max_attempts, not_before, '
         "expires, expires_reason, overlap, max_concurrent, options, whole, "
         "cancel_requested, cancel_requested_at, fence, worker, lease_until, started_at, "
-        "finished_at, rows, lost, reopened, revision, spec_digest, tzdb, created_at "
+        "finished_at, rows, lost, reopened, parameters, revision, spec_digest, tzdb, created_at "
         "FROM runs WHERE status = 'missed'",
         "INSERT INTO deliveries VALUES ('x', '-', 'd', '-', 0, 'local', 'accepted', 1, "
         "'', '', NULL, NULL, '{}', NULL, NULL, 1)",

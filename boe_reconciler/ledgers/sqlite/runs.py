@@ -44,7 +44,7 @@ _INSERT = Bulk(sqlite.insert(runs).on_conflict_do_nothing(), list(runs.c.keys())
 _CHANGING = (
     "status reason message attempts not_before expires cancel_requested "
     "cancel_requested_at fence worker lease_until started_at finished_at rows lost "
-    "reopened"
+    "reopened parameters"
 ).split()
 _UPDATE = Bulk(
     update(runs)
@@ -118,6 +118,12 @@ _IN_TIME = or_(
     runs.c.expires >= bindparam("now"),
     text("runs.status <> 'pending' OR runs.started_at IS NOT NULL"),
 )
+#: A pause lets go on what has begun, and start what somebody asked for.
+_NOT_HELD = or_(
+    runs.c.started_at.is_not(None),
+    text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
+    runs.c.schedule_uid.not_in(_PAUSED),
+)
 _CANDIDATES = (
     select(
         *_PLACE,
@@ -130,11 +136,7 @@ _CANDIDATES = (
         _UNSTARTED,
         runs.c.not_before <= bindparam("now"),
         _IN_TIME,
-        or_(
-            runs.c.started_at.is_not(None),
-            text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
-            runs.c.schedule_uid.not_in(_PAUSED),
-        ),
+        _NOT_HELD,
     )
     .order_by(*_PLACE)
     .limit(bindparam("most"))
@@ -230,7 +232,7 @@ class Runs(Schedules):
         return run_id
 
     def open_runs(self) -> int:
-        parts = (_COUNT.where(_UNSTARTED), _COUNT.where(_RUNNING))
+        parts = (_COUNT.where(_UNSTARTED, _NOT_HELD), _COUNT.where(_RUNNING))
         return sum(self._c.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:

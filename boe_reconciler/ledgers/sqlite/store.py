@@ -51,6 +51,9 @@ def _of_runs(table: Table, *order: Any) -> Select[Any]:
 _ATTEMPTS = _of_runs(attempts, attempts.c.run_id, attempts.c.number)
 _ARTIFACTS = _of_runs(artifacts, _ROWID)
 _DELIVERIES = _of_runs(deliveries, _ROWID)
+_DELIVERY = select(deliveries).where(
+    *[deliveries.c[name] == bindparam(name) for name in _KEY]
+)
 _EVENTS = select(events).where(events.c.run_id == bindparam("run_id")).order_by(_ROWID)
 _GAPS = (
     select(gaps).where(gaps.c.schedule_uid == bindparam("uid")).order_by(gaps.c.since)
@@ -84,10 +87,12 @@ class SqliteStore(Runs):
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found: dict[str, list[Delivery]] = defaultdict(list)
         for row in self._children(_DELIVERIES, run_ids):
-            given = dict(row._mapping)
-            key = DeliveryKey(**{name: given.pop(name) for name in _KEY})
-            found[key.run_id].append(Delivery(key=key, **given))
+            found[row.run_id].append(_delivery(row))
         return found
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None:
+        row = self._c.execute(_DELIVERY, values(key)).first()
+        return _delivery(row) if row else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         self._many(_PUT_DELIVERY, [_flat(one) for one in deliveries])
@@ -114,6 +119,12 @@ class SqliteStore(Runs):
 
 
 _INSERT_ARTIFACT = insert(artifacts)
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    given = dict(row._mapping)
+    key = DeliveryKey(**{name: given.pop(name) for name in _KEY})
+    return Delivery(key=key, **given)
 
 
 def _flat(delivery: Delivery) -> dict[str, Any]:

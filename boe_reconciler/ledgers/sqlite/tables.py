@@ -58,6 +58,10 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else self.words(value)
 
 
+#: A mapping of another kind is written like a dict.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=dict)
+
+
 class Json(TypeDecorator[Any]):
     """Plain values as JSON text."""
 
@@ -65,10 +69,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        # A mapping of another kind is written like a dict.
-        return json.dumps(
-            value, ensure_ascii=False, separators=(",", ":"), default=dict
-        )
+        return _ENCODER.encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value)
@@ -134,6 +135,7 @@ runs = Table(
     *_text("worker"),
     *_instants("lease_until", "started_at", "finished_at"),
     *_integers("rows", "lost", "reopened"),
+    Column("parameters", Json),
     *_text("revision", "spec_digest", "tzdb"),
     *_instants("created_at"),
 )

@@ -58,6 +58,7 @@ CREATE TABLE runs (
     rows INTEGER,
     lost INTEGER NOT NULL,
     reopened INTEGER NOT NULL,
+    parameters TEXT NOT NULL,
     revision TEXT NOT NULL CHECK (revision <> ''),
     spec_digest TEXT NOT NULL REFERENCES specs (digest),
     tzdb TEXT NOT NULL CHECK (tzdb <> ''),
