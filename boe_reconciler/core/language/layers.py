@@ -25,7 +25,7 @@ def merged_schedule(
     merged = merge(spec, _without(under, "template")) or spec
     zone = policy.part(("spec", "defaults", "timezone")) if policy else None
     completed = _with_timezone(merged, zone)
-    return schedule if completed is spec else _with_spec(schedule, completed)
+    return schedule if completed is spec else with_spec(schedule, completed)
 
 
 def merge(over: Part | None, under: Part | None) -> Part | None:
@@ -104,7 +104,8 @@ def _with_timezone(spec: Part, zone: Part | None) -> Part:
     return _with_field(spec, "when", completed, completed.place)
 
 
-def _with_spec(document: Document, spec: Part) -> Document:
+def with_spec(document: Document, spec: Part) -> Document:
+    """The document with another spec, each value in its own place."""
     root = Part(data=document.data, place=document.place)
     whole = _with_field(root, "spec", spec, spec.place)
     return replace(document, data=whole.data, place=whole.place)

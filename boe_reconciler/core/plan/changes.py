@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.calendar import Timetable, compile_when
 from boe_reconciler.core.plan import Plan
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.problems import Path, dotted
+from boe_reconciler.core.resources.distribution import GroupRef
 from boe_reconciler.core.spec import OccurrenceSet, PlannedSchedule, ServedObject
 
 Action = Literal["delete", "update", "create"]
-#: Runs of one Schedule that are told one by one; the rest is counted.
+#: Runs of one Schedule that are looked at, from now on.
 MOST_RUNS = 1000
 _ABSENT = object()
 
@@ -113,15 +115,24 @@ def _in_order(found: Iterator[Change]) -> list[Change]:
 def _fields(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]:
     """Each value that differs, as deep as both sides have the same shape."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted({*before, *after}, key=str):
+        for key in sorted({*before, *after}):
             was, will = before.get(key, _ABSENT), after.get(key, _ABSENT)
             yield from _fields(was, will, (*path, key))
+    elif _alike(before, after):
+        for number, (was, will) in enumerate(zip(before, after, strict=True)):
+            yield from _fields(was, will, (*path, number))
     elif before != after:
         yield FieldChange(
             path=path,
             before=None if before is _ABSENT else before,
             after=None if after is _ABSENT else after,
         )
+
+
+def _alike(before: Any, after: Any) -> bool:
+    """Lists whose entries can be told apart by their places."""
+    lists = isinstance(before, list) and isinstance(after, list)
+    return lists and len(before) == len(after)
 
 
 # --- Runs ---------------------------------------------------------------------
@@ -151,22 +162,19 @@ def _runs(
     moved: list[tuple[PlannedRun, PlannedRun]] = []
     for name in sorted({*old, *new}):
         was, will = old.get(name), new.get(name)
-        if (
-            was
-            and will
-            and (was.occurrences, was.paused)
-            == (
-                will.occurrences,
-                will.paused,
-            )
-        ):
+        if was and will and _timing(was) == _timing(will):
             continue
         gone, come = _differing(_due(was, now, until), _due(will, now, until))
         moves = _moves(gone, come) if was and will else []
         moved += moves
-        removed += [run for run in gone if run not in [one for one, _ in moves]]
-        added += [run for run in come if run not in [one for _, one in moves]]
+        paired = {run for pair in moves for run in pair}
+        removed += [run for run in gone if run not in paired]
+        added += [run for run in come if run not in paired]
     return added, removed, moved
+
+
+def _timing(schedule: PlannedSchedule) -> tuple[OccurrenceSet, bool]:
+    return schedule.occurrences, schedule.paused
 
 
 def _due(
@@ -185,11 +193,17 @@ def _due(
 def _differing(
     old: Sequence[PlannedRun], new: Sequence[PlannedRun]
 ) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """Runs of one side only, as far as both sides are known."""
+    ends = [runs[-1].occurrence for runs in (old, new) if len(runs) == MOST_RUNS]
     was = {run.occurrence for run in old}
     will = {run.occurrence for run in new}
+
+    def known(run: PlannedRun) -> bool:
+        return all(run.occurrence <= end for end in ends)
+
     return (
-        [run for run in old if run.occurrence not in will],
-        [run for run in new if run.occurrence not in was],
+        [run for run in old if run.occurrence not in will and known(run)],
+        [run for run in new if run.occurrence not in was and known(run)],
     )
 
 
@@ -207,8 +221,6 @@ def _moves(
 
 
 def _by_day(runs: Sequence[PlannedRun]) -> dict[object, list[PlannedRun]]:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 seldom needed
-
     days: dict[object, list[PlannedRun]] = {}
     for run in runs:
         day = run.occurrence.astimezone(ZoneInfo(run.timezone)).date()
@@ -235,8 +247,12 @@ def _where(spec: Any) -> str:
     for field in ("base_path", "bucket", "container", "url", "to"):
         value = getattr(spec, field, None)
         if value:
-            return value if isinstance(value, str) else ", ".join(map(str, value))
+            return value if isinstance(value, str) else ", ".join(map(_person, value))
     return str(spec.type)
+
+
+def _person(one: str | GroupRef) -> str:
+    return one if isinstance(one, str) else f"group {one.group}"
 
 
 # --- As JSON ------------------------------------------------------------------
@@ -286,8 +302,6 @@ def _run(run: PlannedRun) -> dict[str, Any]:
 
 
 def _instant(run: PlannedRun) -> dict[str, Any]:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 seldom needed
-
     local = run.occurrence.astimezone(ZoneInfo(run.timezone))
     utc = run.occurrence.isoformat().replace("+00:00", "Z")
     return {"utc": utc, "local": local.isoformat(), "timezone": run.timezone}

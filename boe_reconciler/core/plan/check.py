@@ -17,7 +17,7 @@ from boe_reconciler.core.language.within import within
 from boe_reconciler.core.plan.files import in_repo
 from boe_reconciler.core.plan.policy import Judge
 from boe_reconciler.core.plan.world import HIDDEN, MISSING, Entry, Key, Verdict, World
-from boe_reconciler.core.problems import Path, Problem
+from boe_reconciler.core.problems import Path, Problem, Range
 from boe_reconciler.core.resources.others import PolicySpec
 
 
@@ -38,6 +38,10 @@ class Check:
     blocked_by: Key | None = None
     lookups: dict[Key, object] = field(default_factory=dict)
     files: dict[str, bytes | None] = field(default_factory=dict)
+
+    @property
+    def faulty(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
 
     # What is found.
 
@@ -130,6 +134,12 @@ class Check:
             files=self.files,
             stamps={path: self.world.stamp(path) for path in self.files},
         )
+
+
+def overlap(one: Range, other: Range) -> bool:
+    if one.filename != other.filename:
+        return False
+    return one.start == other.start or (one.start < other.end and other.start < one.end)
 
 
 def _finding(found: TextFinding, path: Path) -> Finding:

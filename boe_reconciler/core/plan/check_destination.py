@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
-from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.names import check_base_path, check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
@@ -25,10 +25,12 @@ from boe_reconciler.core.resources.distribution import (
     GroupRef,
     LocalDestination,
 )
+from boe_reconciler.core.resources.envelope import Group
 
 #: The types of Connection that each type of destination goes through.
+MAIL_TYPES = ("smtp", "ses")
 _CONNECTIONS = {
-    "email": ("smtp", "ses"),
+    "email": MAIL_TYPES,
     "s3": ("s3",),
     "gcs": ("gcs",),
     "azure": ("azure",),
@@ -139,17 +141,28 @@ def _recipients(check: Check, value: Any, path: Path) -> list[str]:
     for at, item in places:
         if isinstance(item, GroupRef):
             group = check.use("Group", item.group, (*at, "group"))
-            addresses += members_of(group) if group else []
+            found = members_of(group, check.now.date()) if group else []
+            addresses += found
+            _allowed(check, found, (*at, "group"))
         elif "{" not in item:
             addresses.append(item)
-            if check.judge:
-                check.find(domain_findings(check.judge, item, at))
+            _allowed(check, [item], at)
     return addresses
 
 
-def members_of(group: Any) -> list[str]:
-    members = group.spec.members
-    return [each if isinstance(each, str) else each.email for each in members]
+def _allowed(check: Check, addresses: Sequence[str], path: Path) -> None:
+    if check.judge:
+        for address in addresses:
+            check.find(domain_findings(check.judge, address, path))
+
+
+def members_of(group: Group, today: date) -> list[str]:
+    """The addresses of those who have not left."""
+    return [
+        each if isinstance(each, str) else each.email
+        for each in group.spec.members
+        if isinstance(each, str) or each.until is None or each.until >= today
+    ]
 
 
 def _too_many(check: Check, addresses: Sequence[str], path: Path) -> None:
@@ -177,13 +190,6 @@ def _link(check: Check, name: str, path: Path, beside: Sequence[Any]) -> None:
         return
     if len(targets) != 1 or targets[0].type not in _LINKS:
         types = ", ".join(each.type for each in targets)
-        check.find(
-            [
-                Finding(
-                    code="BOE111",
-                    path=path,
-                    detail=f'"{name}" ({types}) cannot be linked to',
-                    help=f"name one destination of type {', '.join(_LINKS)}",
-                )
-            ]
-        )
+        detail = f'"{name}" ({types}) cannot be linked to'
+        todo = f"name one destination of type {', '.join(_LINKS)}"
+        check.add("BOE111", path, detail, todo)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from boe_reconciler.core.calendar import (
-    calendar_findings,
-    check_timezone,
-    compile_when,
-)
+from boe_reconciler.core.calendar import calendar_findings, check_timezone
 from boe_reconciler.core.calendar.cron import parse_cron
 from boe_reconciler.core.language.availability import unavailable_through
-from boe_reconciler.core.names import check_pattern
-from boe_reconciler.core.plan.check import Check
-from boe_reconciler.core.plan.check_destination import check_destination
-from boe_reconciler.core.plan.check_report import check_report, check_template
+from boe_reconciler.core.language.layers import merge, with_spec
+from boe_reconciler.core.language.load import load_resource
+from boe_reconciler.core.plan.check import Check, overlap
+from boe_reconciler.core.plan.check_destination import MAIL_TYPES, check_destination
+from boe_reconciler.core.plan.check_report import (
+    check_default,
+    check_report,
+)
+from boe_reconciler.core.plan.check_when import check_when_alone
 from boe_reconciler.core.plan.files import POLICY_FILE
 from boe_reconciler.core.plan.policy import host_findings
+from boe_reconciler.core.plan.resolve import check_file_name
+from boe_reconciler.core.prepare import INPUTS
 from boe_reconciler.core.problems import Path
-from boe_reconciler.core.resources.connection import SmtpConnection, TimeWindow
-from boe_reconciler.core.resources.when import When
+from boe_reconciler.core.resources.connection import (
+    SmtpConnection,
+    SQLiteConnection,
+    TimeWindow,
+)
 
 
 def _policy(check: Check, policy: Any) -> Any:
@@ -32,18 +37,18 @@ def _policy(check: Check, policy: Any) -> Any:
     zone = policy.spec.defaults.get("timezone")
     if isinstance(zone, str):
         check.find(check_timezone(zone, ("spec", "defaults", "timezone")))
-    _windows(check, policy.spec.change_windows, ("spec", "change_windows"))
+    _windows(check, policy.spec.change_windows, ("spec", "change_windows"), zone)
     for number, name in enumerate(policy.spec.notices.ops):
         check.use("Distribution", name, ("spec", "notices", "ops", number))
     return policy
 
 
-def _windows(check: Check, windows: list[TimeWindow], path: Path) -> None:
+def _windows(check: Check, windows: list[TimeWindow], path: Path, default: Any) -> None:
     for number, window in enumerate(windows):
         at = (*path, number)
         _, found = parse_cron(window.cron, path=("cron",))
         check.find(found, at)
-        if window.timezone is not None:
+        if window.timezone is not None or default is None:
             check.find(check_timezone(window.timezone), at)
 
 
@@ -54,10 +59,14 @@ def _calendar(check: Check, calendar: Any) -> Any:
 
 def _connection(check: Check, connection: Any) -> Any:
     spec = connection.spec
-    _windows(check, spec.blackouts, ("spec", "blackouts"))
+    zone = check.policy.defaults.get("timezone")
+    _windows(check, spec.blackouts, ("spec", "blackouts"), zone)
     if isinstance(spec, SmtpConnection):
-        for number, name in enumerate(spec.fallback):
-            check.use("Connection", name, ("spec", "fallback", number))
+        _fallback(check, spec)
+    if isinstance(spec, SQLiteConnection) and spec.files:
+        detail = "sqlite cannot read files"
+        todo = "move `files` to a Connection of type duckdb"
+        check.add("BOE046", ("spec", "files"), detail, todo)
     _warn_unavailable(check)
     if check.judge:
         raw = check.document.data["spec"]
@@ -66,6 +75,15 @@ def _connection(check: Check, connection: Any) -> Any:
     if spec.type == "webhook":
         _secret_headers(check, spec.headers)
     return connection
+
+
+def _fallback(check: Check, spec: SmtpConnection) -> None:
+    for number, name in enumerate(spec.fallback):
+        at = ("spec", "fallback", number)
+        other = check.use("Connection", name, at)
+        if other and other.spec.type not in MAIL_TYPES:
+            detail = f'"{name}" is of type {other.spec.type}, which sends no mail'
+            check.add("BOE102", at, detail, f"name one of {' or '.join(MAIL_TYPES)}")
 
 
 def _warn_unavailable(check: Check) -> None:
@@ -92,8 +110,32 @@ def _secret_headers(check: Check, headers: dict[str, str]) -> None:
 
 def _environment(check: Check, environment: Any) -> Any:
     for name in environment.spec.connections:
-        check.use("Connection", name, ("spec", "connections", name))
+        path = ("spec", "connections", name)
+        if check.use("Connection", name, path):
+            _overlay(check, name, path)
     return environment
+
+
+def _overlay(check: Check, name: str, path: Path) -> None:
+    """The Connection as it will be here: only what is written here can be wrong."""
+    base = check.world.entries["Connection", name].document
+    over = check.document.part(path)
+    merged = merge(over, base.part(("spec",)))
+    if over is None or merged is None:
+        return
+    source, start, end, _ = over.place
+    here = source.range(start, end)
+    _, problems = load_resource(with_spec(base, merged))
+    check.problems += [
+        replace(
+            problem,
+            path=(*path, *problem.path[1:]),
+            kind="Environment",
+            name=check.entry.name,
+        )
+        for problem in problems
+        if overlap(problem.range, here)
+    ]
 
 
 def _distribution(check: Check, distribution: Any) -> Any:
@@ -102,7 +144,7 @@ def _distribution(check: Check, distribution: Any) -> Any:
         at = ("spec", "destinations", number)
         check_destination(check, target, at, targets)
     for name, declared in distribution.spec.inputs.items():
-        check_template(check, declared.default, ("spec", "inputs", name, "default"))
+        check_default(check, INPUTS, declared, ("spec", "inputs", name, "default"))
     return distribution
 
 
@@ -115,31 +157,9 @@ def _report(check: Check, report: Any) -> Any:
 def _template(check: Check, template: Any) -> Any:
     """What can be judged without the Schedule around it."""
     spec = template.spec
-    export = spec.get("export")
-    pattern = export.get("filename_pattern") if isinstance(export, dict) else None
-    if isinstance(pattern, str):
-        path = ("spec", "export", "filename_pattern")
-        check.find_in_text(check_pattern(pattern), path)
+    check_file_name(check)
     check_when_alone(check, spec.get("when"), default_timezone="UTC")
     return template
-
-
-def check_when_alone(check: Check, raw: Any, *, default_timezone: str | None) -> None:
-    """A `when` whose Schedule, or the rest of it, cannot be judged."""
-    try:
-        when = When.model_validate(raw)
-    except ValidationError:
-        return
-    calendar = None
-    if when.calendar:
-        path = ("spec", "when", "calendar")
-        calendar = check.use("Calendar", when.calendar, path)
-    compiled = compile_when(
-        when,
-        calendar=calendar.spec if calendar else None,
-        default_timezone=default_timezone,
-    )
-    check.find(compiled.findings, ("spec", "when"))
 
 
 def _group(_check: Check, group: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from boe_reconciler.core import sql
@@ -13,9 +13,11 @@ from boe_reconciler.core.language.places import Source
 from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.policy import transform_findings
+from boe_reconciler.core.prepare import PARAMETERS, About, Binding, Words
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.connection import DATABASE_TYPES, ConnectionSpec
-from boe_reconciler.core.resources.report import ReportSpec, Workbook
+from boe_reconciler.core.resources.distribution import Input
+from boe_reconciler.core.resources.report import Parameter, ReportSpec, Workbook
 from boe_reconciler.core.templates import (
     ABSENT,
     TemplateError,
@@ -170,7 +172,25 @@ def _parameters(check: Check, spec: ReportSpec, path: Path, texts: list[str]) ->
         )
     for name, definition in spec.parameters.items():
         at = (*path, "parameters", name, "default")
-        check_template(check, definition.default, at)
+        check_default(check, PARAMETERS, definition, at)
+
+
+#: What every run has; a default may also use what only some have.
+_SAMPLE = About(schedule="", report="", owner="", timezone="UTC", period="current_day")
+
+
+def check_default(
+    check: Check, words: Words, definition: Parameter | Input, path: Path
+) -> None:
+    """A default that is a template: tried here, so that it is told once, here."""
+    check_template(check, definition.default, path)
+    if check.faulty or not is_template(definition.default):
+        return
+    context = _SAMPLE.context("", check.now)
+    if names_in(definition.default) <= set(context):
+        one: dict[str, Any] = {str(path[-2]): definition}
+        binding = Binding(definitions=one, context=context, words=words)
+        check.find(replace(found, path=path) for found in binding.bind({})[1])
 
 
 def check_template(check: Check, value: Any, path: Path) -> None:

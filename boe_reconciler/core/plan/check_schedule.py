@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from boe_reconciler.core.language.availability import unavailable_in_schedule
 from boe_reconciler.core.language.layers import merged_schedule
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, text_at
-from boe_reconciler.core.plan.check import Check
-from boe_reconciler.core.plan.check_kinds import check_when_alone
+from boe_reconciler.core.plan.check import Check, overlap
+from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.resolve import resolve
 from boe_reconciler.core.plan.world import Entry, Verdict
 from boe_reconciler.core.problems import Path, Problem
@@ -30,11 +28,12 @@ def check_schedule(check: Check) -> PlannedSchedule | None:
     spec = check.document.data.get("spec")
     if isinstance(spec, dict):
         check.find(unavailable_in_schedule(spec))
+    schedule = schedule or modelled(check.document)
     planned = None
     if isinstance(schedule, Schedule):
         planned = resolve(check, schedule)
-    elif isinstance(spec, dict):
-        _loose_ends(check, spec, under)
+    else:
+        check_parts(check, incomplete=under.incomplete)
     check.problems = [at for p in check.problems if (at := under.placed(p))]
     return planned
 
@@ -60,8 +59,7 @@ class _Under:
             entry = layer.entry if isinstance(layer, Verdict) else layer
             if not _stands_in(problem, entry.document):
                 continue
-            known = layer.problems
-            if any(_same(problem, each) for each in known) or _broken(layer):
+            if any(_tells(each, problem) for each in layer.problems):
                 return None
             kind, name = entry.key
             return replace(problem, kind=kind, name=name)
@@ -74,12 +72,11 @@ def _stands_in(problem: Problem, document: Document) -> bool:
     return whole.filename == at.filename and whole.start <= at.start < whole.end
 
 
-def _same(one: Problem, other: Problem) -> bool:
-    return (one.code, one.range) == (other.code, other.range)
-
-
-def _broken(layer: Verdict | Entry) -> bool:
-    return any(problem.severity == "error" for problem in layer.problems)
+def _tells(known: Problem, problem: Problem) -> bool:
+    """Whether a Problem of a template says what one of its Schedules would repeat."""
+    if known.code == problem.code:
+        return known.range == problem.range
+    return known.severity == "error" and overlap(known.range, problem.range)
 
 
 def _layers(check: Check) -> _Under:
@@ -111,23 +108,3 @@ def _policy(check: Check) -> Verdict | None:
     entry = check.world.policy
     found = check.look_up(entry.key) if entry else None
     return found if isinstance(found, Verdict) else None
-
-
-def _loose_ends(check: Check, spec: Mapping[str, Any], under: _Under) -> None:
-    """What can be said of a Schedule that is wrong elsewhere."""
-    for kind, name, path in _names_in(spec):
-        check.use(kind, name, path)
-    when = spec.get("when")
-    check_when_alone(check, when, default_timezone="UTC" if under.incomplete else None)
-
-
-def _names_in(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, Path]]:
-    report, targets = spec.get("report"), spec.get("deliver_to")
-    if isinstance(report, str):
-        yield "Report", report, ("spec", "report")
-    for number, target in enumerate(targets if isinstance(targets, list) else ()):
-        path: Path = ("spec", "deliver_to", number)
-        if isinstance(target, str):
-            yield "Distribution", target, path
-        elif name := text_at(target, "distribution"):
-            yield "Distribution", name, (*path, "distribution")

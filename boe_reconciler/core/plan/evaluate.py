@@ -9,6 +9,7 @@ from typing import Any
 
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_kinds import CHECKS
+from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.policy import Judge, required_findings
 from boe_reconciler.core.plan.world import Entry, Verdict, World
@@ -47,20 +48,22 @@ class Court:
         check = Check(
             entry=entry,
             world=world,
-            policy=self.judge.spec,
+            policy=world.limits,
             judge=None if entry.served else self.judge,
             now=self.now,
             document=entry.document,
             problems=[*entry.problems, *world.extra.get(entry, ())],
         )
         _owner(check)
-        if check.judge:
-            check.find(required_findings(check.judge, entry.document))
         product: Any = None
         if entry.kind == "Schedule":
             product = check_schedule(check)
-        elif entry.resource is not None:
-            product = CHECKS[entry.kind](check, entry.resource)
+        elif (resource := entry.resource or modelled(entry.document)) is not None:
+            product = CHECKS[entry.kind](check, resource)
+        else:
+            check_parts(check)
+        if check.judge:
+            check.find(required_findings(check.judge, check.document))
         return check.verdict(product, context)
 
 

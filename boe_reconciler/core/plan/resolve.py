@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from boe_reconciler.core import sql
-from boe_reconciler.core.calendar import Timetable, compile_when, upcoming_warnings
+from boe_reconciler.core.calendar import Timetable, upcoming_warnings
 from boe_reconciler.core.language.availability import unavailable_through
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
+from boe_reconciler.core.plan.check_when import check_when
+from boe_reconciler.core.plan.policy import domain_findings
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.envelope import Schedule
-from boe_reconciler.core.resources.schedule import DistributionRef, Export
+from boe_reconciler.core.resources.report import Workbook
+from boe_reconciler.core.resources.schedule import DistributionRef
 from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import (
     OccurrenceSet,
@@ -36,7 +39,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     occurrences, timetable = _when(check, schedule)
     report = _report(check, schedule)
     _people(check, schedule)
-    _patterns(check, schedule, report)
+    _export(check, schedule, report)
     destinations = _destinations(check, schedule)
     _values(check, schedule, report, timetable)
     if report is None or occurrences is None or len(destinations) == 0:
@@ -56,25 +59,13 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
 def _when(
     check: Check, schedule: Schedule
 ) -> tuple[OccurrenceSet | None, Timetable | None]:
-    when, path = schedule.spec.when, ("spec", "when")
-    calendar = None
-    if when.calendar:
-        calendar = check.use("Calendar", when.calendar, (*path, "calendar"))
-    least = (
-        check.judge.spec.limits.min_interval if check.judge else timedelta(seconds=1)
-    )
-    compiled = compile_when(
-        when, calendar=calendar.spec if calendar else None, min_interval=least
-    )
-    check.find(compiled.findings, path)
-    timetable = compiled.timetable
+    timetable, calendar = check_when(check, schedule.spec.when)
     if timetable is None:
         return None, None
-    check.find(upcoming_warnings(timetable, check.now.date()), path)
+    warnings = upcoming_warnings(timetable, check.now.date())
+    check.find(warnings, ("spec", "when"))
     occurrences = OccurrenceSet(
-        when=when,
-        timezone=timetable.timezone,
-        calendar=calendar.spec if calendar else None,
+        when=schedule.spec.when, timezone=timetable.timezone, calendar=calendar
     )
     return occurrences, timetable
 
@@ -111,23 +102,55 @@ def _unavailable(check: Check, kind: str, name: str, path: Path) -> None:
             check.find(lack for lack in lacks if lack.severity == "error")
 
 
-def _patterns(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:
-    path: Path = ("spec", "export")
-    pattern = schedule.spec.export.filename_pattern
-    if pattern is not None:
-        check.find_in_text(check_pattern(pattern), (*path, "filename_pattern"))
+def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:
+    check_file_name(check)
     if schedule.spec.period is None:
         _no_period(check)
+    dialect = schedule.spec.export.dialect
+    if dialect and dialect.separator:
+        _separator(check, dialect.separator, dialect.decimal)
     workbook = report.spec.workbook if report else None
-    if workbook is None:
-        return
+    if workbook:
+        _formats(check, schedule.spec.export.format, workbook)
+
+
+def check_file_name(check: Check) -> None:
+    """The pattern of the document, whatever else is wrong with it."""
+    path = ("spec", "export", "filename_pattern")
+    part = check.document.part(path)
+    if part and isinstance(part.data, str):
+        check.find_in_text(check_pattern(part.data), path)
+
+
+def _separator(check: Check, separator: str, decimal: str) -> None:
+    path = ("spec", "export", "dialect", "separator")
+    todo = "use one that no value is written with, such as ; or |"
+    if separator == decimal:
+        detail = f'"{separator}" stands in numbers already: it is the decimal sign'
+        check.add("BOE038", path, detail, todo)
+    elif separator.isalnum() or separator in '"-+\r\n' or not _visible(separator):
+        check.add("BOE038", path, f"{separator!r} cannot separate values", todo)
+
+
+def _visible(character: str) -> bool:
+    return character.isprintable() or character == "\t"
+
+
+def _formats(check: Check, chosen: str | Sequence[str], workbook: Workbook) -> None:
+    """A list has its places; a single format, and xlsx by default, has one."""
+    path: Path = ("spec", "export", "format")
+    places: list[tuple[Path, str]] = (
+        [(path, chosen)]
+        if isinstance(chosen, str)
+        else [((*path, number), name) for number, name in enumerate(chosen)]
+    )
     several = len(workbook.sheets) > 1
-    for name in formats_of(schedule.spec.export):
+    for at, name in places:
         only_xlsx = workbook.template and name != "xlsx"
         if only_xlsx or (several and name in _ONE_TABLE):
             what = "a workbook template" if only_xlsx else "several sheets"
             detail = f"the report has {what}, which {name} cannot hold"
-            check.add("BOE113", (*path, "format"), detail, "use xlsx")
+            check.add("BOE113", at, detail, "use xlsx")
 
 
 def _no_period(check: Check) -> None:
@@ -142,10 +165,6 @@ def _no_period(check: Check) -> None:
         if part and isinstance(part.data, str) and "{period}" in part.data:
             todo = "add `period` to the Schedule, such as previous_month"
             check.add("BOE182", path, "{period} stands for nothing here", todo)
-
-
-def formats_of(export: Export) -> list[str]:
-    return list(export.format) if isinstance(export.format, list) else [export.format]
 
 
 # --- To whom --------------------------------------------------------------------------
@@ -204,7 +223,8 @@ def _through(
 
 # --- Values ---------------------------------------------------------------------------
 
-#: What a value that depends on the part of a burst may look like.
+#: Of a value that depends on the part of a burst, or was found good before: what it
+#: is will be known when it runs.
 _LATER = ("BOE107", "BOE181")
 
 
@@ -241,7 +261,18 @@ def _values(
             declared = found.product.spec.inputs
             binding = Binding(definitions=declared, context=context, words=INPUTS)
             given = target.inputs if isinstance(target, DistributionRef) else {}
-            _bind(check, binding, given, (*path, "inputs"))
+            found_values = _bind(check, binding, given, (*path, "inputs"))
+            _addresses(check, declared, found_values, (*path, "inputs"))
+
+
+def _addresses(
+    check: Check, declared: Mapping[str, Input], values: Mapping[str, Any], path: Path
+) -> None:
+    for name, definition in declared.items():
+        if check.judge and definition.type in ("email", "emails"):
+            value = values[name] or []
+            for address in [value] if isinstance(value, str) else value:
+                check.find(domain_findings(check.judge, address, (*path, name)))
 
 
 def _bind(
@@ -250,7 +281,8 @@ def _bind(
     for at, text in _texts(given, path):
         check.find_in_text(check_tokens(text), at)
     values, findings = binding.bind(given)
-    later = _LATER if "burst" in check.document.data["spec"] else ()
+    late = check.entry.served is not None or "burst" in check.document.data["spec"]
+    later = _LATER if late else ()
     check.find((each for each in findings if each.code not in later), path)
     return values
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, Place, Source
 from boe_reconciler.core.problems import Problem
-from boe_reconciler.core.resources.envelope import KINDS, Resource
+from boe_reconciler.core.resources.envelope import KINDS, Policy, Resource
+from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ServedObject
 
@@ -207,9 +209,15 @@ class World:
     def names(self, kind: str) -> list[str]:
         return [name for found, name in self.entries if found == kind]
 
-    @property
+    @cached_property
     def policy(self) -> Entry | None:
         return next((e for e in self.entries.values() if e.kind == "Policy"), None)
+
+    @cached_property
+    def limits(self) -> PolicySpec:
+        """By which runs are limited; a Policy that is broken is never served."""
+        found = self.policy.resource if self.policy else None
+        return found.spec if isinstance(found, Policy) else PolicySpec()
 
     def in_order(self) -> Iterator[Entry]:
         by_kind: dict[str, list[Entry]] = {kind: [] for kind in ORDER}
