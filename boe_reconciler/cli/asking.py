@@ -15,10 +15,9 @@ from boe_reconciler.cli.executing import execute, make_served
 from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.nextruns import timetable_of
-from boe_reconciler.cli.output import both, say
+from boe_reconciler.cli.output import both, complain, say
 from boe_reconciler.cli.planned import instant, known_schedules, plan_of_files
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.prepare import check_options
 from boe_reconciler.core.run_ids import backfill_run_id, manual_run_id, run_id
 from boe_reconciler.core.runs import (
     NewRun,
@@ -99,6 +98,8 @@ def refuse_address(to: str | None) -> None:
 
 def _check_options(app: App, name: str, options: RunOptions) -> None:
     """Refuse at the prompt what would fail in the run."""
+    from boe_reconciler.core.prepare import check_options
+
     spec = app.ledger.schedule_spec(name)
     if spec is None:
         raise InputError(f'"{name}" is not served.', "`boe status` says why.")
@@ -257,14 +258,23 @@ def _again_failed(app: App, since: str | None) -> list[NewRun]:
     )
     mended = {one.run.options.rerun_of for one in records if one.run.status in good}
     bad = (RunStatus.FAILED, RunStatus.PARTIAL)
-    return [
-        _again(app, one)
+    found = [
+        one
         for one in reversed(records)
         if one.run.status in bad
         and one.run.run_id not in mended
         and one.run.trigger is not Trigger.RERUN
         and not one.run.options.dry_run
     ]
+    return [_again(app, one) for one in found if _is_served(app, one)]
+
+
+def _is_served(app: App, record: RunRecord) -> bool:
+    """What is gone cannot run again, which is no reason to leave the others."""
+    served = app.ledger.schedule_spec(record.run.schedule) is not None
+    if not served:
+        complain(f"{record.run.run_id}: its schedule is not served any more.")
+    return served
 
 
 def _backfill(app: App, name: str, start: str, end: str) -> list[NewRun]:

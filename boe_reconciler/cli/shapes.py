@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.cli.output import utc
-from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -17,6 +16,9 @@ from boe_reconciler.core.runs import (
     RunRecord,
     RunStatus,
 )
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.ports import Ledger
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:
