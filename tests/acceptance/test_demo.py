@@ -67,12 +67,13 @@ def test_the_flights_workbook_equals_its_source_cell_for_cell(demo: Path) -> Non
     report = yaml.safe_load((demo / "reports/flights.yaml").read_text())["spec"]
     with duckdb.connect(demo / "flights.duckdb", read_only=True) as database:
         database.execute("set timezone = 'UTC'")
-        source = database.sql((demo / "reports/flights.sql").read_text())
+        source = database.execute((demo / "reports/flights.sql").read_text())
         titles = {
             name: column.get("title", name)
             for name, column in report.get("columns", {}).items()
         }
-        assert header == tuple(titles.get(name, name) for name in source.columns)
+        names = [column[0] for column in source.description]
+        assert header == tuple(titles.get(name, name) for name in names)
         count = 0
         while batch := source.fetchmany(10_000):
             for row in batch:
