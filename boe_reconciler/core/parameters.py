@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from boe_reconciler.core.language.addresses import address_flaw
@@ -14,6 +14,12 @@ from boe_reconciler.core.resources.types import parse_date
 
 #: What a value can be, as it is bound to a query.
 Value = str | int | Decimal | bool | date | datetime | list[str]
+#: How numbers, and dates with times, are written as text.
+_DECIMAL = r"[-+]?[0-9]{1,100}(\.[0-9]{1,100})?"
+_INSTANT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[-+][0-9]{2}:[0-9]{2})?)?"
+)
 
 
 def parse_parameter(
@@ -56,13 +62,10 @@ def _int(value: Any, _values: Sequence[Any] | None) -> int:
 
 
 def _decimal(value: Any, _values: Sequence[Any] | None) -> Decimal:
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if number.is_finite() and "_" not in str(value):
-            return number
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(str(value))
+    if isinstance(value, str) and re.fullmatch(_DECIMAL, value):
+        return Decimal(value)
     raise _refuse(value, "a decimal number", "write it as 1234.50")
 
 
@@ -83,9 +86,11 @@ def _date(value: Any, _values: Sequence[Any] | None) -> date:
 
 def _datetime(value: Any, _values: Sequence[Any] | None) -> datetime:
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise _refuse(value, "a date and time", "write 2026-12-25T06:30:00") from None
+        if isinstance(value, str) and re.fullmatch(_INSTANT, value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise _refuse(value, "a date and time", "write 2026-12-25T06:30:00")
 
 
 def _enum(value: Any, values: Sequence[Any] | None) -> str:
@@ -100,7 +105,13 @@ def _list(value: Any, values: Sequence[Any] | None) -> list[str]:
     entries = value.split(",") if isinstance(value, str) else value
     if not isinstance(entries, list):
         raise _refuse(value, "a list", "write [a, b], or text with commas")
-    return [_enum(str(entry).strip(), values) for entry in entries]
+    return [_enum(_entry(entry), values) for entry in entries]
+
+
+def _entry(value: Any) -> str:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value).strip()
+    raise _refuse(value, "an entry of a list", "put it in quotes")
 
 
 def _email(value: Any, _values: Sequence[Any] | None) -> str:

@@ -36,14 +36,21 @@ ABSENT = {
 }
 #: Filters that neither read the outside nor make text of any length.
 _FILTERS = (
-    "abs capitalize count d default e escape first float int join last length list "
-    "lower max min replace reverse round sort string sum title trim truncate unique upper"
+    "abs capitalize count d default e escape first float int last length list lower "
+    "max min reverse round sort string sum title trim truncate unique upper"
 ).split()
-#: Attributes that read the clock or the machine's zone, or make text of any length.
+#: Attributes that read the clock or the machine's zone.
 _FORBIDDEN = frozenset(
-    "now today utcnow fromtimestamp utcfromtimestamp astimezone "
-    "center ljust rjust zfill format format_map expandtabs".split()
+    "now today utcnow fromtimestamp utcfromtimestamp astimezone".split()
 )
+#: What may be asked of a text: nothing that makes one of any length.
+_OF_TEXT = frozenset(
+    "capitalize casefold endswith isalpha isdigit islower isupper lower lstrip "
+    "removeprefix removesuffix rstrip split startswith strip title upper".split()
+)
+#: How deep loops may be nested, and how often each goes round.
+MAX_DEPTH = 2
+MAX_ROUNDS = 1000
 #: One expression that only looks things up, and the values that it may find.
 _DOTTED = re.compile(r"\{\{ ?([a-z][a-z_]*)\.([a-z][a-z_]*(?:\.[a-z][a-z_]*)*) ?\}\}")
 _PLAIN = (str, int, date)
@@ -78,10 +85,11 @@ def render(text: str, context: Mapping[str, Any]) -> str:
         result = template.render(context)
     except UndefinedError as error:
         raise _undefined(str(error.message), context) from None
+    except TemplateError:
+        raise
     except Exception as error:
         raise TemplateError(_sentence(error)) from None
-    if len(result) > MAX_TEXT:
-        raise TemplateError(f"the text has more than {MAX_TEXT:,} characters")
+    _check_length(len(result))
     return result
 
 
@@ -104,8 +112,11 @@ def compiled(text: str) -> Template:
     """TemplateError where the text is no template."""
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 see render
 
+    environment = _environment()
     try:
-        return _environment().from_string(text)
+        tree = environment.parse(text)
+        _bound(tree)
+        return environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise TemplateError(error.message or "", line=error.lineno) from None
     except (RecursionError, ValueError, OverflowError) as error:
@@ -120,6 +131,54 @@ def names_in(text: str) -> set[str]:
         return set()
     compiled(text)
     return find_undeclared_variables(_environment().parse(text))
+
+
+def _bound(tree: Any) -> None:
+    """Only what ends soon and stays small: no variables, short loops."""
+    from jinja2 import nodes  # noqa: PLC0415 see render
+
+    for statement in tree.find_all(nodes.Stmt):
+        if not isinstance(statement, nodes.Output | nodes.If | nodes.For):
+            word = type(statement).__name__.lower()
+            todo = "templates have {{ … }}, {% if %} and {% for %}"
+            raise TemplateError(f"there is no {word} here", todo, statement.lineno)
+    for loop in tree.find_all(nodes.For):
+        if loop.recursive or _depth(loop, nodes.For) > MAX_DEPTH:
+            told = f"loops are nested at most {MAX_DEPTH} deep"
+            raise TemplateError(told, line=loop.lineno)
+        loop.iter = nodes.Filter(
+            loop.iter, "_few", [], [], None, None, lineno=loop.lineno
+        )
+    tree.set_environment(_environment())
+
+
+def _depth(node: Any, kind: type[Any]) -> int:
+    inner = max((_depth(each, kind) for each in node.iter_child_nodes()), default=0)
+    return inner + isinstance(node, kind)
+
+
+def _few(items: Any) -> list[Any]:
+    found = list(items)
+    if len(found) > MAX_ROUNDS:
+        raise TemplateError(f"a loop goes round at most {MAX_ROUNDS:,} times")
+    return found
+
+
+def _replace(text: Any, old: Any, new: Any) -> str:
+    text, old, new = str(text), str(old), str(new)
+    _check_length(len(text) + text.count(old) * len(new))
+    return str(text.replace(old, new))
+
+
+def _join(items: Any, between: Any = "") -> str:
+    texts, between = [str(item) for item in items], str(between)
+    _check_length(sum(map(len, texts)) + len(texts) * len(between))
+    return str(between.join(texts))
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_TEXT:
+        raise TemplateError(f"the text has more than {MAX_TEXT:,} characters")
 
 
 def _sentence(error: Exception) -> str:
@@ -152,18 +211,27 @@ def _environment() -> SandboxedEnvironment:
         intercepted_binops = frozenset(("*", "**", "%"))
 
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-            return attr not in _FORBIDDEN and super().is_safe_attribute(
-                obj, attr, value
-            )
+            allowed = attr in _OF_TEXT if isinstance(obj, str) else True
+            safe = super().is_safe_attribute(obj, attr, value)
+            return allowed and safe and attr not in _FORBIDDEN
+
+        def wrap_str_format(self, value: Any) -> None:
+            """A text's `format` is judged like its other attributes."""
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             if operator == "**" or not _small(left) or not _small(right):
                 raise SecurityError(f"{operator} is for numbers of up to 12 digits")
             return super().call_binop(context, operator, left, right)
 
-    found = Sandbox(undefined=StrictUndefined, autoescape=False)
+    def shown(value: Any) -> Any:
+        if callable(value) and not isinstance(value, StrictUndefined):
+            raise TemplateError("a function is no value", "call it: add ()")
+        return value
+
+    found = Sandbox(undefined=StrictUndefined, autoescape=False, finalize=shown)
     found.globals.clear()
-    found.filters = {name: found.filters[name] for name in _FILTERS}
+    kept = {name: found.filters[name] for name in _FILTERS}
+    found.filters = {**kept, "join": _join, "replace": _replace, "_few": _few}
     return found
 
 
