@@ -65,11 +65,15 @@ class Executor:
     _next_due: datetime | None = field(init=False, default=None)
     _last_tick: float = field(init=False, default=0.0)
     _last: _Clocks = field(init=False)
-    _behind: bool = field(init=False, default=False)
+    #: The clock is wrong before it: nothing is started.
+    _earliest: datetime | None = field(init=False, default=None)
+    #: Of `only`, those that have not ended as far as is known.
+    _open: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="run")
         self._last = _Clocks(self.clock.now(), self.clock.monotonic())
+        self._open = list(self.only or ())
 
     def start(self) -> None:
         """Take over what an earlier process left, having taken `serve.lock`."""
@@ -78,40 +82,37 @@ class Executor:
             log.warning("run_taken_over", extra={"run_id": run_id})
         marks = [state.high_water for state in self.ledger.states()]
         if marks and now < max(marks) - BEHIND:
-            self._behind = True
+            self._earliest = max(marks) - BEHIND
             self._alert(
                 "clock_behind",
                 f"The clock shows {now:%Y-%m-%d %H:%M:%S}Z, but occurrences up to "
-                f"{max(marks):%Y-%m-%d %H:%M:%S}Z are done: nothing is started.",
+                f"{max(marks):%Y-%m-%d %H:%M:%S}Z are done: nothing is started "
+                "until it is right.",
             )
 
     def step(self) -> bool:
         """One pass over everything that may be due; True while there is work in hand."""
         try:
-            self._pass()
+            return self._pass()
         except Temporary as error:
-            # A locked or full ledger: all of it is still there at the next step.
-            log.warning("ledger_unavailable", extra={"detail": error.message})
-        return bool(self._active)
-
-    def _pass(self) -> None:
-        now = self._read_clocks()
-        self._reap()
-        self._watch(now)
-        if not self._behind:
-            self._advance(now)
+            self._put_off(error)
+            return True
 
     def serve(self, stop: threading.Event, until: datetime | None = None) -> None:
-        """Step until asked to stop, or until an instant."""
+        """Step until asked to stop, or until an instant; a failure never ends it."""
         while not stop.is_set() and (until is None or self.clock.now() < until):
-            self.step()
+            try:
+                self.step()
+            except Exception:
+                log.exception("step_crashed")
+                self._next_due = None
             self._wait()
 
     def finish_all(self, stop: threading.Event) -> None:
-        """Step until nothing is pending, waiting, running or due (`--once`)."""
+        """Step until nothing goes on by itself and nothing is due (`--once`)."""
         while not stop.is_set():
             busy = self.step()
-            if self._behind or (not busy and not self._left()):
+            if not busy and (self._behind(self.clock.now()) or not self._left()):
                 return
             self._wait()
 
@@ -122,15 +123,25 @@ class Executor:
         while self._active and self.clock.monotonic() < end:
             if hurry is not None and hurry.is_set():
                 break
-            self._reap()
-            self._watch(self.clock.now())
-            self.ledger.wait_for_change(0.1)
+            self._keep_leases()
+            self._wait_for_runs(LONGEST_WAIT)
         for active in self._active.values():
             active.cancel.stop(Stop.DRAIN)
         self._pool.shutdown(wait=True)
         self._reap()
 
     # --- The parts of a step --------------------------------------------------
+
+    def _pass(self) -> bool:
+        now = self._read_clocks()
+        self._reap()
+        self._watch(now)
+        if not self._behind(now):
+            self._advance(now)
+        return bool(self._active)
+
+    def _behind(self, now: datetime) -> bool:
+        return self._earliest is not None and now < self._earliest
 
     def _read_clocks(self) -> datetime:
         """Now; a jump of the wall clock against the monotonic one becomes an event."""
@@ -163,6 +174,7 @@ class Executor:
         return self._next_due is None or now >= self._next_due or idle >= LONGEST_IDLE
 
     def _claim(self, now: datetime) -> None:
+        self._reap()
         free = self.workers - len(self._active)
         if free <= 0:
             return
@@ -195,6 +207,13 @@ class Executor:
         self._heartbeat(now)
         self.ledger.expire(now=now)
 
+    def _keep_leases(self) -> None:
+        self._reap()
+        try:
+            self._watch(self.clock.now())
+        except Temporary as error:
+            self._put_off(error)
+
     def _heartbeat(self, now: datetime) -> None:
         claims = [active.claim for active in self._active.values()]
         if not claims:
@@ -213,20 +232,37 @@ class Executor:
         seconds = self._wait_seconds()
         if self._active:
             # The ledger is only asked now and then; a free worker is not to wait for that.
-            running = [active.future for active in self._active.values()]
-            wait(running, timeout=min(seconds, LOOK), return_when=FIRST_COMPLETED)
+            self._wait_for_runs(min(seconds, LOOK))
             seconds = 0.0
         if self.ledger.wait_for_change(seconds):
             self._next_due = None
             soon = self._last_heartbeat + LOOK_AGAIN
             self._next_heartbeat = min(self._next_heartbeat, soon)
 
+    def _wait_for_runs(self, seconds: float) -> None:
+        running = [active.future for active in self._active.values()]
+        wait(running, timeout=seconds, return_when=FIRST_COMPLETED)
+
     def _left(self) -> bool:
         """Whether a row is open, as far as this executor is concerned."""
-        if self.only is None:
-            return self.ledger.open_runs() > 0
-        records = (self.ledger.run(run_id) for run_id in self.only)
-        return any(one is not None and not one.run.status.final for one in records)
+        try:
+            if self.only is None:
+                return self.ledger.open_runs() > 0
+            while self._open and self._ended(self._open[-1]):
+                self._open.pop()
+        except Temporary as error:
+            self._put_off(error)
+            return True
+        return bool(self._open)
+
+    def _ended(self, run_id: str) -> bool:
+        record = self.ledger.run(run_id)
+        return record is None or record.run.status.final
+
+    def _put_off(self, error: Temporary) -> None:
+        """A locked or full ledger: all of it is still there a little later."""
+        log.warning("ledger_unavailable", extra={"detail": error.message})
+        self._next_due = None
 
     def _wait_seconds(self) -> float:
         if self._next_due is None:
