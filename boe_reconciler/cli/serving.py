@@ -22,7 +22,6 @@ from boe_reconciler.cli.planned import instant, known_schedules
 from boe_reconciler.cli.progress import shown
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.resources.types import parse_duration
 from boe_reconciler.core.runs import (
     RunOptions,
 )
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from boe_reconciler.app import App
 
 
+#: Seconds that another command, such as `boe pause`, may need for its look at the files.
+_PATIENCE = 2.0
 _NOT_YET = "Not in this version."
 
 
@@ -85,7 +86,7 @@ def run(
     end = instant(until, "UTC", "--until") if until else None
     drain = _duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
-    app.serve_lock.acquire()
+    _take_over(app)
     # The progress tells what a person wants to know of a run that ends by itself.
     level = (
         logging.WARNING if once and door(context).log_format == "text" else logging.INFO
@@ -98,10 +99,22 @@ def run(
 
 
 def _duration(text: str, option: str) -> timedelta:
+    from boe_reconciler.core.resources.types import parse_duration
+
     try:
         return parse_duration(text)
     except ValueError as error:
         raise InputError(f"{option}: {error}.") from error
+
+
+def _take_over(app: App) -> None:
+    """Take `serve.lock`. A command that holds it for a moment is no reason to fail."""
+    end = app.clock.monotonic() + _PATIENCE
+    while not app.serve_lock.try_acquire():
+        if app.clock.monotonic() >= end:
+            app.serve_lock.acquire()
+            return
+        app.clock.sleep(0.1)
 
 
 class _Serving:
