@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from boe_reconciler.core.plan.files import blob_id
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
@@ -18,6 +19,7 @@ from boe_reconciler.core.runs import (
     RunOptions,
     Trigger,
 )
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,
     ObjectStatus,
@@ -162,4 +164,28 @@ def a_pause(
 ) -> Pause:
     return Pause(
         target=target, value=value, by="ada", why="a test", since=since, until=until
+    )
+
+
+# --- Revisions ------------------------------------------------------------------------
+
+
+def a_snapshot(
+    files: Mapping[str, str | bytes],
+    *,
+    unreadable: Mapping[str, str] | None = None,
+    revision: str | None = None,
+) -> Snapshot:
+    """A revision of these files; its name comes from them."""
+    contents = {
+        path: text.encode() if isinstance(text, str) else text
+        for path, text in files.items()
+    }
+    blobs = {path: blob_id(content) for path, content in contents.items()}
+    lines = "".join(f"{blobs[path]} {path}\n" for path in sorted(blobs))
+    return Snapshot(
+        revision=revision or f"folder@sha1:{blob_id(lines.encode())}",
+        files=blobs,
+        unreadable=unreadable or {},
+        read=contents.__getitem__,
     )
