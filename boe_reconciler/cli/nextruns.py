@@ -20,7 +20,6 @@ from boe_reconciler.cli.output import (
     utc,
 )
 from boe_reconciler.cli.planned import instant, known_schedules, plan_of_files
-from boe_reconciler.core.calendar import compile_when
 from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def _chosen(plan: Plan, names: Sequence[str]) -> Sequence[str]:
 
 def timetable_of(schedule: PlannedSchedule) -> Timetable:
     """The timetable of a schedule that is already known to be valid."""
+    from boe_reconciler.core.calendar import compile_when
+
     occurrences = schedule.occurrences
     compiled = compile_when(
         occurrences.when,

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from boe_reconciler.app import App
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
-from boe_reconciler.core.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from boe_reconciler.app import App
+    from boe_reconciler.core.plan import Plan
 
 
 def plan_of_files(app: App) -> Plan:
     """Offline: no state folder, no secret, no connection."""
+    from boe_reconciler.core.plan import make_plan
+
     return make_plan(app.repo.snapshot(), served=None, now=app.clock.now())
 
 

@@ -20,12 +20,11 @@ from boe_reconciler.cli.output import both, local, say, say_json, say_table
 from boe_reconciler.cli.planned import plan_of_files
 from boe_reconciler.cli.validating import counted, say_problems
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.plan import Plan, make_plan, served_plan
-from boe_reconciler.core.plan.changes import as_json, changes, timetable
 from boe_reconciler.core.problems import dotted
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
+    from boe_reconciler.core.plan import Plan
     from boe_reconciler.core.plan.changes import Changes, FieldChange, PlannedRun
     from boe_reconciler.core.spec import PlannedSchedule
 
@@ -76,6 +75,8 @@ def plan(
       boe plan --days 7 --format json
       boe plan --detailed-exitcode
     """
+    from boe_reconciler.core.plan.changes import changes
+
     _refuse_later(base, head, expand, output)
     app = door(context).app()
     now = app.clock.now()
@@ -112,6 +113,8 @@ def _refuse_later(
 
 def _plans(app: App, now: datetime) -> tuple[Plan | None, Plan]:
     """What is served, and what the files would make of it: the reconciler's own code."""
+    from boe_reconciler.core.plan import make_plan, served_plan
+
     served = app.ledger.served() if app.has_state else None
     if served is None or served.serving is None:
         return None, plan_of_files(app)
@@ -121,6 +124,8 @@ def _plans(app: App, now: datetime) -> tuple[Plan | None, Plan]:
 
 
 def _json(before: Plan | None, after: Plan, found: Changes) -> dict[str, Any]:
+    from boe_reconciler.core.plan.changes import as_json
+
     return {
         "format_version": "1.0",
         "base": before.revision if before else None,
@@ -208,14 +213,15 @@ class _Words:
 
     def _next(self) -> None:
         """The next two runs of each schedule, the soonest first."""
-        schedules = self.after.schedules.values()
-        rows = sorted(self._row(one) for one in schedules)
+        rows = sorted(self._row(one) for one in self.after.schedules.values())
         if rows:
             say()
             say_table(["schedule", "next run", "then"], [row for _, row in rows])
             say()
 
     def _row(self, schedule: PlannedSchedule) -> tuple[str, list[str]]:
+        from boe_reconciler.core.plan.changes import timetable
+
         zone = schedule.occurrences.timezone
         if schedule.paused:
             return "~1", [schedule.name, "paused", ""]
