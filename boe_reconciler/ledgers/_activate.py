@@ -35,9 +35,7 @@ def activate(
             replace(served, serving=before.serving, objects=before.objects)
         )
         return
-    ticks = store.ticks()
-    old = [due.owed(standing, ticks, now) for standing in store.standings()]
-    _rows.write_owed(store, old, now)
+    _rows.cover(store, store.standings(), store.ticks(), now)
     _serve(store, activation, now, new_uid)
     store.put_tzdb(TZDB_VERSION)
     store.put_served(served)

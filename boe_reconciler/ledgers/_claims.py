@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.lifecycle import LEASE, POISON
@@ -19,6 +19,8 @@ from boe_reconciler.ledgers._store import Page, Store
 _PAGE = 256
 #: Expired runs that one claim clears away, at most.
 _OVERDUE = 1000
+#: A lease that holds this much longer need not be renewed.
+_FRESH = LEASE - timedelta(seconds=15)
 _OVERLAP = ("overlap", "An earlier run of the schedule was still going on.")
 _WORDS = {
     "deadline": "It did not start by its deadline.",
@@ -58,7 +60,8 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
 def _start(
     store: Store, run_ids: Sequence[str], worker: str, now: datetime
 ) -> list[Claimed]:
-    runs = [lifecycle.claimed(run, worker, now) for run in store.runs(run_ids)]
+    readable = [run for run in store.runs(run_ids) if _readable(store, run, now)]
+    runs = [lifecycle.claimed(run, worker, now) for run in readable]
     store.put_runs(runs)
     again = _rows.records(store, [run for run in runs if run.fence > 1])
     known = {record.run.run_id: record for record in again}
@@ -70,6 +73,20 @@ def _start(
         )
         for run in runs
     ]
+
+
+def _readable(store: Store, run: Run, now: datetime) -> bool:
+    """A run whose spec another version wrote fails by itself, and no other with it."""
+    try:
+        store.spec(run.spec_digest)
+    except ValueError as error:
+        words = (
+            f"This version cannot read its spec; `boe rerun` makes a new one: {error}"
+        )
+        why = ("spec_unreadable", words)
+        _rows.end_run(store, run, RunStatus.FAILED, now, why=why)
+        return False
+    return True
 
 
 def _carry_out(store: Store, decision: Decision, now: datetime) -> None:
@@ -119,8 +136,18 @@ def _miss_overdue(store: Store, now: datetime) -> None:
 def heartbeat(
     store: Store, claims: Sequence[Claim], *, now: datetime
 ) -> Mapping[str, bool]:
-    kept = [claim.run_id for claim in claims if store.renew(claim, now + LEASE)]
-    return {run.run_id: run.cancel_requested for run in store.runs(kept)}
+    """A fresh lease is left as it is: a write would wake whoever waits for one."""
+    running = {(run.run_id, run.fence): run for run in store.running()}
+    kept = [running.get((claim.run_id, claim.fence)) for claim in claims]
+    found = [run for run in kept if run is not None]
+    store.put_runs(
+        [replace(run, lease_until=now + LEASE) for run in found if _aged(run, now)]
+    )
+    return {run.run_id: run.cancel_requested for run in found}
+
+
+def _aged(run: Run, now: datetime) -> bool:
+    return run.lease_until is None or run.lease_until < now + _FRESH
 
 
 def expire(store: Store, *, now: datetime, all_leases: bool) -> Sequence[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from boe_reconciler.core import lifecycle
-from boe_reconciler.core.due import Owed
+from boe_reconciler.core import due, lifecycle
+from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.errors import LeaseLost
 from boe_reconciler.core.lifecycle import LEASE
 from boe_reconciler.core.runs import (
@@ -20,6 +20,8 @@ from boe_reconciler.core.runs import (
 )
 from boe_reconciler.ledgers._store import Store
 
+#: A schedule whose tick failed is looked at again after this long.
+_AGAIN = timedelta(seconds=60)
 #: An attempt that ended like this was nobody's failure: it uses up none.
 _FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
 
@@ -42,6 +44,37 @@ def write_owed(store: Store, owed: Sequence[Owed], now: datetime) -> int:
     store.insert_gaps(gaps)
     store.put_standings([one.standing for one in owed])
     return len(inserted) + len(gaps)
+
+
+def cover(
+    store: Store, standings: Sequence[Standing], ticks: Ticks, now: datetime
+) -> int:
+    """The rows, gaps and marks that these owe up to now; how many rows and gaps.
+
+    One that fails is put off, and holds up no other.
+    """
+
+    def act() -> int:
+        owed = [due.owed(standing, ticks, now) for standing in standings]
+        return write_owed(store, owed, now)
+
+    written, error = store.trial(act)
+    if error is None:
+        return written or 0
+    if len(standings) == 1:
+        _put_off(store, standings[0], error, now)
+        return 0
+    half = len(standings) // 2
+    halves = (standings[:half], standings[half:])
+    return sum(cover(store, part, ticks, now) for part in halves)
+
+
+def _put_off(store: Store, standing: Standing, error: Exception, now: datetime) -> None:
+    """Its mark stays: nothing is forgotten, and it is tried again a little later."""
+    store.put_standings([replace(standing, next_due=now + _AGAIN)])
+    text = f"What is due cannot be worked out: {type(error).__name__}: {error}"
+    event = Event(at=now, action="tick_failed", message=text, schedule=standing.name)
+    store.insert_events([event])
 
 
 def end_attempt(

@@ -52,6 +52,12 @@ class Page:
 class Store(Protocol):
     """One transaction's view of the rows."""
 
+    def trial(self, act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+        """What it gives; or what it raised, having changed nothing.
+
+        Errors of the store itself, such as a full disk, come through.
+        """
+
     # Schedules.
     def standing(self, name: str) -> Standing | None: ...
 

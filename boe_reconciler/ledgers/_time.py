@@ -36,8 +36,7 @@ def materialise(store: Store, *, now: datetime, limit: int) -> Tick:
         _count_anew(store)
     ticks = store.ticks()
     standings = store.due(now, limit + 1)
-    owed = [due.owed(standing, ticks, now) for standing in standings[:limit]]
-    inserted = _rows.write_owed(store, owed, now)
+    inserted = _rows.cover(store, standings[:limit], ticks, now)
     _end_pauses(store, now)
     _note_tick(store, ticks, now)
     return Tick(
@@ -114,9 +113,7 @@ def resume(
 
 
 def _cover(store: Store, pause: Pause, now: datetime) -> None:
-    ticks = store.ticks()
-    owed = [due.owed(standing, ticks, now) for standing in _held_by(store, pause)]
-    _rows.write_owed(store, owed, now)
+    _rows.cover(store, _held_by(store, pause), store.ticks(), now)
 
 
 def _apply(

@@ -103,6 +103,15 @@ class _MemoryStore:
     def __init__(self, tables: _Tables) -> None:
         self._t = tables
 
+    def trial(self, act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+        before = self._t.snapshot()
+        try:
+            return act(), None
+        except Exception as error:
+            for one in fields(_Tables):
+                setattr(self._t, one.name, getattr(before, one.name))
+            return None, error
+
     # Schedules.
     def standing(self, name: str) -> Standing | None:
         return self._t.standings.get(name)

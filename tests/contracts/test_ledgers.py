@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.core import due, lifecycle
+from boe_reconciler.core.due import Standing
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.run_ids import backfill_run_id
@@ -26,8 +28,10 @@ from boe_reconciler.core.runs import (
     RunStatus,
     Trigger,
 )
-from boe_reconciler.ledgers import sqlite
+from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.ledgers import memory, sqlite
 from boe_reconciler.ledgers.memory import MemoryLedger
+from boe_reconciler.ledgers.sqlite.store import SqliteStore
 from tests.builders import (
     REVISION,
     a_delivery,
@@ -1164,3 +1168,110 @@ def test_a_change_is_noticed_and_a_look_is_not_a_change(hourly: Ledger) -> None:
 
 def test_what_is_stored_can_be_told_as_json(hourly: Ledger) -> None:
     assert json.dumps([dict(one) for one in hourly.served().problems]) == "[]"
+
+
+# --- One that is broken harms no other ----------------------------------------------
+
+
+def broken_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Nobody can work out what this schedule owes."""
+    real = due.owed
+
+    def owed(standing: Standing, *given: Any) -> Any:
+        if standing.name == name:
+            raise ZeroDivisionError("of all things")
+        return real(standing, *given)
+
+    monkeypatch.setattr(due, "owed", owed)
+
+
+def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    now = at("2026-03-01 07:00")
+    with monkeypatch.context() as patch:
+        broken_for(patch, "bad")
+        tick = ledger.materialise(now=now)
+        assert tick.next_due is not None
+        assert tick.next_due > now
+        assert [one.run.schedule for one in ledger.runs()] == ["good"]
+        ledger.activate(an_activation(a_schedule("good"), revision="r2"), now=now)
+    assert [one.name for one in ledger.states()] == ["good"]
+
+
+def test_what_could_not_be_worked_out_is_not_forgotten(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    now = at("2026-03-01 07:00")
+    with monkeypatch.context() as patch:
+        broken_for(patch, "bad")
+        ledger.materialise(now=now)
+    ledger.materialise(now=now + timedelta(seconds=60))
+    assert sorted(one.run.schedule for one in ledger.runs()) == ["bad", "good"]
+    assert ledger.broken_invariants(now=now) == []
+
+
+def test_rows_that_are_refused_hold_up_no_other_schedule(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    real = lifecycle.inserted
+
+    def inserted(new: NewRun, *given: Any) -> Any:
+        if new.schedule == "bad":
+            raise ValueError("the ledger refuses it")
+        return real(new, *given)
+
+    monkeypatch.setattr(lifecycle, "inserted", inserted)
+    now = at("2026-03-01 07:00")
+    ledger.materialise(now=now)
+    assert [one.run.schedule for one in ledger.runs()] == ["good"]
+    assert {one.name: one.high_water for one in ledger.states()}["bad"] == START
+
+
+def test_a_run_with_a_spec_of_another_version_fails_alone(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    now = at("2026-03-01 07:00")
+    ledger.materialise(now=now)
+    digest = {one.run.schedule: one.run.spec_digest for one in ledger.runs()}["bad"]
+    store = memory._MemoryStore if isinstance(ledger, MemoryLedger) else SqliteStore
+    real = store.spec
+
+    def spec(self: Any, wanted: str) -> RunSpec:
+        if wanted == digest:
+            raise ValueError("an unknown field")
+        return real(self, wanted)
+
+    monkeypatch.setattr(store, "spec", spec)
+    (claimed,) = take(ledger, now)
+    assert claimed.spec.schedule == "good"
+    bad = record(ledger, "bad.20260301T070000Z").run
+    assert (bad.status, bad.reason) == (RunStatus.FAILED, "spec_unreadable")
+
+
+def test_a_lease_that_is_fresh_is_not_written_again(hourly: Ledger) -> None:
+    """Each write wakes whoever waits for changes, who renews its leases then."""
+    claimed = one_claim(hourly)
+    now = START + HOUR
+    while hourly.wait_for_change(0):
+        pass
+    for seconds in (0, 1, 10):
+        soon = now + timedelta(seconds=seconds)
+        kept = hourly.heartbeat([claimed.claim], now=soon)
+        assert kept == {claimed.claim.run_id: False}
+    assert not hourly.wait_for_change(0)
+    hourly.heartbeat([claimed.claim], now=now + timedelta(seconds=20))
+    assert hourly.expire(now=now + timedelta(seconds=75)) == []
+
+
+def test_a_command_may_claim_from_among_very_many_rows_of_its_own(
+    hourly: Ledger,
+) -> None:
+    mine = [f"daily.m{number:032x}" for number in range(40_000)]
+    hourly.enqueue([a_manual_run(now=START, number=7)], now=START)
+    found = hourly.claim("worker", now=START, limit=1, only=mine)
+    assert [one.claim.run_id for one in found] == [mine[7]]

@@ -103,7 +103,12 @@ class _Watches:
             self._mine.connection = self._connect()
             self._mine.version = None
         before = self._mine.version
-        (version,) = self._mine.connection.execute("PRAGMA data_version").fetchone()
+        try:
+            query = self._mine.connection.execute("PRAGMA data_version")
+        except sqlite3.OperationalError:
+            # Locked for a moment: the next look tells.
+            return False
+        (version,) = query.fetchone()
         self._mine.version = version
         return bool(version != before)
 

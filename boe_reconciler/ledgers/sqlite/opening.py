@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.ledgers.sqlite.tables import NEWEST
 
+T = TypeVar("T")
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -65,6 +67,22 @@ def _begin(connection: Connection) -> None:
 def writing(engine: Engine) -> Connection:
     """A connection whose transactions hold the write lock from their beginning."""
     return engine.connect().execution_options(begin="BEGIN IMMEDIATE")
+
+
+def alone(
+    connection: Connection, act: Callable[[], T]
+) -> tuple[T | None, Exception | None]:
+    """What it gives, or what it raised: in its savepoint it fails alone."""
+    try:
+        with connection.begin_nested():
+            return act(), None
+    except IntegrityError as error:
+        return None, error
+    except DatabaseError:
+        # A full disk or a lock may have undone the whole transaction.
+        raise
+    except Exception as error:
+        return None, error
 
 
 def _use_wal(path: Path) -> None:

@@ -24,7 +24,13 @@ from boe_reconciler.core.runs import Claim, Run
 from boe_reconciler.ledgers._store import Page, Query
 from boe_reconciler.ledgers.sqlite.bulk import Bulk
 from boe_reconciler.ledgers.sqlite.schedules import Schedules
-from boe_reconciler.ledgers.sqlite.tables import artifacts, columns, runs, schedules
+from boe_reconciler.ledgers.sqlite.tables import (
+    Json,
+    artifacts,
+    columns,
+    runs,
+    schedules,
+)
 
 CHUNK = 500
 # Words instead of parameters: an index over part of the rows is used only if SQLite
@@ -124,6 +130,10 @@ _NOT_HELD = or_(
     text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
     runs.c.schedule_uid.not_in(_PAUSED),
 )
+#: As one parameter: SQLite takes only so many.
+_ONLY = runs.c.run_id.in_(
+    select(func.json_each(bindparam("only", type_=Json)).table_valued("value").c.value)
+)
 _CANDIDATES = (
     select(
         *_PLACE,
@@ -210,8 +220,9 @@ class Runs(Schedules):
         if page.full:
             query = query.where(runs.c.schedule_uid.not_in(page.full))
         if page.only is not None:
-            query = query.where(runs.c.run_id.in_(page.only))
-        found = self._c.execute(query, {"now": now, "most": page.limit})
+            query = query.where(_ONLY)
+        given = {"now": now, "most": page.limit, "only": list(page.only or ())}
+        found = self._c.execute(query, given)
         names = found.keys()
         return [Candidate(**dict(zip(names, row, strict=True))) for row in found]
 

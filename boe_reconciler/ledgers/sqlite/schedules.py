@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,6 +26,7 @@ from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
 from boe_reconciler.ledgers.sqlite import tables
 from boe_reconciler.ledgers.sqlite.bulk import Bulk
+from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     marks,
@@ -34,6 +35,7 @@ from boe_reconciler.ledgers.sqlite.tables import (
     specs,
 )
 
+T = TypeVar("T")
 _ROWID: ColumnElement[int] = literal_column("rowid")
 #: Parsed specs kept in memory: enough for all that are served.
 _SPECS_KEPT = 20_000
@@ -87,6 +89,9 @@ class Schedules:
     def __init__(self, connection: Connection, cache: SpecCache) -> None:
         self._c = connection
         self._specs = cache
+
+    def trial(self, act: Callable[[], T]) -> tuple[T | None, Exception | None]:
+        return alone(self._c, act)
 
     def standing(self, name: str) -> Standing | None:
         found = self._standings(_ONE, name=name)

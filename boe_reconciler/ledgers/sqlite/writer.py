@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from boe_reconciler.ledgers.sqlite.opening import writing
+from boe_reconciler.ledgers.sqlite.opening import alone, writing
 
 T = TypeVar("T")
 #: Verbs in one transaction, at most: others must get their turn.
@@ -68,7 +68,9 @@ class Writer:
     def _commit(self, jobs: list[_Job]) -> None:
         try:
             with writing(self._engine) as connection, connection.begin():
-                outcomes = [_one(connection, verb) for verb, _ in jobs]
+                outcomes = [
+                    alone(connection, partial(verb, connection)) for verb, _ in jobs
+                ]
         except Exception as error:
             outcomes = [(None, error)] * len(jobs)
         for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
@@ -76,19 +78,3 @@ class Writer:
                 future.set_result(found)
             else:
                 future.set_exception(failure)
-
-
-def _one(
-    connection: Connection, verb: Callable[[Connection], Any]
-) -> tuple[Any, Exception | None]:
-    """One verb in its savepoint: if it fails, it fails alone."""
-    try:
-        with connection.begin_nested():
-            return verb(connection), None
-    except IntegrityError as error:
-        return None, error
-    except DatabaseError:
-        # A full disk or a lock may have undone the whole transaction.
-        raise
-    except Exception as error:
-        return None, error
