@@ -12,7 +12,7 @@ from boe_reconciler.core.plan.check_kinds import CHECKS
 from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.policy import Judge, required_findings
-from boe_reconciler.core.plan.world import Entry, Verdict, World
+from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
 #: Verdicts of a version that are remembered: in the revision, in what is served, and
@@ -74,7 +74,12 @@ def _owner(check: Check) -> None:
 
 
 def _still(known: Verdict, world: World) -> bool:
-    """Whether all that a Verdict came from is as it was."""
+    """Whether all that a Verdict came from is as it was.
+
+    A name that leads nowhere is told with the names that there are: those may differ.
+    """
+    if known.faulty and MISSING in known.lookups.values():
+        return False
     same = all(world.look_up(key) is found for key, found in known.lookups.items())
     return same and all(_same_file(path, known, world) for path in known.files)
 
