@@ -230,6 +230,7 @@ class Binding:
             path=(),
             detail=f'the {noun} "{name}" is required ({kind}) and not given',
             help=f"add {name} to {noun}s",
+            at_key=True,
         )
 
 

@@ -1,384 +1,273 @@
-"""Mistakes of every kind in one repo: each is told once, where it stands.
-
-« marks the place that the Problem names; it is taken out before the file is read.
-"""
+"""One repo with many mistakes of different kinds: each is told once, at its own place."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from boe_reconciler.core.codes import CODES
+from tests.revisions import GOOD, a_document, plan_of, spot, unmarked
 
-from boe_reconciler.core.plan import make_plan
-from tests.builders import a_snapshot
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HEAD = "apiVersion: boe/v1\nkind: {kind}\nmetadata: {{name: {name}, owner: team}}\n"
+CSV = "{type: local, base_path: exports}"
 
 
-def document(kind: str, name: str, spec: str, metadata: str = "") -> str:
-    owned = "" if kind in ("Calendar", "Group", "Policy") else ", owner: finance"
-    return (
-        f"apiVersion: boe/v1\nkind: {kind}\n"
-        f"metadata: {{name: {name}{owned}{metadata}}}\nspec:\n{spec}"
-    )
+def whole(kind: str, name: str, body: str) -> str:
+    """A document whose fourth line, and those below, are `body`."""
+    return HEAD.format(kind=kind, name=name) + body
 
 
 def schedule(name: str, **fields: str) -> str:
+    """From its fifth line on: report, when, deliver_to, and what `fields` say."""
     lines = {
-        "report": "{connection: flights, query: select 1 as one}",
+        "report": "sales",
         "when": '{cron: "30 6 * * *", timezone: Europe/Berlin}',
         "deliver_to": "[archive]",
         **fields,
     }
-    metadata = lines.pop("metadata", "")
-    spec = "".join(f"  {key}: {value}\n" for key, value in lines.items() if value)
-    return document("Schedule", name, spec, metadata)
+    body = "".join(f"  {key}: {value}\n" for key, value in lines.items())
+    return whole("Schedule", name, f"spec:\n{body}")
 
 
-#: What the others refer to; all of it is right.
-SOUND = {
-    "policy.yaml": document(
+def report(name: str, *lines: str) -> str:
+    body = "".join(f"  {line}\n" for line in ("connection: db", *lines))
+    return whole("Report", name, f"spec:\n{body}")
+
+
+def distribution(name: str, destination: str, inputs: str = "{}") -> str:
+    return whole(
+        "Distribution",
+        name,
+        f"spec:\n  inputs: {inputs}\n  destinations:\n  - {destination}\n",
+    )
+
+
+def when(name: str, text: str) -> dict[str, str]:
+    return {f"schedules/when-{name}.yaml": schedule(f"w-{name}", when=text)}
+
+
+#: All is well but where a mark stands.
+REPO: dict[str, str | bytes] = {
+    **GOOD,
+    "policy.yaml": a_document(
         "Policy",
         "policy",
-        "  limits: {schedules_per_owner: {default: 1, finance: 100}, min_interval: 1m}\n"
-        "  allow: {local_roots: [exports], email_domains: [example.com],\n"
-        "          destinations: [local, email], hosts: ['*.internal']}\n",
+        """
+        limits:
+          schedules_per_owner: {default: 100, crowd: 1}
+        allow:
+          local_roots: [exports]
+          email_domains: [example.com]
+          hosts: ["*.example.com"]
+          destinations: [local, email, s3]
+        """,
     ),
-    "groups/finance.yaml": document(
-        "Group", "finance", "  members: [anna@example.com]\n"
+    "groups/team.yaml": a_document("Group", "team", "members: [anna@example.com]"),
+    "groups/crowd.yaml": a_document("Group", "crowd", "members: [bob@example.com]"),
+    "connections/mail.yaml": a_document(
+        "Connection", "mail", "{type: smtp, host: mail.example.com}"
     ),
-    "connections/flights.yaml": document("Connection", "flights", "  type: duckdb\n"),
-    "connections/mail.yaml": document(
+    # Files that YAML, or UTF-8, cannot read.
+    "schedules/trap-latin.yaml": b"# caf\xe9\napiVersion: boe/v1\n",
+    "schedules/trap-cron.yaml": schedule("trap-cron", when="⟦BOE007⟧*/5 * * * *"),
+    "schedules/trap-macro.yaml": schedule("trap-macro", when="{cron: ⟦BOE007⟧@daily}"),
+    "schedules/trap-tab.yaml": "apiVersion: boe/v1\nkind: Schedule\n"
+    "metadata:\n⟦BOE006⟧\tname: trap-tab\n",
+    "schedules/trap-template.yaml": schedule(
+        "trap-template", parameters="{month: ⟦BOE008⟧{{ period.start }}}"
+    ),
+    "schedules/trap-quote.yaml": schedule("trap-quote", title='⟦BOE005⟧"Sales'),
+    "schedules/trap-colon.yaml": whole(
+        "Schedule", "trap-colon", "spec:\n  title: Sales⟦BOE009⟧: north\n"
+    ),
+    "schedules/trap-twice.yaml": schedule("trap-twice").replace(
+        "  when", "  ⟦BOE010⟧report: sales\n  when"
+    ),
+    "schedules/trap-alias.yaml": schedule("trap-alias", report="⟦BOE011⟧*sales"),
+    "schedules/trap-tag.yaml": schedule(
+        "trap-tag", report="⟦BOE013⟧!!python/name:os.system"
+    ),
+    "schedules/trap-merge.yaml": schedule("trap-merge").replace(
+        "spec:\n", "spec:\n  ⟦BOE014⟧<<: {paused: true}\n"
+    ),
+    # Shape.
+    "schedules/shape-list.yaml": "⟦BOE031⟧- apiVersion: boe/v1\n- kind: Schedule\n",
+    "schedules/shape-version.yaml": schedule("shape-version").replace(
+        "boe/v1", "⟦BOE032⟧boe/v2"
+    ),
+    "schedules/shape-kind.yaml": schedule("shape-kind").replace(
+        "kind: Schedule", "kind: ⟦BOE033⟧Shedule"
+    ),
+    "schedules/shape-missing.yaml": schedule("shape-missing")
+    .replace("spec:", "⟦BOE034⟧spec:")
+    .replace("  deliver_to: [archive]\n", ""),
+    "schedules/shape-field.yaml": schedule("shape-field").replace(
+        "  when", "  ⟦BOE035⟧paussed: true\n  when"
+    ),
+    "schedules/shape-type.yaml": schedule("shape-type", paused="⟦BOE036⟧yes"),
+    "schedules/shape-word.yaml": schedule(
+        "shape-word", export="{format: ⟦BOE037⟧xslx}"
+    ),
+    "schedules/shape-form.yaml": schedule(
+        "shape-form", execution="{timeout: ⟦BOE038⟧30 minutes}"
+    ),
+    "schedules/shape-bound.yaml": schedule(
+        "shape-bound", execution="{retry: {max_retries: ⟦BOE039⟧-1}}"
+    ),
+    "schedules/shape-empty.yaml": schedule("shape-empty", deliver_to="⟦BOE040⟧[]"),
+    "schedules/shape-owner.yaml": schedule("shape-owner")
+    .replace(", owner: team", "")
+    .replace("metadata:", "⟦BOE041⟧metadata:"),
+    "groups/shape-address.yaml": a_document(
+        "Group", "shape-address", "members: [⟦BOE042⟧anna.example.com]"
+    ),
+    "reports/shape-both.yaml": report(
+        "shape-both", "query: select 1", "⟦BOE043⟧query_file: both.sql"
+    ),
+    "reports/both.sql": "select 1",
+    "distributions/shape-kind.yaml": distribution("shape-kind", "{type: ⟦BOE044⟧ftp}"),
+    "reports/shape-enum.yaml": report(
+        "shape-enum",
+        "query: select :a",
+        "parameters: {a: {type: enum, values: [x], default: ⟦BOE047⟧y}}",
+    ),
+    "connections/shape-secret.yaml": whole(
         "Connection",
-        "mail",
-        "  {type: smtp, host: mail.internal, from: boe@example.com}\n",
-    ),
-    "calendars/bank.yaml": document(
-        "Calendar", "bank", "  days_off: [2026-12-25, 2028-12-25]\n"
-    ),
-    "distributions/archive.yaml": document(
-        "Distribution",
-        "archive",
-        "  destinations: [{type: local, base_path: exports/archive}]\n",
-    ),
-    "distributions/by-folder.yaml": document(
-        "Distribution",
-        "by-folder",
-        "  inputs: {copies: {type: int, required: true}}\n"
-        "  destinations: [{type: local, base_path: exports/folder}]\n",
-    ),
-    "reports/sales.yaml": document(
-        "Report",
-        "sales",
-        "  connection: flights\n"
-        "  query_file: sales.sql\n"
-        "  parameters: {month: {type: date, required: true}}\n",
-    ),
-    "reports/sales.sql": "select * from sales\nwhere month = :month\n",
-    "reports/one.sql": "select 1 as one\n",
-    "templates/nightly.yaml": document(
-        "ScheduleTemplate",
-        "nightly",
-        '  when: {cron: "0 4 * * *", timezone: Europe/Berlin}\n',
-    ),
-    "schedules/sound.yaml": schedule(
-        "sound",
-        report="sales",
-        period="previous_month",
-        parameters='{month: "{{ period.start }}"}',
-        deliver_to="[archive, {distribution: by-folder, inputs: {copies: 2}}]",
-    ),
-    "schedules/sound-nightly.yaml": schedule(
-        "sound-nightly", template="nightly", when=""
-    ),
-}
-
-#: (code, path, text): one mistake each.
-MISTAKES = [
-    # Reading.
-    ("BOE001", "schedules/m01.yaml", b"\xc2\xabname: \xff\n"),
-    ("BOE002", "schedules/m02.yaml", "a: b«\x07\n"),
-    ("BOE006", "schedules/m03.yaml", "spec:\n«\treport: x\n"),
-    ("BOE007", "schedules/m04.yaml", schedule("m04", when="{cron: «@daily}")),
-    ("BOE008", "schedules/m05.yaml", schedule("m05", parameters="{m: «{{ x }}}")),
-    ("BOE010", "schedules/m06.yaml", schedule("m06") + "  «when: {}\n"),
-    ("BOE011", "schedules/m07.yaml", schedule("m07", period="«*month")),
-    ("BOE013", "schedules/m08.yaml", schedule("m08", period="«!python x")),
-    # The envelope and the shape.
-    ("BOE031", "schedules/m09.yaml", "«- a\n- b\n"),
-    ("BOE032", "schedules/m10.yaml", schedule("m10").replace("boe/v1", "«boe/v9")),
-    ("BOE033", "reports/m11.yaml", document("«Raport", "hidden", "  query: x\n")),
-    (
-        "BOE034",
-        "schedules/m12.yaml",
-        schedule("m12", deliver_to="").replace("sp", "«sp"),
-    ),
-    ("BOE035", "schedules/m13.yaml", schedule("m13", **{"«perod": "previous_month"})),
-    ("BOE036", "schedules/m14.yaml", schedule("m14", paused='«"yes"')),
-    ("BOE037", "schedules/m15.yaml", schedule("m15", export="{format: «exel}")),
-    ("BOE038", "schedules/m16.yaml", schedule("m16", execution="{timeout: «soon}")),
-    (
-        "BOE039",
-        "schedules/m17.yaml",
-        schedule("m17", execution="{catchup_max_runs: «0}"),
-    ),
-    (
-        "BOE041",
-        "schedules/m18.yaml",
-        schedule("m18")
-        .replace("metadata", "«metadata")
-        .replace(", owner: finance", ""),
-    ),
-    ("BOE042", "groups/m19.yaml", document("Group", "m19", "  members: [«anna]\n")),
-    (
-        "BOE043",
-        "reports/m20.yaml",
-        document(
-            "Report",
-            "broken",
-            "  connection: flights\n  query: select 1\n  «query_file: one.sql\n",
-        ),
-    ),
-    (
-        "BOE049",
-        "connections/m21.yaml",
-        document(
-            "Connection",
-            "m21",
-            "  {type: smtp, host: x.internal, user: u, password: «hunter2}\n",
-        ),
+        "shape-secret",
+        "spec: {type: postgres, host: a.example.com, database: d, user: u, "
+        "password: ⟦BOE049⟧hunter2}\n",
     ),
     # Time.
-    (
-        "BOE062",
-        "schedules/m22.yaml",
-        schedule("m22", when="{cron: 0 4 * * *, timezone: «Berlin}"),
-    ),
-    (
-        "BOE072",
-        "schedules/m23.yaml",
-        schedule("m23", when="{every: «5s, timezone: UTC}"),
-    ),
-    (
-        "BOE073",
-        "schedules/m24.yaml",
-        schedule("m24", when='{cron: 0 4 * * *, at: «"06:30", timezone: UTC}'),
+    **when("none", "⟦BOE060⟧{timezone: UTC}"),
+    **when("zone", '{cron: "0 6 * * *", timezone: ⟦BOE062⟧CEST}'),
+    **when("six", '{cron: ⟦BOE063⟧"0 0 6 * * *", timezone: UTC}'),
+    **when("field", '{cron: ⟦BOE064⟧"0 25 * * *", timezone: UTC}'),
+    **when("range", '{cron: ⟦BOE065⟧"0 22-2 * * *", timezone: UTC}'),
+    **when("step", '{cron: ⟦BOE066⟧"*/90 * * * *", timezone: UTC}'),
+    **when("never", '{cron: ⟦BOE067⟧"0 6 31 2 *", timezone: UTC}'),
+    **when("day", "{frequency: weekly, on: ⟦BOE074⟧15, timezone: UTC}"),
+    **when("time", '{frequency: daily, at: ⟦BOE075⟧"6.30", timezone: UTC}'),
+    **when("often", "{every: ⟦BOE072⟧10s, timezone: UTC}"),
+    "schedules/when-nowhere.yaml": schedule("when-nowhere")
+    .replace("  when", "  ⟦BOE061⟧when")
+    .replace(", timezone: Europe/Berlin", ""),
+    "calendars/span.yaml": a_document(
+        "Calendar",
+        "span",
+        "days_off: [{from: 2030-12-28, to: ⟦BOE051⟧2030-12-24}]",
     ),
     # References.
-    ("BOE100", "schedules/m25.yaml", schedule("m25", report="«salse", parameters="")),
-    ("BOE100", "schedules/m26.yaml", schedule("m26", deliver_to="[archive, «achive]")),
-    (
-        "BOE102",
-        "reports/m27.yaml",
-        document("Report", "from-mail", "  {connection: «mail, query: select 1}\n"),
+    "schedules/ref-report.yaml": schedule("ref-report", report="⟦BOE100⟧sale"),
+    "reports/ref-type.yaml": report("ref-type", "query: select 1").replace(
+        "connection: db", "connection: ⟦BOE102⟧mail"
     ),
-    (
-        "BOE103",
-        "reports/m28.yaml",
-        document("Report", "no-file", "  {connection: flights, query_file: «no.sql}\n"),
+    "reports/ref-file.yaml": report("ref-file", "query_file: ⟦BOE103⟧gone.sql"),
+    "reports/ref-link.yaml": report("ref-link", "query_file: ⟦BOE103⟧link.sql"),
+    "reports/ref-out.yaml": report("ref-out", "query_file: ⟦BOE104⟧/etc/passwd"),
+    "schedules/ref-input.yaml": schedule(
+        "ref-input", deliver_to="[{distribution: archive, inputs: {⟦BOE105⟧to: x}}]"
     ),
-    (
-        "BOE104",
-        "reports/m29.yaml",
-        document(
-            "Report", "outside", "  {connection: flights, query_file: «../../x.sql}\n"
-        ),
+    "schedules/ref-parameter.yaml": schedule(
+        "ref-parameter", parameters="{⟦BOE108⟧month: 1}"
     ),
-    (
-        "BOE105",
-        "schedules/m30.yaml",
-        schedule(
-            "m30",
-            deliver_to="[{distribution: by-folder, inputs: {copies: 1, «copy: 1}}]",
-        ),
+    "reports/twice.yaml": report("twice", "query: select 1").replace(
+        "name: twice", "name: ⟦BOE101⟧twice"
     ),
-    (
-        "BOE106",
-        "schedules/m31.yaml",
-        schedule("m31", deliver_to="[{distribution: by-folder, inputs: «{}}]"),
-    ),
-    (
-        "BOE107",
-        "schedules/m32.yaml",
-        schedule("m32", report="sales", parameters="{month: «soon}"),
-    ),
-    (
-        "BOE108",
-        "schedules/m33.yaml",
-        schedule("m33", report="sales", parameters="{month: 2026-10-01, «mnth: 1}"),
-    ),
-    (
-        "BOE109",
-        "schedules/m34.yaml",
-        schedule("m34", report="sales", parameters="«{}"),
-    ),
-    ("BOE101", "schedules/m35.yaml", schedule("«twice") + "---\n" + schedule("«twice")),
-    (
-        "BOE112",
-        "schedules/m36.yaml",
-        schedule("m36", metadata=", renamed_from: «sound"),
+    "reports/twice-again.yaml": report("twice", "query: select 2").replace(
+        "name: twice", "name: ⟦BOE101⟧twice"
     ),
     # Policy.
-    (
-        "BOE130",
-        "schedules/m37.yaml",
-        schedule("m37").replace("finance", "bob@example.com")
-        + "---\n"
-        + schedule("m37b").replace("finance", "«bob@example.com"),
+    "schedules/policy-a.yaml": schedule("policy-a").replace(
+        "owner: team", "owner: crowd"
     ),
-    (
-        "BOE131",
-        "distributions/m38.yaml",
-        document(
-            "Distribution",
-            "m38",
-            "  destinations: [{type: «webhook, url: https://x.internal/}]\n",
-        ),
+    "schedules/policy-b.yaml": schedule("policy-b").replace(
+        "owner: team", "owner: ⟦BOE130⟧crowd"
     ),
-    (
-        "BOE132",
-        "distributions/m39.yaml",
-        document(
-            "Distribution",
-            "m39",
-            "  destinations: [{type: email, connection: mail, subject: x, to: [«a@evil.org]}]\n",
-        ),
+    "distributions/policy-type.yaml": distribution(
+        "policy-type", "{type: ⟦BOE131⟧webhook, url: https://hooks.example.com}"
     ),
-    (
-        "BOE133",
-        "connections/m40.yaml",
-        document(
-            "Connection",
-            "m40",
-            "  {type: postgres, host: «db.evil.org, database: d, user: u}\n",
-        ),
+    "distributions/policy-domain.yaml": distribution(
+        "policy-domain",
+        "{type: email, connection: mail, subject: S, to: [⟦BOE132⟧eve@example.net]}",
     ),
-    (
-        "BOE137",
-        "groups/m41.yaml",
-        document("Policy", "second", "  {}\n").replace("Policy", "«Policy"),
+    "connections/policy-host.yaml": whole(
+        "Connection",
+        "policy-host",
+        "spec: {type: postgres, host: ⟦BOE133⟧db.example.net, database: d, user: u}\n",
     ),
-    # Names, paths, templates.
-    (
-        "BOE160",
-        "schedules/m42.yaml",
-        schedule("m42", export='{filename_pattern: "x_«{dat}.{format}"}'),
+    "reports/policy-code.yaml": report(
+        "policy-code", "query: select 1", "transform: ⟦BOE134⟧shape:run"
     ),
-    (
-        "BOE166",
-        "schedules/m43.yaml",
-        schedule("m43", deliver_to="[{type: local, base_path: «../../etc}]"),
+    "templates/policy.yaml": a_document("Policy", "policy", "{}").replace(
+        "kind: P", "kind: ⟦BOE137⟧P"
     ),
-    (
-        "BOE181",
-        "schedules/m44.yaml",
-        schedule("m44", report="sales", parameters='{month: «"{{ perod.start }}"}'),
+    "distributions/policy-root.yaml": distribution(
+        "policy-root", "{type: local, base_path: ⟦BOE166⟧/etc}"
     ),
-    (
-        "BOE182",
-        "schedules/m45.yaml",
-        schedule("m45", export='{filename_pattern: «"{period}_{date}.{format}"}'),
+    # Names and templates.
+    "schedules/name-token.yaml": schedule(
+        "name-token", export='{filename_pattern: "⟦BOE160⟧{dat}_{time}.csv"}'
     ),
-    ("BOE190", "schedules/m46.yaml", schedule("m46", approval="«{by: [finance]}")),
-    # Queries, in place, in a block, in a file.
-    (
-        "BOE202",
-        "schedules/m47.yaml",
-        schedule("m47", report='{connection: flights, query: "«drop table x"}'),
+    "schedules/name-period.yaml": schedule(
+        "name-period", export='{filename_pattern: ⟦BOE182⟧"{period}.csv"}'
     ),
-    (
-        "BOE204",
-        "reports/m48.yaml",
-        document(
-            "Report",
-            "in-a-block",
-            "  connection: flights\n  query: |\n    select *\n    from t\n"
-            "    where m = «:month\n",
-        ),
+    "distributions/name-subject.yaml": distribution(
+        "name-subject",
+        '{type: email, connection: mail, subject: "S ⟦BOE162⟧{date}", to: [a@example.com]}',
     ),
-    (
-        "BOE050",
-        "templates/m50.yaml",
-        document("ScheduleTemplate", "unfit", "  «template: nightly\n"),
+    "distributions/name-jinja.yaml": distribution(
+        "name-jinja",
+        '{type: email, connection: mail, subject: ⟦BOE181⟧"{{ today }}", '
+        "to: [a@example.com]}",
     ),
-    ("BOE201", "reports/m49.sql", "select 1;\n\n«drop table x\n"),
-]
-#: Without a mistake of their own, but they need what has one.
-DEPENDENTS = {
-    "reports/m49.yaml": document(
-        "Report", "two-statements", "  {connection: flights, query_file: m49.sql}\n"
+    # A template's mistake is its own, however many use it.
+    "templates/nightly.yaml": a_document(
+        "ScheduleTemplate", "nightly", "execution: {overlap: ⟦BOE037⟧never}"
     ),
     **{
-        f"schedules/d-{name}.yaml": schedule(f"d-{name}", report=name)
-        for name in (
-            "hidden",
-            "broken",
-            "from-mail",
-            "no-file",
-            "outside",
-            "in-a-block",
-            "two-statements",
+        f"schedules/nightly-{number}.yaml": schedule(
+            f"nightly-{number}", template="nightly"
         )
+        for number in range(3)
     },
-    "schedules/d-m50.yaml": schedule("d-m50", template="unfit", when=""),
-    "schedules/d-group.yaml": schedule("d-group").replace(
-        "owner: finance", "owner: m19"
+    # SQL.
+    "reports/sql-empty.yaml": report("sql-empty", 'query: "⟦BOE200⟧-- later"'),
+    "reports/sql-two.yaml": report("sql-two", "query: select 1; ⟦BOE201⟧select 2"),
+    "reports/sql-drop.yaml": report("sql-drop", "query_file: drop.sql"),
+    "reports/drop.sql": "-- mind the step\n⟦BOE202⟧drop table flights\n",
+    "reports/sql-name.yaml": report("sql-name", "query: select ⟦BOE204⟧:month"),
+    "reports/sql-open.yaml": report("sql-open", "query: select ⟦BOE206⟧(1"),
+    "reports/sql-dollar.yaml": report("sql-dollar", "query: select ⟦BOE207⟧$1"),
+    "reports/sql-gap.yaml": report(
+        "sql-gap", "query: select 1 from ⟦BOE208⟧where true"
     ),
+    # Not yet.
+    "schedules/later.yaml": schedule("later", ping="⟦BOE190⟧https://ping.example.com"),
+}
+#: Whole files, which no mark can name.
+WHOLE = {
+    ("BOE001", "schedules/trap-latin.yaml", 1, 6),
+    ("BOE016", "schedules/locked.yaml", 1, 1),
+}
+UNREADABLE = {
+    "schedules/locked.yaml": "permission denied",
+    "reports/link.sql": "it is a symbolic link",
 }
 
 
-def places(text: str) -> list[tuple[int, int]]:
-    """(line, column) of each mark, in characters, without the marks before it."""
-    return [
-        (number, column - line[:column].count("«") + 1)
-        for number, line in enumerate(text.split("\n"), start=1)
-        for column, character in enumerate(line)
-        if character == "«"
-    ]
+def test_each_of_many_mistakes_is_told_once_at_its_own_place() -> None:
+    files, marked = unmarked(REPO)
+    plan = plan_of(files, unreadable=UNREADABLE)
+    found = [spot(problem) for problem in plan.problems]
+    assert set(found) == marked | WHOLE
+    assert len(found) == len(set(found))
 
 
-def planted() -> tuple[dict[str, str | bytes], list[tuple[str, str, int, int]]]:
-    files: dict[str, str | bytes] = {**SOUND, **DEPENDENTS}
-    expected = []
-    for code, path, given in MISTAKES:
-        if isinstance(given, bytes):
-            files[path] = given.replace("«".encode(), b"")
-            expected.append((code, path, 1, given.index(b"\xff") - 1))
-        else:
-            files[path] = given.replace("«", "")
-            expected += [(code, path, *place) for place in places(given)]
-    return files, expected
+def test_the_mistakes_are_of_more_than_forty_kinds() -> None:
+    _, marked = unmarked(REPO)
+    codes = {code for code, *_ in marked | WHOLE}
+    assert len(codes) > 60
+    assert codes <= set(CODES)
 
 
-def test_each_of_forty_mistakes_is_told_once_where_it_stands() -> None:
-    files, expected = planted()
-    plan = make_plan(a_snapshot(files), served=None, now=NOW)
-    told = [
-        (p.code, p.range.filename, p.range.start.line, p.range.start.column)
-        for p in plan.problems
-    ]
-    texts = "\n".join(map(str, plan.problems))
-    assert sorted(told) == sorted(expected), texts
-    assert len({code for code, *_ in MISTAKES}) >= 40
-
-
-def test_without_mistakes_nothing_is_told_and_all_is_served() -> None:
-    plan = make_plan(a_snapshot(SOUND), served=None, now=NOW)
-    assert plan.problems == []
-    assert all(status.ready for status in plan.statuses)
-    assert set(plan.schedules) == {"sound", "sound-nightly"}
-
-
-def test_what_depends_on_a_mistake_waits_without_a_word_of_its_own() -> None:
-    files, _ = planted()
-    plan = make_plan(a_snapshot(files), served=None, now=NOW)
-    reasons = {(s.kind, s.name): s.reason for s in plan.statuses}
-    for path in DEPENDENTS:
-        if path.startswith("schedules/"):
-            name = path.removeprefix("schedules/").removesuffix(".yaml")
-            assert reasons["Schedule", name] == "DependencyInvalid", name
-    assert set(plan.schedules) >= {"sound", "sound-nightly"}
-
-
-def test_the_mistakes_are_told_in_the_order_of_their_places() -> None:
-    files, _ = planted()
-    plan = make_plan(a_snapshot(files), served=None, now=NOW)
-    assert list(plan.problems) == sorted(plan.problems, key=lambda p: p.order)
+def test_what_is_right_beside_the_mistakes_is_served() -> None:
+    files, _ = unmarked(REPO)
+    plan = plan_of(files, unreadable=UNREADABLE)
+    assert {"daily", "policy-a", "later"} == set(plan.schedules)

@@ -91,6 +91,13 @@ def unavailable_in_schedule(spec: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _lacks("Destination", target, ("spec", "deliver_to", number))
 
 
+def unavailable_in(
+    place: Place, spec: Mapping[str, Any], path: Path
+) -> Iterator[Finding]:
+    """What the spec at `path` uses itself."""
+    yield from _lacks(place, spec, path)
+
+
 def unavailable_through(
     kind: str, name: str, spec: Mapping[str, Any], at: Path
 ) -> Iterator[Finding]:

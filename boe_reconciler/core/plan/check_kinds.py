@@ -8,7 +8,7 @@ from typing import Any
 
 from boe_reconciler.core.calendar import calendar_findings, check_timezone
 from boe_reconciler.core.calendar.cron import parse_cron
-from boe_reconciler.core.language.availability import unavailable_through
+from boe_reconciler.core.language.availability import Place, unavailable_in
 from boe_reconciler.core.language.layers import merge, with_spec
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.plan.check import Check, overlap
@@ -53,7 +53,8 @@ def _windows(check: Check, windows: list[TimeWindow], path: Path, default: Any) 
 
 
 def _calendar(check: Check, calendar: Any) -> Any:
-    check.find(calendar_findings(calendar.spec, check.now.date()), ("spec",))
+    if not check.faulty:
+        check.find(calendar_findings(calendar.spec, check.now.date()), ("spec",))
     return calendar
 
 
@@ -67,7 +68,7 @@ def _connection(check: Check, connection: Any) -> Any:
         detail = "sqlite cannot read files"
         todo = "move `files` to a Connection of type duckdb"
         check.add("BOE046", ("spec", "files"), detail, todo)
-    _warn_unavailable(check)
+    _warn_unavailable(check, "Connection")
     if check.judge:
         raw = check.document.data["spec"]
         webhook = spec.type == "webhook"
@@ -86,11 +87,10 @@ def _fallback(check: Check, spec: SmtpConnection) -> None:
             check.add("BOE102", at, detail, f"name one of {' or '.join(MAIL_TYPES)}")
 
 
-def _warn_unavailable(check: Check) -> None:
+def _warn_unavailable(check: Check, place: Place) -> None:
     """What has no effect yet is told once, at the object, not at each Schedule."""
-    kind, name = check.entry.key
     spec = check.document.data["spec"]
-    found = unavailable_through(kind, name, spec, ("spec",))
+    found = unavailable_in(place, spec, ("spec",))
     check.find(finding for finding in found if finding.severity == "warning")
 
 
@@ -150,7 +150,7 @@ def _distribution(check: Check, distribution: Any) -> Any:
 
 def _report(check: Check, report: Any) -> Any:
     resolve = check_report(check, report.spec, ("spec",))
-    _warn_unavailable(check)
+    _warn_unavailable(check, "Report")
     return resolve(report.name, report.title) if resolve else None
 
 

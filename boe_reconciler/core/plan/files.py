@@ -11,16 +11,17 @@ from boe_reconciler.core.names import check_relative
 from boe_reconciler.core.problems import Path
 
 POLICY_FILE = "policy.yaml"
-FOLDERS = (
-    "schedules",
-    "distributions",
-    "reports",
-    "connections",
-    "calendars",
-    "templates",
-    "groups",
-    "environments",
-)
+#: Folder -> the kind that is expected there, though any kind may be in any of them.
+FOLDERS = {
+    "schedules": "Schedule",
+    "distributions": "Distribution",
+    "reports": "Report",
+    "connections": "Connection",
+    "calendars": "Calendar",
+    "templates": "ScheduleTemplate",
+    "groups": "Group",
+    "environments": "Environment",
+}
 #: Files that a revision may have, and bytes that one of them may have.
 MAX_FILES = 100_000
 MAX_BYTES = 50_000_000
@@ -34,6 +35,13 @@ def is_resource_file(path: str) -> bool:
         and path.endswith((".yaml", ".yml"))
         and not any(is_ignored(name) for name in below)
         and bool(below)
+    )
+
+
+def kind_of_path(path: str) -> str | None:
+    """The kind that is expected in a file or folder."""
+    return (
+        "Policy" if path == POLICY_FILE else FOLDERS.get(path.split("/", maxsplit=1)[0])
     )
 
 

@@ -14,6 +14,7 @@ from boe_reconciler.core.plan.files import (
     file_references,
     in_repo,
     is_resource_file,
+    kind_of_path,
 )
 from boe_reconciler.core.plan.policy import Judge, judge_of
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
@@ -34,14 +35,22 @@ class Hidden:
     text: str | None = None
 
     def may_hold(self, key: Key) -> bool:
+        """Whether the object may be there: it must not be taken as deleted."""
         kind, name = key
+        if self.text is None:
+            return True
         if self.kind not in (None, kind):
             return False
-        if self.name is not None or self.text is None:
-            return self.name == name or self.text is None
-        return (
-            re.search(rf"(?<![-\w]){re.escape(name)}(?![-\w])", self.text) is not None
-        )
+        if self.name is not None:
+            return self.name == name
+        word = rf"(?<![-\w]){re.escape(name)}(?![-\w])"
+        return re.search(word, self.text) is not None
+
+    def seems_to_hold(self, key: Key) -> bool:
+        """Whether it is to be expected there: then it is no Problem of those who name it."""
+        if self.text is None:
+            return kind_of_path(self.path) == key[0]
+        return self.may_hold(key)
 
     @property
     def known(self) -> Key | None:
@@ -93,6 +102,9 @@ class Reading:
 
     def may_hide(self, key: Key) -> bool:
         return any(each.may_hold(key) for each in self.hidden)
+
+    def seems_to_hide(self, key: Key) -> bool:
+        return any(each.seems_to_hold(key) for each in self.hidden)
 
 
 def read(snapshot: Snapshot, cache: PlanCache) -> Reading:

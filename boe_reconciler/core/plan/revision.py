@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from boe_reconciler.core.language.findings import Finding
@@ -28,6 +28,8 @@ class Revision:
     world: World
     #: The further ones: never served, but told about.
     doubles: Sequence[Verdict]
+    #: Whether an object may stand where nothing could be read.
+    may_hide: Callable[[Key], bool]
 
     @property
     def problems(self) -> Iterator[Problem]:
@@ -53,13 +55,12 @@ def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Re
     for entry, finding in _findings(places, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
     world = replace(
-        empty, entries=first, may_hide=reading.may_hide, extra=extra, verdicts={}
+        empty, entries=first, hides=reading.seems_to_hide, extra=extra, verdicts={}
     )
     court.judge_all(world)
     others = (entry for entry in reading.entries if first.get(entry.key) is not entry)
-    return Revision(
-        world=world, doubles=[court.verdict(entry, world) for entry in others]
-    )
+    doubles = [court.verdict(entry, world) for entry in others]
+    return Revision(world=world, doubles=doubles, may_hide=reading.may_hide)
 
 
 def former_key(entry: Entry, old: Old) -> Key | None:

@@ -72,7 +72,7 @@ class Serving:
         if any(key[0] == "Policy" for key in choice):
             return False
         meant = self.revision.policy is not None
-        return meant or self.revision.may_hide(("Policy", "policy"))
+        return meant or self.revision.hides(("Policy", "policy"))
 
 
 @dataclass(kw_only=True, slots=True)

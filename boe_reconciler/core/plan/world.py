@@ -169,8 +169,8 @@ class World:
     snapshot: Snapshot
     #: Bytes in the Blobs store by sha256: files of what is served.
     read_blob: Callable[[str], bytes]
-    #: Whether an object may stand where nothing could be read.
-    may_hide: Callable[[Key], bool] = lambda _key: False
+    #: Whether an object seems to stand where nothing could be read.
+    hides: Callable[[Key], bool] = lambda _key: False
     #: Problems of an object that only a look at all of them shows.
     extra: Mapping[Entry, Sequence[Problem]] = field(default_factory=dict)
     #: Where no Policy is served, though there is one: nothing can be judged.
@@ -204,7 +204,7 @@ class World:
         entry = self.entries.get(key)
         if entry is not None:
             return self.verdicts.get(key, entry)
-        return HIDDEN if self.may_hide(key) else MISSING
+        return HIDDEN if self.hides(key) else MISSING
 
     def names(self, kind: str) -> list[str]:
         return [name for found, name in self.entries if found == kind]

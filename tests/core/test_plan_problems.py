@@ -1,0 +1,584 @@
+"""Each Problem that only a look at the whole revision shows, at its very place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from boe_reconciler.core.codes import CODES
+from tests.revisions import GOOD, a_document, plan_of, spot, unmarked
+
+SMTP = a_document("Connection", "mail", "{type: smtp, host: mail.example.com}")
+S3 = a_document("Connection", "s3", "{type: s3, region: eu-central-1}")
+ONLY_DUCKDB = {"connections/db.yaml": a_document("Connection", "db", "type: duckdb")}
+
+
+def a_schedule(spec: str = "", name: str = "x", metadata: str = "") -> str:
+    """A good one, but for what `spec` says instead."""
+    fields = {
+        "report": "report: sales",
+        "when": 'when: {cron: "0 6 * * *", timezone: UTC}',
+        "deliver_to": "deliver_to: [archive]",
+    }
+    said = {line.partition(":")[0].strip() for line in spec.splitlines()}
+    rest = [line for key, line in fields.items() if key not in said]
+    return a_document("Schedule", name, "\n".join([spec, *rest]), metadata)
+
+
+def a_mail(fields: str, connection: str = "mail") -> str:
+    return a_document(
+        "Distribution",
+        "mails",
+        f"destinations:\n- type: email\n  connection: {connection}\n"
+        f"  subject: Sales\n  {fields}",
+    )
+
+
+def a_report(spec: str, name: str = "x") -> str:
+    return a_document("Report", name, spec)
+
+
+def a_policy(spec: str) -> str:
+    return a_document("Policy", "policy", spec)
+
+
+def ten() -> dict[str, str]:
+    """As many Schedules as an owner may have."""
+    return {f"schedules/n{n}.yaml": a_schedule(name=f"n{n}") for n in range(9)}
+
+
+#: name -> files over those of GOOD, with a mark where each Problem stands.
+CASES: dict[str, dict[str, Any]] = {
+    # References.
+    "a Report that is not there": {
+        "schedules/x.yaml": a_schedule("report: ⟦BOE100⟧salse")
+    },
+    "a Distribution that is not there": {
+        "schedules/x.yaml": a_schedule("deliver_to: [⟦BOE100⟧archiv, archive]")
+    },
+    "a Distribution in a reference": {
+        "schedules/x.yaml": a_schedule("deliver_to: [{distribution: ⟦BOE100⟧nope}]")
+    },
+    "a Connection that is not there": {
+        "reports/x.yaml": a_report("connection: ⟦BOE100⟧dbb\nquery: select 1")
+    },
+    "a Calendar that is not there": {
+        "schedules/x.yaml": a_schedule(
+            'when: {cron: "0 6 * * *", timezone: UTC, calendar: ⟦BOE100⟧nope}'
+        )
+    },
+    "a ScheduleTemplate that is not there": {
+        "schedules/x.yaml": a_schedule("template: ⟦BOE100⟧nope")
+    },
+    "a Group that owns": {
+        "reports/x.yaml": "apiVersion: boe/v1\nkind: Report\nmetadata:\n  name: x\n"
+        "  owner: ⟦BOE100⟧nobody\nspec: {connection: db, query: select 1}\n"
+    },
+    "a Group that is told": {
+        "schedules/x.yaml": a_schedule(
+            "notify: ⟦BOE190⟧[a@example.com, ⟦BOE100⟧nobody]"
+        )
+    },
+    "a Policy's Distribution": {
+        "policy.yaml": a_policy("notices: {ops: [⟦BOE100⟧nope]}")
+    },
+    "an Environment's Connection": {
+        "environments/e.yaml": a_document(
+            "Environment", "e", "connections: {nope: ⟦BOE100⟧{path: x.duckdb}}"
+        )
+    },
+    "a fallback that is not there": {
+        "connections/m.yaml": a_document(
+            "Connection", "m", "{type: smtp, host: x, fallback: [⟦BOE100⟧nope]}"
+        )
+    },
+    "a fallback that sends no mail": {
+        "connections/m.yaml": a_document(
+            "Connection", "m", "{type: smtp, host: x, fallback: [⟦BOE102⟧db]}"
+        )
+    },
+    "two of one name": {
+        "reports/x.yaml": a_report("{connection: db, query: select 1}").replace(
+            "name: x", "name: ⟦BOE101⟧x"
+        ),
+        "reports/y.yaml": a_report("{connection: db, query: select 2}").replace(
+            "name: x", "name: ⟦BOE101⟧x"
+        ),
+    },
+    "two Policies": {
+        "policy.yaml": a_policy("{}").replace("name: p", "name: ⟦BOE101⟧p")
+        + "---\n"
+        + a_policy("{}").replace("name: policy", "name: ⟦BOE101⟧other")
+    },
+    "a Report over no database": {
+        "connections/mail.yaml": SMTP,
+        "reports/x.yaml": a_report("connection: ⟦BOE102⟧mail\nquery: select 1"),
+    },
+    "a mail through a database": {
+        "distributions/mails.yaml": a_mail("to: [a@example.com]").replace(
+            "connection: mail", "connection: ⟦BOE102⟧db"
+        )
+    },
+    "a query file that is not there": {
+        "reports/x.yaml": a_report("connection: db\nquery_file: ⟦BOE103⟧x.sql")
+    },
+    "a query file that leaves the repo": {
+        "reports/x.yaml": a_report("connection: db\nquery_file: ⟦BOE104⟧../../x.sql")
+    },
+    "a body that is not there": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n  text: {file: ⟦BOE103⟧body.txt}"
+        ),
+    },
+    "an input that is not declared": {
+        "schedules/x.yaml": a_schedule(
+            "deliver_to:\n- distribution: archive\n  inputs: {⟦BOE105⟧to: x}"
+        )
+    },
+    "an input that is missing": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "inputs: {x: {type: string, required: true}}\n"
+            "destinations: [{type: local, base_path: d}]",
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to:\n- archive\n- ⟦BOE106⟧d"),
+    },
+    "an input of another type": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "inputs: {x: {type: int}}\ndestinations: [{type: local, base_path: d}]",
+        ),
+        "schedules/x.yaml": a_schedule(
+            "deliver_to: [{distribution: d, inputs: {x: ⟦BOE107⟧many}}]"
+        ),
+    },
+    "a parameter that the report does not have": {
+        "schedules/x.yaml": a_schedule("parameters: {⟦BOE108⟧month: 1}")
+    },
+    "a parameter that is missing": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :m\n"
+            "parameters: {m: {type: int, required: true}}"
+        ),
+        "schedules/x.yaml": a_schedule("report: x\n⟦BOE109⟧parameters: {}"),
+    },
+    "a parameter of another type": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :m\nparameters: {m: {type: int}}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            'report: x\nparameters: {m: ⟦BOE107⟧"{{ owner }}"}'
+        ),
+    },
+    "a query file that is not text": {
+        "reports/x.sql": b"select '\xff'",
+        "reports/x.yaml": a_report("connection: db\nquery_file: ⟦BOE110⟧x.sql"),
+    },
+    "a template that is no workbook": {
+        "reports/x.xlsx": b"not a zip",
+        "reports/x.yaml": a_report(
+            "connection: db\nworkbook:\n  template: ⟦BOE110⟧x.xlsx\n"
+            "  sheets: [{name: A, query: select 1}]"
+        ),
+    },
+    "a link to a folder": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: ⟦BOE111⟧archive, expires: 1d}}"
+        ),
+    },
+    "a link to nowhere": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: ⟦BOE100⟧nope, expires: 1d}}"
+        ),
+    },
+    "renamed, but still there": {
+        "schedules/x.yaml": a_schedule(metadata="  renamed_from: ⟦BOE112⟧daily\n")
+    },
+    "two that were one": {
+        "schedules/x.yaml": a_schedule(metadata="  renamed_from: ⟦BOE112⟧gone\n"),
+        "schedules/y.yaml": a_schedule(
+            name="y", metadata="  renamed_from: ⟦BOE112⟧gone\n"
+        ),
+    },
+    "several sheets as csv": {
+        "reports/x.yaml": a_report(
+            "connection: db\nworkbook:\n  sheets:\n"
+            "  - {name: A, query: select 1}\n  - {name: B, query: select 2}"
+        ),
+        "schedules/x.yaml": a_schedule("report: x\nexport: {format: ⟦BOE113⟧csv}"),
+        "schedules/y.yaml": a_schedule(
+            "report: x\nexport: {format: [xlsx, html, ⟦BOE113⟧jsonl]}", name="y"
+        ),
+    },
+    "a workbook template as html": {
+        "reports/x.xlsx": b"PK\x03\x04",
+        "reports/x.yaml": a_report(
+            "connection: db\nworkbook: {template: x.xlsx, "
+            "sheets: [{name: A, query: select 1}]}"
+        ),
+        "schedules/x.yaml": a_schedule("report: x\nexport: {format: ⟦BOE113⟧html}"),
+    },
+    # Policy.
+    "the 11th Schedule of an owner": {
+        **ten(),
+        "schedules/z.yaml": a_schedule(name="z").replace("owner: ", "owner: ⟦BOE130⟧"),
+    },
+    "a type of destination": {
+        "policy.yaml": a_policy("allow: {destinations: [local, sftp]}"),
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail("to: [a@example.com]").replace(
+            "type: email", "type: ⟦BOE131⟧email"
+        ),
+    },
+    "a domain": {
+        "policy.yaml": a_policy("allow: {email_domains: [Example.com]}"),
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com, ⟦BOE132⟧eve@example.net]"
+        ),
+    },
+    "a domain in a Group": {
+        "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),
+        "connections/mail.yaml": SMTP,
+        "groups/g.yaml": a_document("Group", "g", "members: [eve@example.net]"),
+        "distributions/mails.yaml": a_mail("to: [{group: ⟦BOE132⟧g}]"),
+    },
+    "a domain in an input": {
+        "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "inputs: {a: {type: email}, b: {type: emails}, c: {type: emails}}\n"
+            "destinations: [{type: local, base_path: d}]",
+        ),
+        "schedules/x.yaml": a_schedule(
+            "deliver_to: [{distribution: d, inputs: "
+            '{a: ⟦BOE132⟧eve@example.net, b: ⟦BOE132⟧"a@example.com,eve@example.org"}}]'
+        ),
+    },
+    "a host": {
+        "policy.yaml": a_policy('allow: {hosts: ["*.internal"]}'),
+        "connections/p.yaml": a_document(
+            "Connection",
+            "p",
+            "{type: postgres, host: ⟦BOE133⟧db.example.com, database: d, user: u}",
+        ),
+        "connections/q.yaml": a_document(
+            "Connection",
+            "q",
+            "{type: postgres, host: DB.internal, database: d, user: u}",
+        ),
+    },
+    "a private address": {
+        "connections/w.yaml": a_document(
+            "Connection", "w", "{type: webhook, url: ⟦BOE133⟧http://127.0.0.1/hook}"
+        ),
+        "distributions/w.yaml": a_document(
+            "Distribution",
+            "w",
+            "destinations: [{type: webhook, url: ⟦BOE133⟧'http://[::1]:80/hook'}]",
+        ),
+    },
+    "a transform": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\ntransform: ⟦BOE134⟧shape:run"
+        )
+    },
+    "what is required": {
+        "policy.yaml": a_policy("require: [description]").replace(
+            "metadata:", "metadata:\n  description: x"
+        ),
+        **{
+            path: text.replace("metadata:", "⟦BOE135⟧metadata:")
+            for path, text in GOOD.items()
+        },
+    },
+    "too many recipients": {
+        "policy.yaml": a_policy("limits: {max_recipients: 2}"),
+        "connections/mail.yaml": SMTP,
+        "groups/g.yaml": a_document(
+            "Group",
+            "g",
+            "members: [b@example.com, {email: c@example.com, until: 2026-11-23}, "
+            "{email: d@example.com, until: 2026-11-22}]",
+        ),
+        "distributions/mails.yaml": a_mail("to: ⟦BOE136⟧[a@example.com, {group: g}]"),
+    },
+    "a Policy in the wrong place": {
+        "policy.yaml": a_policy("{}"),
+        "groups/policy.yaml": a_policy("{}").replace("kind: P", "kind: ⟦BOE137⟧P"),
+    },
+    "the only Policy in the wrong place": {
+        "groups/policy.yaml": a_policy("{}").replace("kind: P", "kind: ⟦BOE137⟧P"),
+    },
+    # File names, paths and templates.
+    "an unknown token": {
+        "schedules/x.yaml": a_schedule(
+            'export: {filename_pattern: "a_⟦BOE160⟧{dat}.{format}"}'
+        )
+    },
+    "a template in a file name": {
+        "schedules/x.yaml": a_schedule(
+            'export: {filename_pattern: "⟦BOE161⟧{{ period }}_{date}.csv"}'
+        )
+    },
+    "a template in a folder": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            'destinations: [{type: local, base_path: ⟦BOE161⟧"x/{year}"}]',
+        )
+    },
+    "a token in a template": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail("to: [a@example.com]").replace(
+            "subject: Sales", 'subject: "Sales ⟦BOE162⟧{date}"'
+        ),
+    },
+    "a token in a parameter": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :m\nparameters: {m: {type: list}}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            'report: x\nparameters: {m: [a, "⟦BOE162⟧{month}"]}'
+        ),
+    },
+    "a brace alone": {
+        "schedules/x.yaml": a_schedule(
+            'export: {filename_pattern: "{date}⟦BOE163⟧{.csv"}'
+        )
+    },
+    "a folder in a file name": {
+        "schedules/x.yaml": a_schedule(
+            "export: {filename_pattern: '{date}⟦BOE164⟧/x.csv'}"
+        )
+    },
+    "a date format": {
+        "schedules/x.yaml": a_schedule(
+            'export: {filename_pattern: "⟦BOE165⟧{date:%c}.csv"}'
+        )
+    },
+    "a path that leaves its root": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations: [{type: local, base_path: ⟦BOE166⟧../out}]",
+        )
+    },
+    "a done_marker": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations: [{type: local, base_path: x, "
+            'done_marker: "⟦BOE160⟧{fil}.done"}]',
+        )
+    },
+    "one name for all": {
+        "schedules/x.yaml": a_schedule("export: {filename_pattern: ⟦BOE167⟧sales.csv}")
+    },
+    "a template that cannot be read": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail("to: [a@example.com]").replace(
+            "subject: Sales", 'subject: "⟦BOE180⟧{{ period "'
+        ),
+    },
+    "a template in the third line": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n  text: |\n    one\n    two\n"
+            "    ⟦BOE180⟧{{ period.start }\n"
+        ),
+    },
+    "a name that no template knows": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail("to: [a@example.com]").replace(
+            "subject: Sales", 'subject: ⟦BOE181⟧"{{ perod }}"'
+        ),
+    },
+    "a parameter that cannot be filled in": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :m\nparameters: {m: {type: date}}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            'report: x\nparameters: {m: ⟦BOE181⟧"{{ period.start }}"}'
+        ),
+    },
+    "a period that is not there": {
+        "schedules/x.yaml": a_schedule(
+            'export: {filename_pattern: ⟦BOE182⟧"{period}.csv"}\n'
+            "deliver_to: [{type: local, base_path: x, "
+            'filename_pattern: ⟦BOE182⟧"{period}.csv"}]'
+        )
+    },
+    # SQL.
+    "a parameter that is not declared": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: |\n  select 1\n  where a = ⟦BOE204⟧:month"
+        )
+    },
+    "a parameter that is not used": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\nparameters: {⟦BOE205⟧m: {type: int}}"
+        )
+    },
+    "a query file that writes": {
+        "reports/x.sql": "select 1;\n⟦BOE201⟧drop table x",
+        "reports/x.yaml": a_report("connection: db\nquery_file: x.sql"),
+    },
+    "a check and a condition": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\nchecks: [{name: c, query: ⟦BOE202⟧drop x}]"
+        ),
+        "schedules/x.yaml": a_schedule("only_if: {query: ⟦BOE202⟧delete from x}"),
+    },
+    "a sheet's query": {
+        "reports/x.yaml": a_report(
+            "connection: db\nworkbook: {sheets: [{name: A, query: ⟦BOE202⟧drop x}]}"
+        )
+    },
+    # Values that only the whole shows.
+    "sqlite reads no files": {
+        "connections/s.yaml": a_document(
+            "Connection", "s", 'type: sqlite\nfiles: ⟦BOE046⟧{a: "*.csv"}'
+        )
+    },
+    "a separator that cannot separate": {
+        "schedules/a.yaml": a_schedule(
+            "export: {format: csv, dialect: {separator: ⟦BOE038⟧x}}", name="a"
+        ),
+        "schedules/b.yaml": a_schedule(
+            "export: {format: csv, dialect: {separator: ⟦BOE038⟧'\"'}}", name="b"
+        ),
+        "schedules/c.yaml": a_schedule(
+            'export: {format: csv, dialect: {separator: ⟦BOE038⟧",", decimal: ","}}',
+            name="c",
+        ),
+        "schedules/d.yaml": a_schedule(
+            'export: {format: tsv, dialect: {separator: "\\t"}}', name="d"
+        ),
+        "schedules/e.yaml": a_schedule(
+            'export: {format: csv, dialect: {separator: ⟦BOE038⟧"\\n"}}', name="e"
+        ),
+    },
+    "a blackout": {
+        "connections/b.yaml": a_document(
+            "Connection",
+            "b",
+            "type: duckdb\n⟦BOE190⟧blackouts:\n"
+            '- {cron: ⟦BOE064⟧"0 99 * * *", duration: 1h, timezone: UTC}\n'
+            '- {cron: "0 9 * * *", duration: 1h, timezone: ⟦BOE062⟧Berlin}\n'
+            '- ⟦BOE061⟧{cron: "0 9 * * *", duration: 1h}',
+        ).replace("⟦BOE190⟧blackouts:\n  -", "blackouts:\n  ⟦BOE190⟧-")
+    },
+    "a change window": {
+        "policy.yaml": a_policy(
+            "defaults: {timezone: ⟦BOE062⟧Berlin}\n"
+            'change_windows: [{cron: ⟦BOE063⟧"0 9 * *", duration: 1h}]'
+        )
+    },
+    "a header that is a secret": {
+        "connections/w.yaml": a_document(
+            "Connection",
+            "w",
+            "{type: webhook, url: https://example.com, "
+            "headers: {X-Api-Key: ⟦BOE049⟧abc, X-Team: sales}}",
+        )
+    },
+    "a secret in an Environment": {
+        "connections/p.yaml": a_document(
+            "Connection", "p", "{type: postgres, host: h, database: d, user: u}"
+        ),
+        "environments/e.yaml": a_document(
+            "Environment",
+            "e",
+            "connections: {p: {host: other, password: ⟦BOE049⟧plain, ⟦BOE035⟧prot: 1}}",
+        ),
+    },
+    "what is not available": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail("to: [a@example.com]"),
+        "schedules/x.yaml": a_schedule(
+            "if_empty: ⟦BOE190⟧notice\ndeliver_to: [⟦BOE190⟧mails]"
+        ),
+    },
+    "more often than allowed": {
+        "policy.yaml": a_policy("limits: {min_interval: 1h}"),
+        "schedules/x.yaml": a_schedule(
+            'when: {cron: ⟦BOE072⟧"*/5 * * * *", timezone: UTC}'
+        ),
+    },
+    # What is right in an object that is wrong elsewhere.
+    "a Schedule that is wrong in many ways": {
+        "schedules/x.yaml": a_schedule(
+            "report: {connection: ⟦BOE100⟧nope, query: ⟦BOE202⟧drop x}\n"
+            'when: {cron: "0 6 * * *"⟦BOE061⟧}\n'
+            'export: {format: ⟦BOE037⟧docx, filename_pattern: "⟦BOE160⟧{x}_{date}"}\n'
+            "deliver_to: [⟦BOE100⟧nope, {distribution: ⟦BOE100⟧none}, "
+            "{type: local, base_path: ⟦BOE166⟧/etc}, {type: ⟦BOE044⟧ftp}]"
+        )
+        .replace("when: {", "⟦BOE061⟧when: {")
+        .replace('"⟦BOE061⟧}', '"}'),
+    },
+    "a Report that is wrong in many ways": {
+        "reports/x.yaml": a_report(
+            "connection: ⟦BOE100⟧nope\nquery: select ⟦BOE204⟧:b, :a\n"
+            "parameters: {a: {type: ⟦BOE037⟧number}}\nmax_rows: ⟦BOE039⟧0"
+        )
+    },
+    "a Distribution that is wrong in many ways": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations:\n- {type: local, base_path: ⟦BOE166⟧~/x}\n"
+            "- {type: local, ⟦BOE034⟧name: y}\n",
+        ).replace(
+            "- {type: local, ⟦BOE034⟧name: y}", "- ⟦BOE034⟧{type: local, name: y}"
+        )
+    },
+    "two Problems of rules and what follows": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: ⟦BOE202⟧drop x\n⟦BOE043⟧query_file: ⟦BOE103⟧x.sql"
+        )
+    },
+    "what could not be read explains the rest": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :a\n"
+            "parameters:\n  a: {type: int}\n  ⟦BOE010⟧a: {type: int}"
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_problem_stands_where_its_mistake_is(case: str) -> None:
+    files, expected = unmarked({**GOOD, **CASES[case]})
+    found = [spot(problem) for problem in plan_of(files).problems]
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_every_code_of_a_revision_has_a_case() -> None:
+    shown = {code for files in CASES.values() for _, code, *_ in marks(files)}
+    meant = {code for code in CODES if "BOE100" <= code < "BOE190"}
+    assert meant - shown == {"BOE138"}  # a revision alone removes nothing
+
+
+def marks(files: dict[str, Any]) -> list[tuple[str, str, int, int]]:
+    return [
+        (path, code, line, column) for code, path, line, column in unmarked(files)[1]
+    ]
+
+
+def test_a_repo_in_which_all_is_well_has_no_problem() -> None:
+    plan = plan_of(GOOD)
+    assert plan.problems == []
+    assert set(plan.schedules) == {"daily"}
+    assert {one.reason for one in plan.statuses} == {"Served"}
