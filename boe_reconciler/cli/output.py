@@ -31,16 +31,26 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
-def say(text: str = "", style: str | None = None) -> None:
-    console().print(text, style=style, markup=False)
+def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:
+    say_parts([(text, style)], stderr=stderr)
+
+
+def say_parts(parts: Sequence[tuple[str, str]], *, stderr: bool = False) -> None:
+    """One line, each (text, style) of it in its colour where there is a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    if not stream.isatty():
+        stream.write("".join(text for text, _ in parts) + "\n")
+        return
+    from rich.text import Text
+
+    console(stderr=stderr).print(Text.assemble(*parts))
 
 
 def complain(message: str, todo: str = "") -> None:
     """An error for a person, on standard error."""
-    console(stderr=True).print(f"boe: {message}", style="red", markup=False)
+    say(f"boe: {message}", "red", stderr=True)
     if todo:
-        told = todo[0].upper() + todo[1:]
-        console(stderr=True).print(f"     {told}", markup=False)
+        say(f"     {todo[0].upper()}{todo[1:]}", stderr=True)
 
 
 def say_json(value: Any) -> None:
@@ -50,18 +60,16 @@ def say_json(value: Any) -> None:
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell, two spaces apart; the last is as it is."""
     from rich.cells import cell_len
-    from rich.text import Text
 
     columns = list(zip(headers, *rows, strict=True))
     widths = [max(map(cell_len, column)) for column in columns]
     for number, row in enumerate((headers, *rows)):
-        line = Text()
-        for cell, width in zip(row, widths, strict=True):
-            style = STYLES.get(cell, "") if number else "bold"
-            line.append(cell, style)
-            line.append(" " * (width - cell_len(cell) + 2))
-        line.rstrip()
-        console().print(line)
+        last = max((at for at, cell in enumerate(row) if cell), default=0)
+        parts: list[tuple[str, str]] = []
+        for cell, width in zip(row[: last + 1], widths, strict=False):
+            gap = "" if len(parts) == last else " " * (width - cell_len(cell) + 2)
+            parts.append((cell + gap, STYLES.get(cell, "") if number else "bold"))
+        say_parts(parts)
 
 
 #: The colour of a status, wherever it stands.

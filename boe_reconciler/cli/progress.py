@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
-from boe_reconciler.cli.output import STYLES, console, near
+from boe_reconciler.cli.output import STYLES, console, near, say_parts
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.runs import RunStatus
 
@@ -89,13 +89,10 @@ def _known(ledger: Ledger, run_id: str) -> RunRecord | None:
 
 def say_end(record: RunRecord) -> None:
     """One line: what became of a run, and where its files are or why there are none."""
-    from rich.text import Text
-
     run = record.run
     places = [near(one.remote) for one in record.deliveries if one.remote]
     good = run.status is RunStatus.SUCCEEDED and places
     tail = ", ".join(places) if good else run.message or run.reason
     rows = "" if run.rows is None else f"{run.rows:,} rows"
-    line = Text(f"{run.status.value:<10}", STYLES.get(run.status.value, ""))
-    line.append(f"{run.schedule:<24}{rows:>13}{took(record):>9}  {tail}", "default")
-    console().print(line)
+    status = f"{run.status.value:<10}", STYLES.get(run.status.value, "")
+    say_parts([status, (f"{run.schedule:<24}{rows:>13}{took(record):>9}  {tail}", "")])

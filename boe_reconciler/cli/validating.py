@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boe_reconciler.cli.door import Door, door
-from boe_reconciler.cli.output import complain, console, say, say_json
+from boe_reconciler.cli.output import complain, say, say_json
 from boe_reconciler.cli.planned import plan_of_files
 from boe_reconciler.core.errors import InputError
 
@@ -143,7 +143,7 @@ def _renamed(problem: Problem, prefix: str) -> Problem:
 def say_problems(problems: Sequence[Problem], *, stderr: bool = False) -> None:
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        console(stderr=stderr).print(str(problem), style=style, markup=False)
+        say(str(problem), style, stderr=stderr)
 
 
 def _print(problems: Sequence[Problem], plans: Sequence[Plan]) -> None:
