@@ -183,8 +183,9 @@ def check_default(
     check: Check, words: Words, definition: Parameter | Input, path: Path
 ) -> None:
     """A default that is a template: tried here, so that it is told once, here."""
+    told = len(check.problems)
     check_template(check, definition.default, path)
-    if check.faulty or not is_template(definition.default):
+    if told < len(check.problems) or not is_template(definition.default):
         return
     context = _SAMPLE.context("", check.now)
     if names_in(definition.default) <= set(context):

@@ -64,7 +64,7 @@ def _when(
         return None, None
     warnings = upcoming_warnings(timetable, check.now.date())
     check.find(warnings, ("spec", "when"))
-    occurrences = OccurrenceSet(
+    occurrences = OccurrenceSet.model_construct(
         when=schedule.spec.when, timezone=timetable.timezone, calendar=calendar
     )
     return occurrences, timetable
@@ -190,14 +190,14 @@ def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
     for number, target in enumerate(schedule.spec.deliver_to):
         path: Path = ("spec", "deliver_to", number)
         if isinstance(target, str):
-            reference = DistributionRef(distribution=target)
+            reference = DistributionRef.model_construct(distribution=target)
             found += _through(check, reference, path, path)
         elif isinstance(target, DistributionRef):
             found += _through(check, target, path, (*path, "distribution"))
         else:
             check_destination(check, target, path, inline)
             key = target.name or target.type
-            found.append(PlannedDestination(key=key, distribution=None, spec=target))
+            found.append(PlannedDestination.model_construct(key=key, distribution=None, spec=target))
     return found
 
 
@@ -211,7 +211,7 @@ def _through(
         return []
     label = reference.as_ or name
     return [
-        PlannedDestination(
+        PlannedDestination.model_construct(
             key=f"{label}/{target.name or target.type}",
             distribution=label,
             spec=target,
@@ -308,7 +308,7 @@ def _run_spec(
 ) -> RunSpec:
     spec, metadata = schedule.spec, schedule.metadata
     policy = check.policy
-    return RunSpec(
+    return RunSpec.model_construct(
         schedule=schedule.name,
         title=schedule.title,
         owner=metadata.owner or "",
