@@ -11,6 +11,7 @@ from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.plan.files import (
+    POLICY_FILE,
     file_references,
     in_repo,
     is_resource_file,
@@ -37,7 +38,7 @@ class Hidden:
     def may_hold(self, key: Key) -> bool:
         """Whether the object may be there: it must not be taken as deleted."""
         kind, name = key
-        if self.text is None:
+        if self.text is None or (kind == "Policy" and self.path == POLICY_FILE):
             return True
         if self.kind not in (None, kind):
             return False

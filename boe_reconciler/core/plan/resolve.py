@@ -1,4 +1,8 @@
-"""A Schedule and all that it refers to -> what a run needs, and when it is due."""
+"""A Schedule and all that it refers to -> what a run needs, and when it is due.
+
+What is made here consists of parts that have been validated: `model_construct` spares
+them a second time, and `boe validate` the building of models that nothing else needs.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +201,11 @@ def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
         else:
             check_destination(check, target, path, inline)
             key = target.name or target.type
-            found.append(PlannedDestination.model_construct(key=key, distribution=None, spec=target))
+            found.append(
+                PlannedDestination.model_construct(
+                    key=key, distribution=None, spec=target
+                )
+            )
     return found
 
 

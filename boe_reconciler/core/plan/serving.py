@@ -110,12 +110,14 @@ class _Choosing:
         return bool(older)
 
     def _older(self, key: Key) -> Entry | None:
-        current = self.choice.get(key)
-        if key not in self.serving.old or key in self.dropped:
+        """The served version of what is newer now, and other."""
+        before, current = self.serving.old.get(key), self.choice.get(key)
+        if before is None or key in self.dropped:
             return None
-        if current is not None and current.served is not None:
+        same = current and current.document.data == before.data and not before.files
+        if current and (current.served or same):
             return None
-        return self.serving.cache.entry(self.serving.old[key])
+        return self.serving.cache.entry(before)
 
     def _good_with(self, entry: Entry, older: Entry, world: World) -> bool:
         """Whether it would fit a World in which one object is as it was."""
