@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import random
@@ -161,6 +162,7 @@ class App:
         from boe_reconciler.engine.job import Tools
         from boe_reconciler.engine.runner import Runner
 
+        gc.enable()
         scratch = self.state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         self.blobs.sweep_incoming()

@@ -1,7 +1,5 @@
 """Connection: a database to read from, or a far side to deliver to."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag

@@ -1,7 +1,5 @@
 """Distribution: where files go; and the destinations, which a Schedule may also hold inline."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag

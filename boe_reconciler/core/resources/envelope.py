@@ -1,7 +1,5 @@
 """The envelope that all kinds share, and the table of kinds."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Calendar, Group, Environment and Policy."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

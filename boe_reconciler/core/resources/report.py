@@ -1,7 +1,5 @@
 """Report: what is exported: a query or a workbook of queries over one Connection."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Schedule: which report, when, in which format, to whom."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema

@@ -1,7 +1,5 @@
 """`when`: at which instants a Schedule is due. docs/time.md has the rules."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
