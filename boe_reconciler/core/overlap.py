@@ -36,16 +36,23 @@ class Decision:
     full: set[str] = field(default_factory=set)
 
 
+#: Under these the newest takes the place of all that wait before it.
+NEWEST_ONLY = ("buffer_one", "cancel_other")
+
+
 def decide(
-    candidates: Sequence[Candidate], running: Mapping[str, int], limit: int
+    candidates: Sequence[Candidate],
+    running: Mapping[str, int],
+    newest: Mapping[str, datetime],
+    limit: int,
 ) -> Decision:
     """Decide in the given order until `limit` runs start; the rest stays as it is.
 
-    `running` counts the running runs of each schedule.
+    `running` counts the running runs of each schedule; `newest` is its newest
+    skippable occurrence that may start, wherever that counts (`NEWEST_ONLY`).
     """
     decision = Decision()
     now_running = Counter(running)
-    newest = _newest(candidates)
     for candidate in candidates:
         if len(decision.start) == limit:
             break
@@ -60,20 +67,9 @@ def decide(
     return decision
 
 
-def _newest(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    """The newest skippable candidate of each schedule."""
-    newest: dict[str, Candidate] = {}
-    for candidate in candidates:
-        if candidate.skippable:
-            before = newest.setdefault(candidate.schedule_uid, candidate)
-            if candidate.occurrence > before.occurrence:
-                newest[candidate.schedule_uid] = candidate
-    return newest
-
-
-def _superseded(candidate: Candidate, newest: Candidate | None, running: int) -> bool:
+def _superseded(candidate: Candidate, newest: datetime | None, running: int) -> bool:
     """Whether a newer one takes its place in the queue of one."""
-    if not candidate.skippable or newest is candidate:
+    if not candidate.skippable or newest is None or newest <= candidate.occurrence:
         return False
     if candidate.overlap == "cancel_other":
         return True

@@ -9,14 +9,20 @@ from datetime import datetime, timedelta
 
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.lifecycle import LEASE, POISON
-from boe_reconciler.core.overlap import MAKE_WAY, Decision, decide
+from boe_reconciler.core.overlap import (
+    MAKE_WAY,
+    NEWEST_ONLY,
+    Candidate,
+    Decision,
+    decide,
+)
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
 from boe_reconciler.ledgers import _failures, _rows
 from boe_reconciler.ledgers._store import Page, Store
 
-#: Rows looked at in one go, at least.
-_PAGE = 256
+#: Rows looked at in one go, at least and at most.
+_PAGE, _LARGEST_PAGE = 16, 1024
 #: Expired runs that one claim clears away, at most.
 _OVERDUE = 1000
 #: A lease that holds this much longer need not be renewed.
@@ -41,11 +47,13 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
     started: list[str] = []
     running = Counter(store.running_counts())
     page = Page(
-        after=None, limit=max(_PAGE, 2 * wanted.limit), full=set(), only=wanted.only
+        after=None, limit=max(_PAGE, wanted.limit), full=set(), only=wanted.only
     )
     while len(started) < wanted.limit:
         candidates = store.candidates(now, page)
-        decision = decide(candidates, running, wanted.limit - len(started))
+        newest = store.newest(now, _one_only(candidates))
+        left = wanted.limit - len(started)
+        decision = decide(candidates, running, newest, left)
         _carry_out(store, decision, now)
         started += decision.start
         uids = {one.run_id: one.schedule_uid for one in candidates}
@@ -53,8 +61,13 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         if len(candidates) < page.limit:
             break
         full = {*page.full, *decision.full}
-        page = replace(page, after=candidates[-1], full=full)
+        larger = max(min(2 * page.limit, _LARGEST_PAGE), page.limit)
+        page = replace(page, after=candidates[-1], full=full, limit=larger)
     return _start(store, started, wanted.worker, now)
+
+
+def _one_only(candidates: Sequence[Candidate]) -> Collection[str]:
+    return {one.schedule_uid for one in candidates if one.overlap in NEWEST_ONLY}
 
 
 def _start(

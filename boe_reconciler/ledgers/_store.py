@@ -125,6 +125,11 @@ class Store(Protocol):
         Without those that expired, and those that a paused schedule owes.
         """
 
+    def newest(
+        self, now: datetime, schedule_uids: Collection[str]
+    ) -> Mapping[str, datetime]:
+        """Of each, the newest occurrence among its candidates that may be skipped."""
+
     def next_start(self, now: datetime) -> datetime | None:
         """The first `not_before` after `now` of a run that has yet to go on."""
 

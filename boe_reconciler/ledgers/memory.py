@@ -215,6 +215,27 @@ class _MemoryStore:
         return [one for one in self._t.runs.values() if _expired(one, now)][:limit]
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
+        after = page.after
+        ahead = [
+            one
+            for one in self._may_start(now)
+            if one.schedule_uid not in page.full
+            and (page.only is None or one.run_id in page.only)
+            and (not after or _place(one) > _place(after))
+        ]
+        return sorted(ahead, key=_place)[: page.limit]
+
+    def newest(
+        self, now: datetime, schedule_uids: Collection[str]
+    ) -> Mapping[str, datetime]:
+        found: dict[str, datetime] = {}
+        for one in self._may_start(now) if schedule_uids else ():
+            if one.skippable and one.schedule_uid in schedule_uids:
+                before = found.get(one.schedule_uid, one.occurrence)
+                found[one.schedule_uid] = max(before, one.occurrence)
+        return found
+
+    def _may_start(self, now: datetime) -> list[Candidate]:
         paused = self._paused()
         found = [
             _candidate(run)
@@ -222,13 +243,8 @@ class _MemoryStore:
             if run.status in _UNSTARTED
             and run.not_before <= now
             and not _expired(run, now)
-            and run.schedule_uid not in page.full
-            and (page.only is None or run.run_id in page.only)
         ]
-        open_ = [one for one in found if not _held(one, paused)]
-        after = page.after
-        ahead = [one for one in open_ if not after or _place(one) > _place(after)]
-        return sorted(ahead, key=_place)[: page.limit]
+        return [one for one in found if not _held(one, paused)]
 
     def _paused(self) -> Collection[str]:
         return {one.uid for one in self._t.standings.values() if one.paused}

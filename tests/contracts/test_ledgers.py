@@ -1275,3 +1275,24 @@ def test_a_command_may_claim_from_among_very_many_rows_of_its_own(
     hourly.enqueue([a_manual_run(now=START, number=7)], now=START)
     found = hourly.claim("worker", now=START, limit=1, only=mine)
     assert [one.claim.run_id for one in found] == [mine[7]]
+
+
+@pytest.mark.parametrize("overlap", ["buffer_one", "cancel_other"])
+def test_the_newest_waits_alone_however_many_were_due(
+    ledger: Ledger, overlap: str
+) -> None:
+    more = {"catchup": "all", "catchup_max_runs": 100, "catchup_window": "7d"}
+    serve(ledger, overlap=overlap, **more)
+    now = START + 60 * HOUR
+    take_first = overlap == "buffer_one"
+    ledger.materialise(now=now)
+    take(ledger, now, limit=2)
+    left = [one.run for one in ledger.runs(limit=100)]
+    newest = max(left, key=lambda run: run.occurrence)
+    oldest = min(left, key=lambda run: run.occurrence)
+    going_on = {run.run_id: run.status.value for run in left if not run.status.final}
+    if take_first:
+        assert going_on == {newest.run_id: "pending", oldest.run_id: "running"}
+    else:
+        assert going_on == {newest.run_id: "running"}
+    assert len(left) == 60

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -113,7 +113,7 @@ _LAST_RUNS = select(*_COLUMNS).join(
     .scalar_subquery(),
 )
 _SKIPPABLE = and_(_OWED, runs.c.started_at.is_(None))
-_PAUSED = select(schedules.c.uid).where(schedules.c.paused)
+_PAUSED = select(schedules.c.uid).where(text("schedules.paused"))
 _OVERDUE = (
     select(*_COLUMNS)
     .where(_NOT_BEGUN, runs.c.expires < bindparam("now"))
@@ -134,6 +134,7 @@ _NOT_HELD = or_(
 _ONLY = runs.c.run_id.in_(
     select(func.json_each(bindparam("only", type_=Json)).table_valued("value").c.value)
 )
+_MAY_START = (_UNSTARTED, runs.c.not_before <= bindparam("now"), _IN_TIME, _NOT_HELD)
 _CANDIDATES = (
     select(
         *_PLACE,
@@ -142,14 +143,20 @@ _CANDIDATES = (
         runs.c.max_concurrent,
         _SKIPPABLE.label("skippable"),
     )
-    .where(
-        _UNSTARTED,
-        runs.c.not_before <= bindparam("now"),
-        _IN_TIME,
-        _NOT_HELD,
-    )
+    .where(*_MAY_START)
     .order_by(*_PLACE)
     .limit(bindparam("most"))
+)
+
+
+_NEWEST = (
+    select(runs.c.schedule_uid, func.max(runs.c.occurrence))
+    .where(
+        *_MAY_START,
+        _SKIPPABLE,
+        runs.c.schedule_uid.in_(bindparam("uids", expanding=True)),
+    )
+    .group_by(runs.c.schedule_uid)
 )
 
 
@@ -224,7 +231,18 @@ class Runs(Schedules):
         given = {"now": now, "most": page.limit, "only": list(page.only or ())}
         found = self._c.execute(query, given)
         names = found.keys()
-        return [Candidate(**dict(zip(names, row, strict=True))) for row in found]
+        return [
+            Candidate(**dict(zip(names, row, strict=True))) for row in found.fetchall()
+        ]
+
+    def newest(
+        self, now: datetime, schedule_uids: Collection[str]
+    ) -> Mapping[str, datetime]:
+        return {
+            uid: occurrence
+            for chunk in chunks(sorted(schedule_uids))
+            for uid, occurrence in self._c.execute(_NEWEST, {"now": now, "uids": chunk})
+        }
 
     def next_start(self, now: datetime) -> datetime | None:
         found: datetime | None = self._c.execute(_NEXT_START, {"now": now}).scalar()
@@ -260,7 +278,7 @@ class Runs(Schedules):
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
         return [
             Run(**dict(zip(_NAMES, row, strict=True)))
-            for row in self._c.execute(query, given)
+            for row in self._c.execute(query, given).fetchall()
         ]
 
 

@@ -186,7 +186,7 @@ class Schedules:
     def _standings(self, query: Select[Any], **given: Any) -> list[Standing]:
         return [
             Standing(**dict(zip(_NAMES, row, strict=True)))
-            for row in self._c.execute(query, given)
+            for row in self._c.execute(query, given).fetchall()
         ]
 
     def _mark(self, name: str) -> Any:

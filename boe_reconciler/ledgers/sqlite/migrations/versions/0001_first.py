@@ -27,6 +27,7 @@ CREATE TABLE schedules (
     failures INTEGER NOT NULL
 );
 CREATE INDEX schedules_due ON schedules (next_due, name);
+CREATE INDEX schedules_paused ON schedules (uid) WHERE paused;
 
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
