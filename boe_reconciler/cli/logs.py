@@ -40,6 +40,7 @@ def start_logging(
 ) -> None:
     """To standard error: warnings of others, and of ours what is at least `level`."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)
     handler.setFormatter(_Lines(as_json=log_format == "json", redact=redact))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("boe_reconciler").setLevel(level)
+    logging.getLogger("boe_reconciler").setLevel(logging.INFO)

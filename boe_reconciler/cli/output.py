@@ -22,7 +22,7 @@ class OutputFormat(StrEnum):
 
 
 @cache
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool) -> Console:
     """Colour on a terminal, plain elsewhere, and never wrapped into a pipe."""
     from rich.console import Console
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
-from boe_reconciler.cli.output import STYLES, console, near, say_parts
+from boe_reconciler.cli.output import STYLES, console, near, say, say_parts
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.runs import RunStatus
 
@@ -41,9 +42,9 @@ def _watch(ledger: Ledger, run_ids: Sequence[str], done: threading.Event) -> Non
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    quiet = not console().is_terminal
+    quiet = not console(stderr=False).is_terminal
     with Progress(
-        *columns, console=console(), transient=True, disable=quiet
+        *columns, console=console(stderr=False), transient=True, disable=quiet
     ) as progress:
         task = progress.add_task("", total=len(run_ids))
         left = list(run_ids)
@@ -77,6 +78,26 @@ def _look(
         progress.advance(task)
     progress.update(task, description=", ".join(running))
     return left
+
+
+class Telling(logging.Handler):
+    """On a terminal, what a process that serves does, in the words of its history."""
+
+    def __init__(self, ledger: Ledger, shown_already: Sequence[str]) -> None:
+        super().__init__(logging.INFO)
+        self._ledger = ledger
+        self._shown_already = frozenset(shown_already)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        run_id = str(getattr(record, "run_id", ""))
+        if record.msg == "run_finished" and run_id not in self._shown_already:
+            found = _known(self._ledger, run_id)
+            if found:
+                say_end(found)
+        elif record.msg == "revision_activated":
+            count = getattr(record, "problems", 0)
+            more = f" {count} problems: `boe validate`." if count else ""
+            say(f"The files changed; they are taken up.{more}", style="dim")
 
 
 def _known(ledger: Ledger, run_id: str) -> RunRecord | None:

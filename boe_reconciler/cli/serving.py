@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from boe_reconciler.cli.executing import exit_code
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
 from boe_reconciler.cli.planned import instant, known_schedules
-from boe_reconciler.cli.progress import shown
+from boe_reconciler.cli.progress import Telling, shown
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import (
@@ -87,10 +88,8 @@ def run(
     drain = _duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
     _take_over(app)
-    # The progress tells what a person wants to know of a run that ends by itself.
-    level = (
-        logging.WARNING if once and door(context).log_format == "text" else logging.INFO
-    )
+    person = door(context).log_format == "text" and (once or sys.stderr.isatty())
+    level = logging.WARNING if person else logging.INFO
     start_logging(door(context).log_format, app.redact, level)
     names = [*(now or []), *context.args]
     return _Serving(
@@ -148,7 +147,7 @@ class _Serving:
                 if once:
                     self._executor.finish_all(self._stop)
                 else:
-                    self._serve(until)
+                    self._serve(until, run_ids)
                 if self._signal == signal.SIGINT and self._app.ledger.open_runs():
                     say("Letting runs end; Ctrl-C again interrupts them.")
                 self._executor.drain(self._drain, self._hurry)
@@ -174,8 +173,12 @@ class _Serving:
                 say(f"Left out, paused: {', '.join(paused)}.", style="yellow")
         return enqueue_manual(self._app, chosen, RunOptions())
 
-    def _serve(self, until: datetime | None) -> None:
+    def _serve(self, until: datetime | None, run_ids: Sequence[str]) -> None:
         say("Serving. Ctrl-C ends it.")
+        if sys.stderr.isatty():
+            logging.getLogger("boe_reconciler").addHandler(
+                Telling(self._app.ledger, run_ids)
+            )
         watcher = threading.Thread(
             target=self._reconciler.watch, args=(self._stop,), name="reconciler"
         )
