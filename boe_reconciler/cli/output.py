@@ -59,17 +59,24 @@ def say_json(value: Any) -> None:
 
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell, two spaces apart; the last is as it is."""
-    from rich.cells import cell_len
-
     columns = list(zip(headers, *rows, strict=True))
-    widths = [max(map(cell_len, column)) for column in columns]
+    widths = [max(map(_width, column)) for column in columns]
     for number, row in enumerate((headers, *rows)):
         last = max((at for at, cell in enumerate(row) if cell), default=0)
         parts: list[tuple[str, str]] = []
         for cell, width in zip(row[: last + 1], widths, strict=False):
-            gap = "" if len(parts) == last else " " * (width - cell_len(cell) + 2)
+            gap = "" if len(parts) == last else " " * (width - _width(cell) + 2)
             parts.append((cell + gap, STYLES.get(cell, "") if number else "bold"))
         say_parts(parts)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 #: The colour of a status, wherever it stands.
