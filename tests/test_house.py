@@ -126,6 +126,10 @@ BROKEN_IMPORTS = {
         "sources/sqlite.py",
         "import boe_reconciler.sources.duckdb\n",
     ),
+    "Ledgers are strangers to each other": (
+        "ledgers/memory.py",
+        "import boe_reconciler.ledgers.sqlite\n",
+    ),
 }
 
 
