@@ -1,246 +1,307 @@
-"""What a revision changes: objects, runs, recipients; removals first."""
+"""Two plans -> what changes: objects field by field, runs, and who gets what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from boe_reconciler.core.plan import Plan, make_plan
-from boe_reconciler.core.plan import changes as module
-from boe_reconciler.core.plan.changes import Changes, as_json, changes, timetable
-from tests.builders import a_schedule, a_snapshot
-
-#: A Monday; clocks in Berlin went back three weeks before.
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-CONNECTION = (
-    "apiVersion: boe/v1\nkind: Connection\nmetadata: {name: c, owner: a@example.com}\n"
-    "spec: {type: duckdb}\n"
+from boe_reconciler.core.plan import Plan, served_plan
+from boe_reconciler.core.plan.changes import (
+    MOST_RUNS,
+    Changes,
+    as_json,
+    changes,
+    timetable,
 )
+from tests.revisions import GOOD, NOW, Ledger, a_document, plan_of
 
 
-def schedule(name: str = "s", **fields: str) -> str:
-    lines = {
-        "report": "{connection: c, query: select 1}",
-        "when": '{cron: "30 6 * * *", timezone: Europe/Berlin}',
-        "deliver_to": "[{type: local, base_path: exports}]",
-        **fields,
+def between(
+    before: dict[str, str] | None, after: dict[str, str], days: int = 3
+) -> Changes:
+    old = plan_of(before) if before is not None else None
+    return changes(old, plan_of(after), now=NOW, days=days)
+
+
+def edited(path: str, old: str, new: str) -> dict[str, str]:
+    assert old in GOOD[path]
+    return {**GOOD, path: GOOD[path].replace(old, new)}
+
+
+def when(text: str) -> dict[str, str]:
+    return edited("schedules/daily.yaml", '{cron: "30 6 * * *", timezone: UTC}', text)
+
+
+def runs(found: Changes) -> dict[str, Any]:
+    told: dict[str, Any] = as_json(found)["runs"]
+    return {
+        "added": [one["utc"][5:16] for one in told["added"]],
+        "removed": [one["utc"][5:16] for one in told["removed"]],
+        "moved": [
+            (o["before"]["utc"][5:16], o["after"]["utc"][5:16]) for o in told["moved"]
+        ],
     }
-    spec = "".join(f"  {key}: {value}\n" for key, value in lines.items())
-    return (
-        "apiVersion: boe/v1\nkind: Schedule\n"
-        f"metadata: {{name: {name}, owner: a@example.com}}\nspec:\n{spec}"
+
+
+def test_without_a_plan_before_everything_is_new() -> None:
+    found = between(None, GOOD)
+    assert [(one.action, one.kind, one.name, one.file) for one in found.changes] == [
+        ("create", "Connection", "db", "connections/db.yaml"),
+        ("create", "Distribution", "archive", "distributions/archive.yaml"),
+        ("create", "Report", "sales", "reports/sales.yaml"),
+        ("create", "Schedule", "daily", "schedules/daily.yaml"),
+    ]
+    assert len(found.runs_added) == 3
+    assert found.recipients_added == [("daily", "archive/local", "exports")]
+
+
+def test_a_plan_against_itself_changes_nothing() -> None:
+    assert between(GOOD, GOOD) == Changes(
+        changes=[],
+        runs_added=[],
+        runs_removed=[],
+        runs_moved=[],
+        recipients_added=[],
+        recipients_removed=[],
     )
 
 
-def plan(*schedules: str, files: Mapping[str, str] | None = None) -> Plan:
-    every = {f"schedules/{n}.yaml": text for n, text in enumerate(schedules)}
-    found = make_plan(
-        a_snapshot({"connections/c.yaml": CONNECTION, **every, **(files or {})}),
-        served=None,
-        now=NOW,
+def test_each_field_is_told_with_what_it_was_and_will_be() -> None:
+    files = edited(
+        "schedules/daily.yaml",
+        "deliver_to: [archive]",
+        "deliver_to: [{distribution: archive, as: a}]\n  paused: true",
     )
-    assert not [each for each in found.problems if each.severity == "error"]
+    files["schedules/daily.yaml"] = files["schedules/daily.yaml"].replace(
+        "  owner: ops@example.com", "  owner: anna@example.com"
+    )
+    [change] = as_json(between(GOOD, files))["changes"]
+    assert change == {
+        "action": "update",
+        "kind": "Schedule",
+        "name": "daily",
+        "file": "schedules/daily.yaml",
+        "fields": [
+            {
+                "path": "metadata.owner",
+                "before": "ops@example.com",
+                "after": "anna@example.com",
+            },
+            {
+                "path": "spec.deliver_to[0]",
+                "before": "archive",
+                "after": {"distribution": "archive", "as": "a"},
+            },
+            {"path": "spec.paused", "before": None, "after": True},
+        ],
+    }
+
+
+def test_a_list_of_another_length_is_told_whole() -> None:
+    files = edited(
+        "schedules/daily.yaml", "[archive]", "[archive, {type: local, base_path: x}]"
+    )
+    [change] = between(GOOD, files).changes
+    [field] = change.fields
+    assert field.path == ("spec", "deliver_to")
+    assert field.before == ["archive"]
+
+
+def test_a_file_that_is_referred_to_counts_as_a_field() -> None:
+    report = a_document("Report", "sales", "connection: db\nquery_file: sales.sql")
+    before = {**GOOD, "reports/sales.yaml": report, "reports/sales.sql": "select 1"}
+    [change] = between(before, {**before, "reports/sales.sql": "select 2"}).changes
+    assert (change.kind, [field.path for field in change.fields]) == (
+        "Report",
+        [("reports/sales.sql",)],
+    )
+
+
+def test_removals_come_first() -> None:
+    files = edited("reports/sales.yaml", "select 1", "select 2")
+    files["schedules/new.yaml"] = files.pop("schedules/daily.yaml").replace(
+        "name: daily", "name: new"
+    )
+    found = [(one.action, one.name) for one in between(GOOD, files).changes]
+    assert found == [("delete", "daily"), ("update", "sales"), ("create", "new")]
+
+
+def test_a_run_that_changes_its_time_within_a_day_is_moved() -> None:
+    found = between(GOOD, when('{cron: "0 8 * * *", timezone: UTC}'), days=2)
+    assert runs(found) == {
+        "added": [],
+        "removed": [],
+        "moved": [("11-24T06:30", "11-24T08:00"), ("11-25T06:30", "11-25T08:00")],
+    }
+
+
+def test_days_are_those_of_each_zone() -> None:
+    before = when('{cron: "0 23 * * *", timezone: Asia/Tokyo}')
+    after = when('{cron: "0 1 * * *", timezone: Asia/Tokyo}')
+    found = between(before, after, days=1)
+    assert runs(found)["moved"] == []
+    assert as_json(found)["runs"]["added"] == [
+        {
+            "schedule": "daily",
+            "utc": "2026-11-23T16:00:00Z",
+            "local": "2026-11-24T01:00:00+09:00",
+            "timezone": "Asia/Tokyo",
+        }
+    ]
+    assert runs(found)["removed"] == ["11-23T14:00"]
+
+
+def test_more_runs_a_day_are_added_and_fewer_removed() -> None:
+    twice = when('{cron: "30 6,18 * * *", timezone: UTC}')
+    assert runs(between(GOOD, twice, days=1)) == {
+        "added": ["11-23T18:30"],
+        "removed": [],
+        "moved": [],
+    }
+    assert runs(between(twice, GOOD, days=1))["removed"] == ["11-23T18:30"]
+
+
+def test_a_pause_removes_runs_and_its_end_adds_them() -> None:
+    paused = edited(
+        "schedules/daily.yaml", "report: sales", "report: sales\n  paused: true"
+    )
+    assert len(between(GOOD, paused).runs_removed) == 3
+    assert len(between(paused, GOOD).runs_added) == 3
+    assert between(paused, paused).runs_added == []
+
+
+def test_a_change_of_something_else_moves_no_run() -> None:
+    found = between(GOOD, edited("reports/sales.yaml", "select 1", "select 2"))
+    assert runs(found) == {"added": [], "removed": [], "moved": []}
+
+
+def test_of_dense_schedules_only_what_is_known_of_both_is_compared() -> None:
+    minutely = when("{every: 1m, timezone: UTC}")
+    fives = when("{every: 5m, timezone: UTC}")
+    end = NOW + timedelta(minutes=MOST_RUNS)
+    found = between(minutely, fives, days=30)
+    assert found.runs_added == []
+    assert len(found.runs_removed) == MOST_RUNS * 4 // 5
+    assert max(one.occurrence for one in found.runs_removed) <= end
+
+
+def test_who_gets_what_is_told_by_schedule_and_destination() -> None:
+    files = edited(
+        "distributions/archive.yaml", "base_path: exports", "base_path: elsewhere"
+    )
+    found = between(GOOD, files)
+    assert as_json(found)["recipients"] == {
+        "added": [
+            {
+                "schedule": "daily",
+                "destination": "archive/local",
+                "recipient": "elsewhere",
+            }
+        ],
+        "removed": [
+            {
+                "schedule": "daily",
+                "destination": "archive/local",
+                "recipient": "exports",
+            }
+        ],
+    }
+
+
+# --- As it is told, so it comes -------------------------------------------------------
+
+EDITS = {
+    "schedules/daily.yaml": ("sales", "30 6", "archive", "daily", "UTC", "spec"),
+    "reports/sales.yaml": ("select 1", "sales", "db", "query"),
+    "distributions/archive.yaml": ("local", "exports", "archive"),
+    "connections/db.yaml": ("duckdb", "db", "type"),
+}
+PLACES = [(path, word) for path, words in EDITS.items() for word in words]
+
+
+@st.composite
+def revisions(draw: Any) -> dict[str, str]:
+    files = dict(GOOD)
+    for path, word in draw(st.lists(st.sampled_from(PLACES), max_size=3)):
+        new = draw(st.sampled_from(["x", "select 2", "0 7", "sqlite", "", "archive"]))
+        files[path] = files.get(path, GOOD[path]).replace(word, new, 1)
+    for path in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=1)):
+        files.pop(path, None)
+    return files
+
+
+@given(st.lists(revisions(), min_size=1, max_size=4))
+def test_what_a_plan_tells_is_what_the_activation_does(
+    steps: list[dict[str, str]],
+) -> None:
+    ledger = Ledger()
+    ledger.step(GOOD)
+    for files in steps:
+        before = now_served(ledger)
+        after = ledger.plan(files)
+        told = changes(before, after, now=NOW, days=3)
+        ledger.activate(after)
+        served = now_served(ledger)
+        assert changes(before, served, now=NOW, days=3) == told
+        assert applied(before, told, after) == {
+            key: one.data for key, one in served.objects.items()
+        }
+        assert due(before, told) == {
+            (name, moment)
+            for name, one in served.schedules.items()
+            for moment in timetable(one.occurrences).iter(NOW, NOW + timedelta(days=3))
+        }
+        assert not changes(served, served, now=NOW, days=3).changes
+
+
+def now_served(ledger: Ledger) -> Plan:
+    assert ledger.served
+    return served_plan(ledger.served, now=NOW, read_blob=ledger.read)
+
+
+def applied(before: Plan, told: Changes, after: Plan) -> dict[tuple[str, str], Any]:
+    """The objects before, changed as it was told; new ones are told by name."""
+    found: dict[tuple[str, str], Any] = {
+        key: one.data for key, one in before.objects.items()
+    }
+    for change in told.changes:
+        key = change.kind, change.name
+        if change.action == "delete":
+            del found[key]
+        elif change.action == "create":
+            found[key] = after.objects[key].data
+        for field in change.fields:
+            found[key] = put(found[key], field.path, field.after)
     return found
 
 
-def between(before: Plan | None, after: Plan, days: int = 2) -> Changes:
-    return changes(before, after, now=NOW, days=days)
-
-
-def runs(found: Any) -> list[str]:
-    return [f"{run.schedule} {run.occurrence:%d %H:%M}" for run in found]
-
-
-def test_without_a_plan_before_all_is_created() -> None:
-    found = between(None, plan(schedule()))
-    assert [(one.action, one.kind, one.name) for one in found.changes] == [
-        ("create", "Connection", "c"),
-        ("create", "Schedule", "s"),
-    ]
-    assert runs(found.runs_added) == ["s 24 05:30", "s 25 05:30"]
-    assert found.recipients_added == [("s", "local", "exports")]
-
-
-def test_two_plans_of_the_same_files_differ_in_nothing() -> None:
-    found = between(plan(schedule()), plan(schedule()))
-    assert as_json(found) == {
-        "changes": [],
-        "runs": {"added": [], "removed": [], "moved": []},
-        "recipients": {"added": [], "removed": []},
+def put(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    if not path:
+        return new
+    step, rest = path[0], path[1:]
+    if isinstance(value, list):
+        assert isinstance(step, int)
+        return [
+            put(one, rest, new) if n == step else one for n, one in enumerate(value)
+        ]
+    changed = {**value, step: put(value.get(step), rest, new)}
+    return {
+        key: one
+        for key, one in changed.items()
+        if key != step or rest or new is not None
     }
 
 
-def test_removals_stand_first_then_updates_then_what_is_new() -> None:
-    before = plan(schedule("gone"), schedule("kept"))
-    after = plan(schedule("kept", paused="true"), schedule("new"))
-    found = between(before, after)
-    assert [(one.action, one.name) for one in found.changes] == [
-        ("delete", "gone"),
-        ("update", "kept"),
-        ("create", "new"),
-    ]
-    assert found.changes[0].file == "schedules/0.yaml"
-    assert runs(found.runs_removed) == [
-        "gone 24 05:30",
-        "gone 25 05:30",
-        "kept 24 05:30",
-        "kept 25 05:30",
-    ]
-    assert found.recipients_removed == [("gone", "local", "exports")]
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"paused": "true"}, [("spec.paused", None, True)]),
-        (
-            {"when": '{cron: "0 7 * * *", timezone: Europe/Berlin}'},
-            [("spec.when.cron", "30 6 * * *", "0 7 * * *")],
-        ),
-        (
-            {"deliver_to": "[{type: local, base_path: other}]"},
-            [("spec.deliver_to[0].base_path", "exports", "other")],
-        ),
-        (
-            {"when": "{every: 1h, timezone: Europe/Berlin}"},
-            [("spec.when.cron", "30 6 * * *", None), ("spec.when.every", None, "1h")],
-        ),
-    ],
-)
-def test_an_update_names_each_field_with_both_values(
-    fields: dict[str, str], expected: list[tuple[str, Any, Any]]
-) -> None:
-    found = as_json(between(plan(schedule()), plan(schedule(**fields))))
-    assert [
-        (one["path"], one["before"], one["after"])
-        for one in found["changes"][0]["fields"]
-    ] == expected
-
-
-def test_a_list_of_another_length_changes_as_a_whole() -> None:
-    two = "[{type: local, base_path: a}, {type: local, name: b, base_path: b}]"
-    found = as_json(between(plan(schedule()), plan(schedule(deliver_to=two))))
-    (field,) = found["changes"][0]["fields"]
-    assert field["path"] == "spec.deliver_to"
-    assert len(field["before"]) == 1
-    assert len(field["after"]) == 2
-
-
-def test_an_edited_query_file_is_an_update_of_its_schedule() -> None:
-    text = schedule(report="{connection: c, query_file: one.sql}")
-    before = plan(text, files={"schedules/one.sql": "select 1"})
-    after = plan(text, files={"schedules/one.sql": "select 2"})
-    (change,) = between(before, after).changes
-    assert [field.path for field in change.fields] == [("schedules/one.sql",)]
-
-
-def test_a_run_that_keeps_its_day_has_moved() -> None:
-    later = schedule(when='{cron: "0 7 * * *", timezone: Europe/Berlin}')
-    found = between(plan(schedule()), plan(later))
-    assert not found.runs_added
-    assert not found.runs_removed
-    assert as_json(found)["runs"]["moved"][0] == {
-        "schedule": "s",
-        "before": {
-            "utc": "2026-11-24T05:30:00Z",
-            "local": "2026-11-24T06:30:00+01:00",
-            "timezone": "Europe/Berlin",
-        },
-        "after": {
-            "utc": "2026-11-24T06:00:00Z",
-            "local": "2026-11-24T07:00:00+01:00",
-            "timezone": "Europe/Berlin",
-        },
+def due(before: Plan, told: Changes) -> set[tuple[str, Any]]:
+    found = {
+        (name, moment)
+        for name, one in before.schedules.items()
+        for moment in timetable(one.occurrences).iter(NOW, NOW + timedelta(days=3))
     }
-
-
-def test_a_day_with_more_runs_than_before_tells_them_as_added() -> None:
-    twice = schedule(when='{cron: "0 7,8 * * *", timezone: Europe/Berlin}')
-    found = between(plan(schedule()), plan(twice), days=1)
-    assert runs(found.runs_removed) == ["s 24 05:30"]
-    assert runs(found.runs_added) == ["s 24 06:00", "s 24 07:00"]
-    assert not found.runs_moved
-
-
-def test_a_run_that_stays_is_not_told() -> None:
-    more = schedule(when='{cron: "30 6,7 * * *", timezone: Europe/Berlin}')
-    found = between(plan(schedule()), plan(more), days=1)
-    assert runs(found.runs_added) == ["s 24 06:30"]
-    assert not found.runs_removed
-
-
-def test_runs_stand_with_their_utc_and_local_time() -> None:
-    found = as_json(between(None, plan(schedule()), days=1))
-    assert found["runs"]["added"] == [
-        {
-            "schedule": "s",
-            "utc": "2026-11-24T05:30:00Z",
-            "local": "2026-11-24T06:30:00+01:00",
-            "timezone": "Europe/Berlin",
-        }
-    ]
-
-
-def test_a_paused_schedule_runs_on_neither_side() -> None:
-    found = between(plan(schedule(paused="true")), plan(schedule()), days=1)
-    assert runs(found.runs_added) == ["s 24 05:30"]
-
-
-def test_another_title_moves_no_run() -> None:
-    titled = schedule().replace("name: s,", "name: s, title: Sales,")
-    found = between(plan(schedule()), plan(titled))
-    assert [one.action for one in found.changes] == ["update"]
-    assert not found.runs_added + found.runs_removed + found.runs_moved
-
-
-def test_of_many_runs_only_as_many_are_looked_at_on_both_sides(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "MOST_RUNS", 3)
-    hourly = plan(schedule(when="{every: 1h, timezone: UTC}"))
-    half = plan(schedule(when="{every: 30m, timezone: UTC}"))
-    found = between(hourly, half, days=30)
-    assert runs(found.runs_added) == ["s 23 12:30", "s 23 13:30"]
-    assert not found.runs_removed
-
-
-def test_addresses_and_groups_are_told_as_recipients() -> None:
-    spec = a_schedule(
-        destinations=[
-            {
-                "key": "email",
-                "distribution": None,
-                "spec": {
-                    "type": "email",
-                    "connection": "c",
-                    "subject": "x",
-                    "to": ["a@example.com", {"group": "g"}],
-                },
-            }
-        ]
-    )
-    (found,) = module._recipients({"daily": spec})
-    assert found == ("daily", "email", "a@example.com, group g")
-
-
-def test_a_webhook_through_a_connection_is_told_by_its_type() -> None:
-    spec = a_schedule(
-        destinations=[
-            {
-                "key": "hook",
-                "distribution": None,
-                "spec": {"type": "webhook", "connection": "c"},
-            }
-        ]
-    )
-    (found,) = module._recipients({"daily": spec})
-    assert found == ("daily", "hook", "webhook")
-
-
-def test_an_occurrence_set_that_never_was_valid_is_a_mistake_of_ours() -> None:
-    broken = a_schedule(when={"every": None}).occurrences
-    with pytest.raises(ValueError, match="never valid"):
-        timetable(broken)
+    found -= {(one.schedule, one.occurrence) for one in told.runs_removed}
+    found -= {(was.schedule, was.occurrence) for was, _ in told.runs_moved}
+    found |= {(one.schedule, one.occurrence) for one in told.runs_added}
+    return found | {(will.schedule, will.occurrence) for _, will in told.runs_moved}

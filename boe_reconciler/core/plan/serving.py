@@ -85,8 +85,11 @@ class _Choosing:
     def give_way(self, verdict: Verdict, world: World) -> None:
         """Change the choice so that this Verdict cannot come again."""
         entry = verdict.entry
-        if self.choice.get(entry.key) is not entry:
-            return
+        if any(
+            self.choice.get(key) is not world.entries.get(key)
+            for key in (entry.key, *verdict.lookups)
+        ):
+            return  # What it was judged by has changed meanwhile: look again.
         if entry.served is None:
             del self.choice[entry.key]
             before = self.serving.fallback(entry)
