@@ -39,7 +39,7 @@ def say_parts(parts: Sequence[tuple[str, str]], *, stderr: bool = False) -> None
     """One line, each (text, style) of it in its colour where there is a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     if not stream.isatty():
-        stream.write("".join(text for text, _ in parts) + "\n")
+        print(*(text for text, _ in parts), sep="", file=stream, flush=True)
         return
     from rich.text import Text
 
