@@ -239,7 +239,7 @@ def parse(text: str, *, dialect: str) -> list[TextFinding]:
     A warning, never an error: it does not know every word of every database.
     """
     from sqlglot import parse  # noqa: PLC0415 only who asks for it pays for it
-    from sqlglot.errors import ParseError, TokenError  # noqa: PLC0415
+    from sqlglot.errors import ParseError, TokenError  # noqa: PLC0415 as above
 
     # A parameter becomes a name of the same length, which every dialect reads.
     masked = list(text)
