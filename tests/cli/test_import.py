@@ -369,3 +369,55 @@ def test_whatever_json_holds_gives_yaml_that_reads_or_errors(
     assert found.errors or all(yaml.safe_load(text) for text in found.files.values())
     for line in (*found.errors, *found.notes):
         line.encode()
+
+
+def test_everything_that_differs_from_a_default_is_kept() -> None:
+    request = {
+        "report_id": "r1",
+        "name": "All of it",
+        "schedule_config": {"frequency": "daily", "time": "07:15"},
+        "distribution_config": {
+            "local": {"base_path": "reports", "create_subdirs": False}
+        },
+        "export_config": {
+            "format": "csv",
+            "include_headers": False,
+            "compress": "gzip",
+            "filename_pattern": "{schedule_name}_{date}.{format}",
+        },
+        "is_active": False,
+    }
+    spec = the_schedule(imported(request))["spec"]
+    assert spec["export"] == {
+        "format": "csv",
+        "include_headers": False,
+        "compress": "gzip",
+        "filename_pattern": "{schedule_name}_{date}.{format}",
+    }
+    assert spec["deliver_to"] == [
+        {"type": "local", "base_path": "reports", "create_subdirs": False}
+    ]
+    assert spec["paused"] is True
+
+
+def test_a_compression_of_the_older_boe_is_zip() -> None:
+    request = {**SAMPLE, "export_config": {"format": "csv", "compress": True}}
+    assert the_schedule(imported(request))["spec"]["export"]["compress"] == "zip"
+
+
+def test_a_frequency_beside_a_cron_gives_way_and_is_told() -> None:
+    config = {"frequency": "daily", "cron": "0 6 * * *", "timezone": "UTC"}
+    found = imported({**SAMPLE, "schedule_config": config})
+    assert the_schedule(found)["spec"]["when"]["cron"] == "0 6 * * *"
+    assert any("gave way" in note for note in found.notes)
+
+
+def test_a_missing_mapped_report_is_told_once() -> None:
+    one = {**SAMPLE, "report_id": "r1"}
+    found = convert(
+        [Request(place=f"{n}.json", data={**one, "name": f"N{n}"}) for n in (1, 2)],
+        owner="ops@example.com",
+        report_map={"r1": "margins"},
+        known=Known(),
+    )
+    assert sum("margins" in note for note in found.notes) == 1
