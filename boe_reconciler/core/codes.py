@@ -558,9 +558,4 @@ CODES: dict[str, Code] = {
         "Two words of the query follow each other that need something between "
         "them, such as `from where`.",
     ),
-    "BOE209": Code(
-        "Query that does not read as SQL",
-        "The SQL parser stumbled over the query. It does not know every word of "
-        "every database, so this is a warning.",
-    ),
 }

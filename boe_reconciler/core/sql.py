@@ -1,8 +1,8 @@
 """Reading a query just enough: its parameters, and that it is one that only reads.
 
 A small lexer knows strings, quoted names, comments and dollar quotes; it needs no
-import, so `boe validate` can afford it for every query. The database's own parser,
-or sqlglot where that is asked for, has the last word.
+import, so `boe validate` can afford it for every query. The database's own parser
+has the last word.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-#: The dialects by a Connection's type; each is also sqlglot's name for it.
+#: The dialects by a Connection's type.
 DIALECTS = {"duckdb": "duckdb", "sqlite": "sqlite", "postgres": "postgres", "sql": ""}
 _READS = ("select", "with", "values")
 _FIRST_WORDS = {
@@ -231,38 +231,3 @@ def _undeclared(found: list[Token], declared: Collection[str]) -> Iterator[TextF
             guess = closest(name, declared)
             todo = f"did you mean :{guess}?" if guess else f"add {name} to parameters"
             yield _at(token, "BOE204", f"the parameter :{name} is not declared", todo)
-
-
-def parse(text: str, *, dialect: str) -> list[TextFinding]:
-    """What sqlglot says of a query's grammar; its import alone takes 0.3 s.
-
-    A warning, never an error: it does not know every word of every database.
-    """
-    from sqlglot import parse  # noqa: PLC0415 only who asks for it pays for it
-    from sqlglot.errors import ParseError, TokenError  # noqa: PLC0415 as above
-
-    # A parameter becomes a name of the same length, which every dialect reads.
-    masked = list(text)
-    for token in parameters(text):
-        masked[token.offset] = "_"
-    try:
-        parse("".join(masked), dialect=dialect or None)
-    except ParseError as error:
-        place = error.errors[0]
-        lines = text.splitlines(keepends=True)[: place["line"] - 1]
-        offset = sum(map(len, lines)) + place["col"] - len(place["highlight"])
-        return [_syntax(place["description"], offset, len(place["highlight"]))]
-    except TokenError as error:
-        return [_syntax(str(error), 0, 0)]
-    return []
-
-
-def _syntax(detail: str, offset: int, length: int) -> TextFinding:
-    return TextFinding(
-        code="BOE209",
-        detail=f"this does not read as SQL: {detail.partition(', line')[0]}",
-        help="check it in the database; other dialects may be fine with it",
-        offset=offset,
-        length=length,
-        severity="warning",
-    )

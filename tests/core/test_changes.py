@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,9 @@ from boe_reconciler.core.plan.changes import (
     changes,
     timetable,
 )
+from boe_reconciler.core.resources.when import When
+from boe_reconciler.core.spec import OccurrenceSet
+from tests.builders import a_schedule, an_activation
 from tests.revisions import GOOD, NOW, Ledger, a_document, plan_of
 
 
@@ -209,6 +213,40 @@ def test_who_gets_what_is_told_by_schedule_and_destination() -> None:
             }
         ],
     }
+
+
+def test_people_buckets_and_what_has_no_address_are_told_in_words() -> None:
+    targets = [
+        {
+            "type": "email",
+            "connection": "m",
+            "subject": "s",
+            "to": ["a@example.com", {"group": "g"}],
+        },
+        {"type": "s3", "connection": "s", "bucket": "b"},
+        {"type": "webhook", "connection": "w"},
+    ]
+    planned = a_schedule(
+        "x",
+        destinations=[
+            {"key": str(one["type"]), "distribution": None, "spec": one}
+            for one in targets
+        ],
+    )
+    plan = Plan(problems=(), activation=an_activation(planned), blobs={})
+    assert [
+        where for *_, where in changes(None, plan, now=NOW, days=1).recipients_added
+    ] == [
+        "a@example.com, group g",
+        "b",
+        "webhook",
+    ]
+
+
+def test_only_a_valid_occurrence_set_has_a_timetable() -> None:
+    wrong = OccurrenceSet(when=When(cron="never"), timezone="UTC")
+    with pytest.raises(ValueError, match="never valid"):
+        timetable(wrong)
 
 
 # --- As it is told, so it comes -------------------------------------------------------

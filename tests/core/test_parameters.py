@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from boe_reconciler.core.parameters import parse_parameter
+from boe_reconciler.core.parameters import parameter_text, parse_parameter
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,8 @@ def test_a_value_is_read_as_its_type(kind: str, given: Any, value: Any) -> None:
         ("int", "1_000"),
         ("int", "9" * 30),
         ("decimal", "1e"),
+        ("decimal", " 1"),
+        ("decimal", "1e5"),
         ("decimal", "NaN"),
         ("decimal", "1_0"),
         ("decimal", True),
@@ -56,6 +58,10 @@ def test_a_value_is_read_as_its_type(kind: str, given: Any, value: Any) -> None:
         ("date", 20261225),
         ("datetime", 5),
         ("datetime", "noon"),
+        ("datetime", "2026-13-25T06:30"),
+        ("datetime", "2026-W52-5"),
+        ("list", [True]),
+        ("list", [["a"]]),
         ("enum", "c"),
         ("enum", 5),
         ("list", "a,c"),
@@ -67,3 +73,21 @@ def test_a_value_is_read_as_its_type(kind: str, given: Any, value: Any) -> None:
 def test_what_does_not_fit_is_refused(kind: str, given: Any) -> None:
     with pytest.raises(ValueError, match=r"is not|expects"):
         parse_parameter(kind, given, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("string", "x"),
+        ("int", -5),
+        ("decimal", "0.10"),
+        ("bool", True),
+        ("bool", False),
+        ("date", "2026-12-25"),
+        ("datetime", "2026-12-25 06:30:00+01:00"),
+        ("list", ["a", "b"]),
+    ],
+)
+def test_a_value_as_text_is_the_same_value(kind: str, given: Any) -> None:
+    value = parse_parameter(kind, given)
+    assert parse_parameter(kind, parameter_text(value)) == value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from boe_reconciler.core.errors import InputError, Permanent
-from boe_reconciler.core.plan import Plan, PlanCache, make_plan, reading
+from boe_reconciler.core.plan import Plan, PlanCache, make_plan, reading, served_plan
 from boe_reconciler.core.spec import RunSpec
 from tests.revisions import (
     GOOD,
@@ -500,3 +500,55 @@ def test_a_lost_blob_is_told_in_words() -> None:
     plan = ledger.plan(files, read_blob=lost)
     assert ("Report", "x") not in plan.objects
     assert set(plan.schedules) == {"daily"}
+
+
+def test_a_plan_without_blobs_says_that_a_file_is_not_at_hand() -> None:
+    report = a_document("Report", "x", "connection: db\nquery_file: x.sql")
+    files = {**GOOD, "reports/x.yaml": report, "reports/x.sql": "select 1"}
+    ledger = Ledger()
+    ledger.step(files)
+    assert ledger.served
+    plan = served_plan(ledger.served, now=NOW)
+    assert set(plan.objects) == {*ledger.plan(files).objects}
+    assert plan_of(files, served=ledger.served).problems == []
+
+
+def test_a_template_that_names_another_file_waits_for_its_schedule() -> None:
+    """The Schedule's served version was served with the file of the older template."""
+
+    def template(file: str) -> str:
+        report = f"{{connection: db, query_file: {file}}}"
+        return a_document("ScheduleTemplate", "t", f"report: {report}")
+
+    schedule = a_schedule("a").replace("report: sales", "template: t")
+    files = {
+        **GOOD,
+        "templates/t.yaml": template("a.sql"),
+        "templates/a.sql": "select 1",
+        "schedules/a.yaml": schedule,
+    }
+    ledger = Ledger()
+    assert ledger.step(files).problems == []
+    files |= {"templates/t.yaml": template("b.sql"), "templates/b.sql": "select 2"}
+    files["schedules/a.yaml"] = schedule.replace("archive", "nowhere")
+    plan = ledger.step(files)
+    assert plan.schedules["a"].spec.report.query == "select 1"
+    assert {one.name: one.reason for one in plan.statuses if not one.ready} == {
+        "a": "Invalid",
+        "t": "Held",
+    }
+
+
+def test_what_cannot_go_on_is_dropped_once_with_what_needs_it() -> None:
+    """Its file is lost, and nothing in the revision takes its place."""
+    report = a_document("Report", "sales", "connection: db\nquery_file: x.sql")
+    files = {**GOOD, "reports/sales.yaml": report, "reports/x.sql": "select 1"}
+    ledger = Ledger()
+    ledger.step(files)
+    ledger.blobs.clear()
+
+    def lost(sha256: str) -> bytes:
+        raise Permanent("blob_missing", "it is gone.")
+
+    plan = ledger.plan({}, read_blob=lost, unreadable={"schedules": "i/o error"})
+    assert {key[1] for key in plan.objects} == {"db", "archive"}

@@ -515,6 +515,89 @@ CASES: dict[str, dict[str, Any]] = {
             'when: {cron: ⟦BOE072⟧"*/5 * * * *", timezone: UTC}'
         ),
     },
+    "what is missing in an Environment": {
+        "connections/p.yaml": a_document(
+            "Connection", "p", "{type: postgres, host: h, database: d, user: u}"
+        ),
+        "environments/e.yaml": a_document(
+            "Environment", "e", "connections: {p: ⟦BOE034⟧{user: null}}"
+        ),
+    },
+    "what a field needs is gone in an Environment": {
+        "connections/m.yaml": a_document(
+            "Connection",
+            "m",
+            "{type: smtp, host: h, user: u, password: {env: X}}",
+        ),
+        "environments/e.yaml": a_document(
+            "Environment", "e", "connections: {m: ⟦BOE046⟧{user: null}}"
+        ),
+    },
+    "days off that end before they begin": {
+        "calendars/c.yaml": a_document(
+            "Calendar", "c", "days_off: [{from: 2030-12-28, to: ⟦BOE051⟧2030-12-24}]"
+        )
+    },
+    "a Calendar that ends soon": {
+        "calendars/c.yaml": a_document(
+            "Calendar", "c", "days_off: ⟦BOE081⟧[2026-12-25]"
+        )
+    },
+    "who is asked, and what is waited for": {
+        "schedules/x.yaml": a_schedule(
+            "approval: ⟦BOE190⟧{by: [a@example.com, ⟦BOE100⟧nobody]}\n"
+            "wait_for: ⟦BOE190⟧[{query: select true}, {schedule: daily}, "
+            "{schedule: ⟦BOE100⟧nope}]"
+        )
+    },
+    "one address": {
+        "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": a_mail(
+            "to: ⟦BOE132⟧eve@example.net\n  cc: '{{ part.to }}'\n"
+            "  bcc: ['{{ inputs.x }}']"
+        ),
+    },
+    "a good link, and one to what is broken": {
+        "connections/mail.yaml": SMTP,
+        "connections/s3.yaml": S3,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: big, expires: 1d}}\n"
+            "- {type: s3, name: big, connection: s3, bucket: b}\n"
+            "- type: email\n  name: two\n  connection: mail\n  subject: x\n"
+            "  to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: bad, expires: 1d}}"
+        ),
+        "distributions/bad.yaml": a_document(
+            "Distribution", "bad", "destinations: [{type: ⟦BOE044⟧ftp}]"
+        ),
+    },
+    "a field of Schedules that is required": {
+        "policy.yaml": a_policy("require: [spec.period]"),
+        "schedules/daily.yaml": a_schedule(name="daily").replace(
+            "spec:", "⟦BOE135⟧spec:"
+        ),
+        "schedules/x.yaml": a_schedule("period: current_day"),
+    },
+    "a transform that is listed": {
+        "policy.yaml": a_policy("allow: {transforms: [shape.py]}"),
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\ntransform: shape:run"
+        ),
+    },
+    "a default that only a burst fills in": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            'inputs: {x: {type: int, default: "{{ part.n }}"}}\n'
+            "destinations: [{type: local, base_path: x}]",
+        ),
+    },
+    "Distributions that are told": {
+        "policy.yaml": a_policy("notices: {ops: [archive]}"),
+        "schedules/x.yaml": a_schedule("notify: ⟦BOE190⟧[archive]"),
+    },
     # What is right in an object that is wrong elsewhere.
     "a Schedule that is wrong in many ways": {
         "schedules/x.yaml": a_schedule(

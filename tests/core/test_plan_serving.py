@@ -179,6 +179,29 @@ def test_of_two_with_one_name_the_served_one_goes_on(ledger: Ledger) -> None:
     assert query(ledger.step(files), "s0") == "select 9"
 
 
+def test_what_is_served_is_not_judged_again(ledger: Ledger) -> None:
+    """A stricter Policy is for what is new."""
+    mails = a_document(
+        "Distribution",
+        "mails",
+        "destinations: [{type: email, connection: mail, subject: s, to: [a@example.net]}]",
+    )
+    mail = a_document("Connection", "mail", "{type: smtp, host: mail.example.net}")
+    files = {**many(1), "distributions/m.yaml": mails, "connections/m.yaml": mail}
+    assert ledger.step(files).problems == []
+    policy = a_document(
+        "Policy",
+        "policy",
+        "allow: {email_domains: [example.com], hosts: [example.com]}",
+    )
+    files |= {"policy.yaml": policy, "schedules/s0.yaml": BROKEN % "s0"}
+    files["distributions/m.yaml"] = mails.replace("subject: s", "subjekt: s")
+    plan = ledger.step(files)
+    plan = ledger.step(files)
+    assert reasons(plan) == {"s0": "Invalid", "mail": "Invalid", "mails": "Invalid"}
+    assert {("Connection", "mail"), ("Distribution", "mails")} <= set(plan.objects)
+
+
 # --- Removals ---------------------------------------------------------------------------
 
 

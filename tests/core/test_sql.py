@@ -141,10 +141,3 @@ def test_a_question_mark_is_an_operator_in_postgres_alone() -> None:
 def test_unused_looks_at_all_queries_of_a_report() -> None:
     queries = ["select :a", "select ':b' -- :c"]
     assert sql.unused(queries, ["a", "b", "c"]) == ["b", "c"]
-
-
-def test_sqlglot_warns_at_the_place() -> None:
-    (finding,) = sql.parse("select a\nfrom t where where x = :m", dialect="duckdb")
-    assert (finding.code, finding.offset, finding.severity) == ("BOE209", 22, "warning")
-    assert sql.parse("select :a::date from t", dialect="duckdb") == []
-    assert sql.parse("select 'open", dialect="sqlite")[0].code == "BOE209"

@@ -90,9 +90,13 @@ def _without(part: Part | None, key: str) -> Part | None:
 
 
 def _with_field(part: Part, key: str, value: Part, like: Place) -> Part:
-    """`part` with another field, whose key stands where `like` begins."""
+    """`part` with another field, whose key stands where `like` begins.
+
+    Its own key counts as long as it stands in the file of the value.
+    """
     fields = _fields(part) or {}
-    start, end = fields[key][:2] if key in fields else (like[1], like[2])
+    known = key in fields and fields[key][2].place[0] is value.place[0]
+    start, end = fields[key][:2] if known else (like[1], like[2])
     return _map(part.place, {**fields, key: (start, end, value)})
 
 

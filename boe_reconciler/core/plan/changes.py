@@ -83,19 +83,16 @@ def changes(before: Plan | None, after: Plan, *, now: datetime, days: int) -> Ch
 def _objects(
     old: Mapping[Key, ServedObject], new: Mapping[Key, ServedObject]
 ) -> Iterator[Change]:
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if after is None and before is not None:
-            yield _change("delete", before)
-        elif before is None and after is not None:
-            yield _change("create", after)
-        elif before is not None and after is not None:
-            fields = (
-                *_fields(before.data, after.data),
-                *_fields(before.files, after.files),
-            )
-            if fields:
-                yield _change("update", after, fields)
+    yield from (_change("delete", old[key]) for key in old.keys() - new.keys())
+    yield from (_change("create", new[key]) for key in new.keys() - old.keys())
+    for key in old.keys() & new.keys():
+        before, after = old[key], new[key]
+        fields = [
+            *_fields(before.data, after.data),
+            *_fields(before.files, after.files),
+        ]
+        if fields:
+            yield _change("update", after, fields)
 
 
 def _change(

@@ -59,10 +59,8 @@ class Check:
         part = self.document.part(path)
         for found in findings:
             problem = problem_at(self.document, _finding(found, path))
-            if part and isinstance(part.data, str):
-                place = within(part, found.offset, found.length)
-                problem = replace(problem, range=place)
-            self.problems.append(problem)
+            place = within(part, found.offset, found.length) if part else problem.range
+            self.problems.append(replace(problem, range=place))
 
     def find_in_file(
         self, findings: Iterable[TextFinding], path: Path, source: Source

@@ -117,12 +117,12 @@ def _environment(check: Check, environment: Any) -> Any:
 
 
 def _overlay(check: Check, name: str, path: Path) -> None:
-    """The Connection as it will be here: only what is written here can be wrong."""
+    """The Connection as it will be here: what is wrong with it is wrong here."""
     base = check.world.entries["Connection", name].document
     over = check.document.part(path)
     merged = merge(over, base.part(("spec",)))
-    if over is None or merged is None:
-        return
+    assert over  # noqa: S101 its name was just read there
+    assert merged  # noqa: S101 as `over` is
     source, start, end, _ = over.place
     here = source.range(start, end)
     _, problems = load_resource(with_spec(base, merged))
@@ -130,11 +130,11 @@ def _overlay(check: Check, name: str, path: Path) -> None:
         replace(
             problem,
             path=(*path, *problem.path[1:]),
+            range=problem.range if overlap(problem.range, here) else here,
             kind="Environment",
             name=check.entry.name,
         )
         for problem in problems
-        if overlap(problem.range, here)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import InputError
@@ -133,8 +133,12 @@ def _load(path: str, read_file: Callable[[str], bytes]) -> Loaded:
         return _unread(path, error.message)
     documents, problems = read_documents(path, content)
     text = content.decode(errors="replace")
-    entries, hidden = [], list(_hidden(path, text, problems))
-    stray = []
+    hidden = [
+        _anonymous(path, text, problem.kind, problem.name)
+        for problem in problems
+        if problem.severity == "error"
+    ]
+    entries, stray = [], []
     for document in documents:
         entry = entry_of(document)
         if entry is not None:
@@ -150,15 +154,8 @@ def _load(path: str, read_file: Callable[[str], bytes]) -> Loaded:
     )
 
 
-def _hidden(path: str, text: str, problems: Sequence[Problem]) -> Iterator[Hidden]:
-    """Documents of which only a Problem is left."""
-    for problem in problems:
-        if problem.severity == "error":
-            yield _anonymous(path, text, problem.kind, problem.name)
-
-
 def _anonymous(path: str, text: str, kind: str | None, name: str | None) -> Hidden:
-    """What is no kind may be a misspelt one."""
+    """A document of which only a Problem is left; what is no kind may be a misspelt one."""
     kind = kind if kind in KINDS else None
     return Hidden(path=path, kind=kind, name=name, text=text)
 

@@ -82,11 +82,9 @@ class Verdict:
     stamps: Mapping[str, str | None]
 
     @property
-    def contents(self) -> Iterator[tuple[str, bytes]]:
+    def contents(self) -> list[tuple[str, bytes]]:
         """The files that could be had."""
-        for path, content in self.files.items():
-            if content is not None:
-                yield path, content
+        return [(path, each) for path, each in self.files.items() if each is not None]
 
     @property
     def faulty(self) -> bool:
