@@ -154,6 +154,26 @@ def test_the_names_that_a_template_takes_are_known_without_filling_it_in() -> No
     assert names_in("{date}") == set()
 
 
+STEPS = "start end month day year hour minute label tzinfo key real upper date x region"
+
+
+@given(
+    st.sampled_from([*CONTEXT, "nobody"]),
+    st.lists(st.sampled_from(STEPS.split()), min_size=1, max_size=3),
+)
+def test_a_plain_look_up_is_what_jinja_makes_of_it(name: str, steps: list[str]) -> None:
+    text = f"{{{{ {'.'.join([name, *steps])} }}}}"
+    with_jinja = _told(f"{text}{{# it has to be loaded for this #}}")
+    assert _told(text) == with_jinja
+
+
+def _told(text: str) -> str:
+    try:
+        return render(text, CONTEXT)
+    except TemplateError as error:
+        return f"refused: {error.message}"
+
+
 @given(st.text(alphabet="{}%# \nabperiod.|()'\"0123456789-+*_[]", max_size=60))
 def test_any_text_is_filled_in_or_refused_in_words(text: str) -> None:
     with suppress(TemplateError):

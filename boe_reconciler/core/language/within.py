@@ -14,18 +14,20 @@ def within(part: Part, offset: int, length: int) -> Range:
     """The place of `part.data[offset : offset + length]`, a text read from YAML.
 
     Quotes, indentation and folded lines stand only in the file; the text is found
-    again character by character, without its space.
+    again character by character, without its space. Where it has escapes, all of it
+    is shown.
     """
     source, start, end, _ = part.place
     text: str = part.data
     raw = source.text[start:end]
+    escaped = raw.startswith('"') and "\\" in raw
     header = _HEADER.match(raw)
     here = header.end() if header else 0
     first = last = None
     for number, character in enumerate(text[: offset + max(length, 1)]):
         if character.isspace():
             continue
-        here = raw.find(character, here)
+        here = -1 if escaped else raw.find(character, here)
         if here < 0:
             return source.range(start, end)
         if number >= offset:
