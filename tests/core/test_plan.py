@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from boe_reconciler.core.errors import InputError, Permanent
@@ -552,3 +554,20 @@ def test_what_cannot_go_on_is_dropped_once_with_what_needs_it() -> None:
 
     plan = ledger.plan({}, read_blob=lost, unreadable={"schedules": "i/o error"})
     assert {key[1] for key in plan.objects} == {"db", "archive"}
+
+
+@pytest.mark.slow
+def test_ten_thousand_schedules_take_seconds_and_one_of_them_much_less() -> None:
+    policy = "limits: {schedules_per_owner: 20000}"
+    files = {**GOOD, "policy.yaml": a_document("Policy", "policy", policy)}
+    files |= {f"schedules/n{n}.yaml": a_schedule(f"n{n}") for n in range(10_000)}
+    ledger, cache = Ledger(), PlanCache()
+    start = time.process_time()
+    ledger.step(files, cache=cache)
+    first = time.process_time() - start
+    files["schedules/n5000.yaml"] += "  paused: true\n"
+    start = time.process_time()
+    plan = ledger.plan(files, cache=cache)
+    assert plan.schedules["n5000"].paused
+    assert first < 20
+    assert time.process_time() - start < first / 2
