@@ -144,13 +144,16 @@ class _Serving:
             run_ids = self._enqueue(names, now_all=now_all)
             self._executor.start()
             with shown(self._app.ledger, run_ids):
-                if once:
-                    self._executor.finish_all(self._stop)
-                else:
-                    self._serve(until, run_ids)
-                if self._signal == signal.SIGINT and self._app.ledger.open_runs():
-                    say("Letting runs end; Ctrl-C again interrupts them.")
-                self._executor.drain(self._drain, self._hurry)
+                try:
+                    if once:
+                        self._executor.finish_all(self._stop)
+                    else:
+                        self._serve(until, run_ids)
+                    if self._signal == signal.SIGINT and self._app.ledger.open_runs():
+                        say("Letting runs end; Ctrl-C again interrupts them.")
+                finally:
+                    # Whatever happened: no run outlives the lock and the ledger.
+                    self._executor.drain(self._drain, self._hurry)
         return self._exit_code(run_ids, started, once=once)
 
     def _enqueue(self, names: Sequence[str], *, now_all: bool) -> list[str]:

@@ -28,6 +28,7 @@ _OVERDUE = 1000
 #: A lease that holds this much longer need not be renewed.
 _FRESH = LEASE - timedelta(seconds=15)
 _OVERLAP = ("overlap", "An earlier run of the schedule was still going on.")
+_NEWER = ("overlap", "A newer run of the schedule took its place.")
 _WORDS = {
     "deadline": "It did not start by its deadline.",
     "catchup_window": "It did not start within its catch-up window.",
@@ -122,11 +123,12 @@ def _make_way(store: Store, run: Run, now: datetime) -> None:
     if any(one.first_attempt_at for one in deliveries):
         return
     since = run.cancel_requested_at
-    if since is None or now < since + MAKE_WAY:
-        store.put_runs([lifecycle.cancel_asked(run, now)])
-        return
-    why = ("overlap", "A newer run of the schedule took its place.")
-    _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)
+    if since is None:
+        reason, message = _NEWER
+        asked = replace(run, reason=reason, message=message)
+        store.put_runs([lifecycle.cancel_asked(asked, now)])
+    elif now >= since + MAKE_WAY:
+        _rows.end_run(store, run, RunStatus.CANCELLED, now, why=_NEWER)
 
 
 def _miss_overdue(store: Store, now: datetime) -> None:

@@ -119,6 +119,9 @@ def finish(
 ) -> None:
     run = _rows.prove(store, claim, now)
     status, why = end
+    if status is RunStatus.CANCELLED and run.reason:
+        # Whoever asked it to stop has said why.
+        why = (run.reason, run.message)
     deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
     if status is RunStatus.SUCCEEDED and not all(
         one.status.final for one in deliveries

@@ -519,7 +519,7 @@ def test_who_does_not_make_way_in_a_minute_is_cut_off(ledger: Ledger) -> None:
     now = START + 3 * HOUR
     take(ledger, now)
     take(ledger, now + timedelta(seconds=59))
-    assert statuses(ledger)["07:00"] == "running"
+    assert statuses(ledger)["07:00"] == "running overlap"
     take(ledger, now + timedelta(seconds=60))
     assert statuses(ledger)["07:00"] == "cancelled overlap"
     with pytest.raises(LeaseLost):
@@ -1275,6 +1275,19 @@ def test_a_command_may_claim_from_among_very_many_rows_of_its_own(
     hourly.enqueue([a_manual_run(now=START, number=7)], now=START)
     found = hourly.claim("worker", now=START, limit=1, only=mine)
     assert [one.claim.run_id for one in found] == [mine[7]]
+
+
+def test_one_that_made_way_says_so(ledger: Ledger) -> None:
+    first = two_due(ledger, overlap="cancel_other")
+    now = START + 2 * HOUR
+    take(ledger, now)
+    while ledger.wait_for_change(0):
+        pass
+    take(ledger, now + SECOND)
+    assert not ledger.wait_for_change(0), "it was asked once more"
+    end(ledger, first, now, RunStatus.CANCELLED)
+    found = record(ledger, first.claim.run_id).run
+    assert (found.status, found.reason) == (RunStatus.CANCELLED, "overlap")
 
 
 @pytest.mark.parametrize("overlap", ["buffer_one", "cancel_other"])
