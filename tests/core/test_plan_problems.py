@@ -598,6 +598,12 @@ CASES: dict[str, dict[str, Any]] = {
         "policy.yaml": a_policy("notices: {ops: [archive]}"),
         "schedules/x.yaml": a_schedule("notify: ⟦BOE190⟧[archive]"),
     },
+    "a Distribution of nothing, and who uses it": {
+        "distributions/d.yaml": a_document(
+            "Distribution", "d", "destinations: ⟦BOE036⟧null"
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to: [d]"),
+    },
     # What is right in an object that is wrong elsewhere.
     "a Schedule that is wrong in many ways": {
         "schedules/x.yaml": a_schedule(

@@ -101,8 +101,15 @@ class Reading:
     problems: Sequence[Problem]
     hidden: Sequence[Hidden]
 
-    def may_hide(self, key: Key) -> bool:
-        return any(each.may_hold(key) for each in self.hidden)
+    def may_hide(self, key: Key, file: str) -> bool:
+        """Whether an object that was served from `file` may still be somewhere.
+
+        What cannot be read in its own file may well be the object, cut off.
+        """
+        return any(
+            each.may_hold(key) or (each.path == file and each.known is None)
+            for each in self.hidden
+        )
 
     def seems_to_hide(self, key: Key) -> bool:
         return any(each.seems_to_hold(key) for each in self.hidden)

@@ -30,7 +30,7 @@ def removals_of(revision: Revision, old: Old, judge: Judge, allowed: int) -> Rem
     world = revision.world
     renamed = {former_key(entry, old) for entry in world.entries.values()}
     gone = set(old) - set(world.entries) - renamed
-    hidden = {key for key in gone if revision.may_hide(key)}
+    hidden = {key for key in gone if revision.may_hide(key, old[key].file)}
     held = gone - hidden
     limit = judge.spec.removals
     if len(held) <= max(limit.max_count, allowed) or len(

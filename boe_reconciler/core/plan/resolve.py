@@ -99,11 +99,10 @@ def _report(check: Check, schedule: Schedule) -> ResolvedReport | None:
 def _unavailable(check: Check, kind: str, name: str, path: Path) -> None:
     """What this version cannot do, in what the Schedule uses."""
     found = check.look_up((kind, name))
-    if isinstance(found, Verdict):
-        spec = found.entry.document.data.get("spec")
-        if isinstance(spec, dict):
-            lacks = unavailable_through(kind, name, spec, path)
-            check.find(lack for lack in lacks if lack.severity == "error")
+    if isinstance(found, Verdict) and found.good:
+        spec = found.entry.document.data["spec"]
+        lacks = unavailable_through(kind, name, spec, path)
+        check.find(lack for lack in lacks if lack.severity == "error")
 
 
 def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:

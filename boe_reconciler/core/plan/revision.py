@@ -28,8 +28,8 @@ class Revision:
     world: World
     #: The further ones: never served, but told about.
     doubles: Sequence[Verdict]
-    #: Whether an object may stand where nothing could be read.
-    may_hide: Callable[[Key], bool]
+    #: Whether an object, served from a file, may stand where nothing could be read.
+    may_hide: Callable[[Key, str], bool]
 
     @property
     def problems(self) -> Iterator[Problem]:
