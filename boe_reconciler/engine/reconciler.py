@@ -10,7 +10,6 @@ from boe_reconciler.core.errors import BoeError
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
 from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
 from boe_reconciler.core.snapshot import Snapshot
-from boe_reconciler.core.spec import Served, ServedObject
 
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
@@ -30,15 +29,20 @@ class Reconciler:
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
 
     def reconcile(self) -> Plan:
-        """Read, validate, and make it the served plan: one transaction each time.
-
-        The served Policy judges; one that took its place judges once more.
-        """
-        snapshot = self.repo.snapshot()
-        before = _policy(self.ledger.served())
-        plan = self._activate(snapshot)
-        if before and _policy(self.ledger.served()) != before:
-            plan = self._activate(snapshot)
+        """Read, validate, and make it the served plan, in one transaction."""
+        plan = self._plan(self.repo.snapshot())
+        # Blobs first: a spec in the ledger may only name bytes that are stored.
+        for content in plan.blobs.values():
+            self.blobs.put(content)
+        self.ledger.activate(plan.activation, now=self.clock.now())
+        log.info(
+            "revision_activated",
+            extra={
+                "revision": plan.activation.attempted,
+                "serving": plan.activation.serving,
+                "problems": len(plan.activation.problems),
+            },
+        )
         return plan
 
     def watch(self, stop: threading.Event) -> None:
@@ -53,9 +57,8 @@ class Reconciler:
             except Exception:
                 log.exception("reconcile_crashed")
 
-    def _activate(self, snapshot: Snapshot) -> Plan:
-        """Blobs first: a spec in the ledger may only name bytes that are stored."""
-        plan = make_plan(
+    def _plan(self, snapshot: Snapshot) -> Plan:
+        return make_plan(
             snapshot,
             served=self.ledger.served(),
             now=self.clock.now(),
@@ -64,19 +67,3 @@ class Reconciler:
             cache=self._cache,
             read_blob=self.blobs.read,
         )
-        for content in plan.blobs.values():
-            self.blobs.put(content)
-        self.ledger.activate(plan.activation, now=self.clock.now())
-        log.info(
-            "revision_activated",
-            extra={
-                "revision": plan.activation.attempted,
-                "serving": plan.activation.serving,
-                "problems": len(plan.activation.problems),
-            },
-        )
-        return plan
-
-
-def _policy(served: Served) -> list[ServedObject]:
-    return [one for one in served.objects if one.kind == "Policy"]
