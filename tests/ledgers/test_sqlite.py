@@ -43,8 +43,11 @@ ledger = sqlite.create(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.readline()
 """
+#: Stops after 300: neither process can have all 500, however late the other begins.
 _CLAIM = """
-while claims := ledger.claim(sys.argv[2], now=now, limit=3):
+count = 0
+while count < 300 and (claims := ledger.claim(sys.argv[2], now=now, limit=3)):
+    count += len(claims)
     for one in claims:
         print(one.claim.run_id, flush=True)
 ledger.close()
@@ -111,7 +114,6 @@ def test_two_processes_claim_each_run_once(ledger: Ledger, path: Path) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     outputs = [process.communicate()[0].split() for process in processes]
-    assert all(outputs), "one process claimed all of them before the other began"
     assert sorted(outputs[0] + outputs[1]) == sorted(one.run_id for one in new)
 
 
