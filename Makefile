@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 #: What running needs, and what developers need besides: each made once for a lock file.
 RUNS := .venv/.run
 DEVELOPS := .venv/.develop
+MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -22,6 +23,10 @@ $(RUNS): requirements.lock pyproject.toml tools/install
 $(DEVELOPS): requirements.lock pyproject.toml tools/install
 	@tools/install develop
 	@touch $(RUNS) $@
+
+$(MEASURES): requirements.lock pyproject.toml tools/install
+	@tools/install bench
+	@touch $(RUNS) $(DEVELOPS) $@
 
 # --- Using it
 

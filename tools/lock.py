@@ -1,8 +1,8 @@
 """Write requirements.lock: every package that may be installed, pinned and hashed.
 
-One file for uv and for pip, in three parts: what builds, what runs, what developers
-need besides. docs/decisions/0002-one-lock-file.md says why. Needs uv; `--upgrade`
-moves pins, otherwise they stay where they still fit.
+One file for uv and for pip, in four parts: what builds, what runs, what developers
+need besides, and what benchmarks compare with. docs/decisions/0002-one-lock-file.md
+says why. Needs uv; `--upgrade` moves pins, otherwise they stay where they still fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "requirements.lock"
-HEAD = "# Made by `make lock` from pyproject.toml. Parts: build, run, develop.\n"
+HEAD = "# Made by `make lock` from pyproject.toml. Parts: build, run, develop, bench.\n"
 
 
 def main() -> None:
@@ -28,21 +28,24 @@ def main() -> None:
     pins = "".join(everything.values())
     builds = compile_pins(build["requires"], [], pins)
     runs = compile_pins([], ["--extra=demo", "pyproject.toml"], pins)
-    parts: dict[str, list[str]] = {"build": [], "run": [], "develop": []}
+    develops = compile_pins([], ["--extra=demo", "--extra=dev", "pyproject.toml"], pins)
+    needs = {"build": builds, "run": runs, "develop": develops, "bench": everything}
+    parts: dict[str, list[str]] = {part: [] for part in needs}
     for pin, text in everything.items():
         name = pin.partition("==")[0]
-        parts[_part(name, builds, runs)].append(text)
+        parts[_part(name, needs)].append(text)
     LOCK.write_text(
         HEAD + "".join(f"\n# --- {name}\n{''.join(parts[name])}" for name in parts)
     )
 
 
-def _part(name: str, builds: dict[str, str], runs: dict[str, str]) -> str:
+def _part(name: str, needs: dict[str, dict[str, str]]) -> str:
     """The first part that needs the package: it holds its widest pin."""
-    for part, pins in (("build", builds), ("run", runs)):
-        if any(pin.startswith(f"{name}==") for pin in pins):
-            return part
-    return "develop"
+    return next(
+        part
+        for part, pins in needs.items()
+        if any(pin.startswith(f"{name}==") for pin in pins)
+    )
 
 
 def compile_pins(needs: list[str], options: list[str], pins: str) -> dict[str, str]:
