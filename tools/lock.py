@@ -58,7 +58,9 @@ def compile_pins(needs: list[str], options: list[str], pins: str) -> dict[str, s
         answer.write_text(pins)
         wanted.write_text("\n".join(needs))
         command = "uv pip compile --quiet --universal --generate-hashes".split()
-        command += "--no-annotate --no-header --no-emit-index-url --no-strip-extras".split()
+        command += (
+            "--no-annotate --no-header --no-emit-index-url --no-strip-extras".split()
+        )
         subprocess.run(
             [*command, f"--output-file={answer}", *options, wanted],
             cwd=ROOT,

@@ -1,0 +1,323 @@
+"""What a Connection's limits mean: blackouts, breaker, rate, slots (docs/life-of-a-run.md).
+
+Pure: the ledger keeps the state, and asks with `now`. The same rules serve runs that
+read from a Connection and deliveries that send over one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from math import ceil, floor
+from typing import Protocol
+
+from pydantic import Field
+
+from boe_reconciler.core.calendar import Timetable, compile_when
+from boe_reconciler.core.calendar.timetable import Fixed
+from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.connection import (
+    CircuitBreaker,
+    RateLimit,
+    TimeWindow,
+)
+from boe_reconciler.core.resources.when import When
+
+_INSTANT = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+#: Windows that follow each other without a break, at most, as one blackout.
+_MERGED = 100
+#: What floating point may lose of a token.
+_CRUMB = 1e-9
+
+
+class Limits(Model):
+    """The part of a Connection's spec that says how much it may be used."""
+
+    max_concurrent: int | None = None
+    rate_limit: RateLimit | None = None
+    #: Their zones are filled in.
+    blackouts: list[TimeWindow] = Field([])
+    circuit_breaker: CircuitBreaker | None = None
+
+    @property
+    def per_second(self) -> float | None:
+        return self.rate_limit.per_second if self.rate_limit else None
+
+
+class Limited(Protocol):
+    """The spec of a Connection, of whatever type."""
+
+    @property
+    def max_concurrent(self) -> int | None: ...
+
+    @property
+    def rate_limit(self) -> RateLimit | None: ...
+
+    @property
+    def blackouts(self) -> list[TimeWindow]: ...
+
+    @property
+    def circuit_breaker(self) -> CircuitBreaker | None: ...
+
+
+UNLIMITED = Limits()
+
+
+def limits_of(spec: Limited) -> Limits:
+    return Limits(
+        max_concurrent=spec.max_concurrent,
+        rate_limit=spec.rate_limit,
+        blackouts=spec.blackouts,
+        circuit_breaker=spec.circuit_breaker,
+    )
+
+
+# --- Blackouts --------------------------------------------------------------------
+
+
+class _Blacked(Protocol):
+    @property
+    def blackouts(self) -> Sequence[TimeWindow]: ...
+
+
+def blackout_end(spec: _Blacked, now: datetime) -> datetime | None:
+    """The end of the blackout that covers `now`; None: there is none.
+
+    Windows that overlap or touch are one blackout. Of windows that never stop to
+    touch it is the end of the first hundred: who asks again then is told of the next.
+    """
+    end = now
+    for _ in range(_MERGED if spec.blackouts else 0):
+        longer = max(_end(window, end) for window in spec.blackouts)
+        if longer <= end:
+            break
+        end = longer
+    return end if end > now else None
+
+
+def _end(window: TimeWindow, at: datetime) -> datetime:
+    """When the window that last opened up to `at` closes."""
+    opened = _openings(window).previous(at + _INSTANT)
+    return at if opened is None else opened + window.duration
+
+
+@lru_cache(maxsize=1_000)
+def _openings(window: TimeWindow) -> Timetable:
+    """A cron that never fires never opens it: that was told when it was planned."""
+    when = When(cron=window.cron, timezone=window.timezone)
+    compiled = compile_when(when, default_timezone="UTC", min_interval=_SECOND)
+    return compiled.timetable or Timetable(timezone="UTC", stream=Fixed(instants=()))
+
+
+# --- The circuit breaker ----------------------------------------------------------
+
+
+class Phase(StrEnum):
+    CLOSED = "closed"
+    #: Left alone.
+    OPEN = "open"
+    #: One try shows whether it closes, or opens again.
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Breaker:
+    #: Temporary failures in a row.
+    failures: int = 0
+    opened_at: datetime | None = None
+    #: What the last failure said.
+    cause: str = ""
+    #: Who makes the one try while it is half open.
+    trying: str | None = None
+
+
+NEVER_FAILED = Breaker()
+
+
+def phase(breaker: Breaker, rules: CircuitBreaker | None, now: datetime) -> Phase:
+    """A clock that was set back to before it opened leaves nothing shut."""
+    if rules is None or breaker.opened_at is None:
+        return Phase.CLOSED
+    return Phase.OPEN if open_until(breaker, rules, now) else Phase.HALF_OPEN
+
+
+def open_until(
+    breaker: Breaker, rules: CircuitBreaker | None, now: datetime
+) -> datetime | None:
+    """When it may be tried again; None: it is not open now."""
+    if rules is None or breaker.opened_at is None:
+        return None
+    until = breaker.opened_at + rules.open_for
+    return until if breaker.opened_at <= now < until else None
+
+
+def failed(
+    breaker: Breaker, rules: CircuitBreaker, cause: str, now: datetime
+) -> Breaker:
+    """After one more Temporary failure.
+
+    While it is open, what began before goes on failing: that keeps it open no longer.
+    """
+    failures, before = breaker.failures + 1, phase(breaker, rules, now)
+    opens = before is Phase.HALF_OPEN or (
+        before is Phase.CLOSED and failures >= rules.failures
+    )
+    again = replace(breaker, failures=failures, cause=cause)
+    return replace(again, opened_at=now, trying=None) if opens else again
+
+
+# --- The rate ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """A bucket of tokens: each start takes one, and a second brings `per_second`."""
+
+    tokens: float
+    at: datetime
+
+
+def budget(known: Budget | None, per_second: float, now: datetime) -> Budget:
+    """What there is at `now`: at most a second's worth, and never less than one start."""
+    most = max(per_second, 1.0)
+    if known is None:
+        return Budget(tokens=most, at=now)
+    passed = max((now - known.at).total_seconds(), 0.0)
+    return Budget(tokens=min(known.tokens + passed * per_second, most), at=now)
+
+
+def spent(
+    known: Budget | None, per_second: float, starts: int, now: datetime
+) -> Budget:
+    found = budget(known, per_second, now)
+    return replace(found, tokens=found.tokens - starts)
+
+
+def next_free(known: Budget | None, per_second: float, now: datetime) -> datetime:
+    """When the next one may start: `now`, or later."""
+    lacking = 1.0 - budget(known, per_second, now).tokens
+    if lacking <= _CRUMB:
+        return now
+    return now + timedelta(microseconds=ceil(lacking / per_second * 1_000_000))
+
+
+# --- All of them together ---------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """What the ledger keeps of one served Connection."""
+
+    name: str
+    limits: Limits
+    breaker: Breaker = NEVER_FAILED
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """How many more may start, and what holds back the next one."""
+
+    #: None: as many as like.
+    starts: int | None
+    #: "blackout", "breaker_open", "connection_limit", "rate_limit"; "": nothing.
+    reason: str = ""
+
+
+def room(use: Use, running: int, now: datetime, *, trying: bool = False) -> Room:
+    """Of a Connection that `running` use now.
+
+    `trying`: while it is half open, whether its one try still goes on.
+    """
+    if blackout_end(use.limits, now) is not None:
+        return Room(starts=0, reason="blackout")
+    rooms = [
+        *_of_breaker(use, now, trying=trying),
+        *_of_slots(use, running),
+        *_of_rate(use, now),
+    ]
+    return min(rooms, key=_starts, default=Room(starts=None))
+
+
+def held_at(use: Use, at: datetime) -> str:
+    """Whether a blackout or its open breaker held it at an instant: the reason, or ""."""
+    if blackout_end(use.limits, at) is not None:
+        return "blackout"
+    now_open = phase(use.breaker, use.limits.circuit_breaker, at) is Phase.OPEN
+    return "breaker_open" if now_open else ""
+
+
+def _of_breaker(use: Use, now: datetime, *, trying: bool) -> list[Room]:
+    match phase(use.breaker, use.limits.circuit_breaker, now):
+        case Phase.OPEN:
+            return [Room(starts=0, reason="breaker_open")]
+        case Phase.HALF_OPEN:
+            return [Room(starts=0 if trying else 1, reason="breaker_open")]
+    return []
+
+
+def _of_slots(use: Use, running: int) -> list[Room]:
+    most = use.limits.max_concurrent
+    if most is None:
+        return []
+    return [Room(starts=max(most - running, 0), reason="connection_limit")]
+
+
+def _of_rate(use: Use, now: datetime) -> list[Room]:
+    rate = use.limits.per_second
+    if rate is None:
+        return []
+    starts = floor(budget(use.budget, rate, now).tokens + _CRUMB)
+    return [Room(starts=starts, reason="rate_limit")]
+
+
+def _starts(one: Room) -> int:
+    return one.starts or 0
+
+
+# --- For people -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionState:
+    """How a Connection stands at an instant."""
+
+    name: str
+    #: Who uses it now, and how many may at once.
+    running: int
+    max_concurrent: int | None
+    #: The end of the blackout it is in.
+    blackout_until: datetime | None
+    breaker: Phase
+    #: When it may be tried again, while its breaker is open.
+    breaker_until: datetime | None
+    #: Temporary failures in a row, and what the last one said.
+    failures: int
+    cause: str
+    #: When its rate allows the next start; None: no rate is set.
+    next_by_rate: datetime | None
+    #: What holds back the next start: as in `Room`.
+    held_by: str
+
+
+def state_of(
+    use: Use, running: int, now: datetime, *, trying: bool = False
+) -> ConnectionState:
+    rules, rate = use.limits.circuit_breaker, use.limits.per_second
+    found = room(use, running, now, trying=trying)
+    return ConnectionState(
+        name=use.name,
+        running=running,
+        max_concurrent=use.limits.max_concurrent,
+        blackout_until=blackout_end(use.limits, now),
+        breaker=phase(use.breaker, rules, now),
+        breaker_until=open_until(use.breaker, rules, now),
+        failures=use.breaker.failures,
+        cause=use.breaker.cause,
+        next_by_rate=None if rate is None else next_free(use.budget, rate, now),
+        held_by="" if found.starts != 0 else found.reason,
+    )
