@@ -156,6 +156,12 @@ class App:
 
         return ServeLock(self.state)
 
+    def who_serves(self) -> str | None:
+        """The process that holds `serve.lock`; nothing is made or taken for it."""
+        from boe_reconciler.engine.lock import ServeLock
+
+        return ServeLock(self.settings.state).seen()
+
     def executor(self, only: list[str] | None = None) -> Executor:
         """Needs `serve_lock`: it clears away what earlier processes left unfinished."""
         from boe_reconciler.engine.executor import Executor

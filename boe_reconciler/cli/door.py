@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import typer
 
 from boe_reconciler.app import App
+from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.settings import Settings, environment, read_settings
 
@@ -23,6 +25,8 @@ class Door:
     root: Path | None = None
     state: Path | None = None
     log_format: str = "text"
+    #: When the command began.
+    started: datetime = field(default_factory=SystemClock().now)
 
     def settings(self, root: Path | None = None) -> Settings:
         return read_settings(root=root or self.root, state=self.state)

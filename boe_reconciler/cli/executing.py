@@ -15,16 +15,28 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at rows that another process does.
 LOOK = 0.2
+#: Seconds that another process may need until it serves anything at all.
+FIRST_ACTIVATION = 30.0
 
 
 def make_served(app: App) -> None:
     """With nobody serving, the files as they are now are what is served."""
-    if not app.serve_lock.try_acquire():
+    if not _taken(app):
         return
     try:
         app.reconciler().reconcile()
     finally:
         app.serve_lock.release()
+
+
+def _taken(app: App) -> bool:
+    """Whether `serve.lock` is ours. Who has it may still be at its first activation."""
+    end = app.clock.monotonic() + FIRST_ACTIVATION
+    while not app.serve_lock.try_acquire():
+        if app.ledger.served().attempted or app.clock.monotonic() >= end:
+            return False
+        app.ledger.wait_for_change(LOOK)
+    return True
 
 
 def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:
@@ -65,11 +77,12 @@ def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
 def _watched(app: App, run_ids: Sequence[str]) -> None:
     """Until all ended; if the serving process ends first, we go on in its place."""
     with shown(app.ledger, run_ids):
-        while not _all_ended(app, run_ids):
+        while not app.serve_lock.try_acquire():
+            if _all_ended(app, run_ids):
+                return
             app.ledger.wait_for_change(LOOK)
-            if app.serve_lock.try_acquire():
-                break
-        else:
+        if _all_ended(app, run_ids):
+            app.serve_lock.release()
             return
     _by_ourselves(app, run_ids)
 

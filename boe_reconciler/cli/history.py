@@ -236,13 +236,14 @@ def _run_row(record: RunRecord) -> list[str]:
     run = record.run
     files = ", ".join(artifact.name for artifact in record.artifacts)
     why = run.message or run.reason
+    again = f" (again of {run.options.rerun_of})" if run.options.rerun_of else ""
     return [
         run.run_id,
         run.status.value,
         run.trigger.value,
         "" if run.rows is None else f"{run.rows:,}",
         took(record),
-        why or files,
+        f"{why or files}{again}".strip(),
     ]
 
 

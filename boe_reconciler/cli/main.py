@@ -30,7 +30,7 @@ COMMANDS = {
     "run": "serving",
     "trigger": "asking",
     "resend": "asking",
-    "rerun": "asking",
+    "rerun": "rerunning",
     "status": "history",
     "runs": "history",
     "show": "history",

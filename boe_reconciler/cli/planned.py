@@ -22,6 +22,24 @@ def plan_of_files(app: App) -> Plan:
     return make_plan(app.repo.snapshot(), served=None, now=app.clock.now())
 
 
+def plan_of_now(app: App) -> Plan:
+    """What a command would act upon; nothing is written.
+
+    Beside a process that serves, what it serves. Otherwise the files, and for what
+    cannot be used in them the version that is served.
+    """
+    from boe_reconciler.core.plan import make_plan, served_plan
+
+    now = app.clock.now()
+    if not app.has_state:
+        return plan_of_files(app)
+    served = app.ledger.served()
+    if app.who_serves():
+        return served_plan(served, now=now, read_blob=app.blobs.read)
+    snapshot = app.repo.snapshot()
+    return make_plan(snapshot, served=served, now=now, read_blob=app.blobs.read)
+
+
 def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     """The names themselves; InputError for one that no schedule has."""
     for name in names:

@@ -80,6 +80,7 @@ def details_json(ledger: Ledger, record: RunRecord) -> dict[str, Any]:
         **run_json(record),
         "message": run.message,
         "rerun_of": run.options.rerun_of,
+        "corrected": run.options.corrected,
         "events": [event_json(event) for event in events],
     }
 

@@ -388,9 +388,10 @@ class Ledger(Protocol):
         schedule: str | None = None,
         status: RunStatus | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 50,
     ) -> Sequence[RunRecord]:
-        """Newest occurrence first."""
+        """Those with an occurrence in [since, until], the newest first."""
 
     def events(self, run_id: str) -> Sequence[Event]: ...
 

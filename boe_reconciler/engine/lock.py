@@ -40,6 +40,20 @@ class ServeLock:
     def holder(self) -> str:
         return self._path.read_text().strip() or "Another process"
 
+    def seen(self) -> str | None:
+        """Its holder, without taking it; None while nobody serves."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self.holder()
+        finally:
+            os.close(fd)
+        return None
+
     def release(self) -> None:
         if self._fd is not None:
             os.close(self._fd)

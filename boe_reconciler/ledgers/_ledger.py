@@ -216,9 +216,12 @@ class StoredLedger:
         schedule: str | None = None,
         status: RunStatus | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 50,
     ) -> Sequence[RunRecord]:
-        query = Query(schedule=schedule, status=status, since=since, limit=limit)
+        query = Query(
+            schedule=schedule, status=status, since=since, until=until, limit=limit
+        )
         return self._read(lambda store: _rows.records(store, store.find(query)))
 
     def events(self, run_id: str) -> Sequence[Event]:

@@ -33,6 +33,7 @@ class Query:
     schedule: str | None
     status: RunStatus | None
     since: datetime | None
+    until: datetime | None
     limit: int
 
 

@@ -292,6 +292,7 @@ class _MemoryStore:
             if query.schedule in (None, one.schedule)
             and query.status in (None, one.status)
             and (query.since is None or one.occurrence >= query.since)
+            and (query.until is None or one.occurrence <= query.until)
         ]
         return sorted(found, key=_newest_last, reverse=True)[: query.limit]
 

@@ -1108,7 +1108,9 @@ def test_history_is_newest_first_and_can_be_narrowed(ledger: Ledger) -> None:
     mine = ledger.runs(schedule="daily")
     assert [one.run.occurrence.hour for one in mine] == [9, 8, 7]
     assert len(ledger.runs(limit=4)) == 4
-    assert len(ledger.runs(since=at("2026-03-01 08:00"))) == 4
+    eight = at("2026-03-01 08:00")
+    assert len(ledger.runs(since=eight)) == 4
+    assert len(ledger.runs(since=eight, until=eight)) == 2
     assert [one.run.run_id for one in ledger.runs(status=RunStatus.FAILED)] == [
         "daily.20260301T070000Z"
     ]

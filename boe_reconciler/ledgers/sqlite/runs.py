@@ -272,6 +272,8 @@ class Runs(Schedules):
             wanted = wanted.where(runs.c.status == query.status)
         if query.since is not None:
             wanted = wanted.where(runs.c.occurrence >= query.since)
+        if query.until is not None:
+            wanted = wanted.where(runs.c.occurrence <= query.until)
         newest = [column.desc() for column in _SAME_TIME]
         return self._runs(wanted.order_by(*newest).limit(query.limit))
 
