@@ -65,6 +65,8 @@ class Standing:
     paused_until: datetime | None = None
     #: Failed runs in a row, for `pause_after_failures`.
     failures: int = 0
+    #: The Connection that its Report reads from.
+    connection: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from boe_reconciler.core.runs import (
     Outcome,
     Run,
     RunStatus,
+    Trigger,
 )
 
 #: How long a claim holds without a heartbeat.
@@ -59,7 +60,16 @@ def inserted(new: NewRun, standing: Standing, now: datetime) -> Run:
         overlap=rules.overlap,
         max_concurrent=rules.max_concurrent_runs,
         max_attempts=rules.retry.max_retries + 1,
+        connection=standing.connection or None,
+        late_at=_late_at(new, rules.grace),
     )
+
+
+def _late_at(new: NewRun, grace: timedelta | None) -> datetime | None:
+    """Only what the schedule owes can be late."""
+    if grace is None or new.trigger not in (Trigger.SCHEDULE, Trigger.CATCHUP):
+        return None
+    return new.occurrence + grace
 
 
 def claimed(run: Run, worker: str, now: datetime) -> Run:
@@ -95,7 +105,17 @@ def finished(
     run: Run, status: RunStatus, reason: str, message: str, now: datetime
 ) -> Run:
     idle = unclaimed(run, status)
-    return replace(idle, reason=reason, message=message, finished_at=now)
+    late_at = None if _as_wanted(status, reason) else run.late_at
+    return replace(
+        idle, reason=reason, message=message, finished_at=now, late_at=late_at
+    )
+
+
+def _as_wanted(status: RunStatus, reason: str) -> bool:
+    """Whether nobody misses a file: it succeeded, was not wanted, or was cancelled."""
+    if status is RunStatus.SKIPPED:
+        return reason != "overlap"
+    return status in (RunStatus.SUCCEEDED, RunStatus.CANCELLED)
 
 
 def reopened(run: Run, now: datetime) -> Run:

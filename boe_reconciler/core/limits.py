@@ -6,7 +6,7 @@ read from a Connection and deliveries that send over one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -216,6 +216,9 @@ class Use:
     limits: Limits
     breaker: Breaker = NEVER_FAILED
     budget: Budget | None = None
+    #: When a limit of slots or rate was last reached, to the second or so; which one.
+    full_at: datetime | None = None
+    full_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,6 +252,37 @@ def held_at(use: Use, at: datetime) -> str:
         return "blackout"
     now_open = phase(use.breaker, use.limits.circuit_breaker, at) is Phase.OPEN
     return "breaker_open" if now_open else ""
+
+
+class Left:
+    """The room that is left in each Connection with limits, while runs start."""
+
+    def __init__(self, rooms: Mapping[str, Room]) -> None:
+        self._rooms = rooms
+        self._starts = {
+            name: room.starts for name, room in rooms.items() if room.starts is not None
+        }
+        #: Connections without room, as far as is known.
+        self.shut = {name for name, starts in self._starts.items() if starts < 1}
+
+    def take(self, connection: str | None) -> bool:
+        """Room for one more, or False."""
+        if connection is None or connection not in self._starts:
+            return True
+        if self._starts[connection] < 1:
+            self.shut.add(connection)
+            return False
+        self._starts[connection] -= 1
+        return True
+
+    def may_free(self, connection: str | None) -> bool:
+        """Whether one more could start if one that is running made way."""
+        room = self._rooms.get(connection or "")
+        return room is None or room.starts != 0 or room.reason == "connection_limit"
+
+    def held_by(self, connection: str) -> str:
+        """What holds back the next one; "" while there is room."""
+        return self._rooms[connection].reason if connection in self.shut else ""
 
 
 def _of_breaker(use: Use, now: datetime, *, trying: bool) -> list[Room]:

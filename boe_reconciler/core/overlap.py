@@ -1,4 +1,7 @@
-"""Which of the runs that may start do start, and what becomes of the others (R7)."""
+"""Which of the runs that may start do start, and what becomes of the others (R7).
+
+Two gates: the schedule's overlap, and the room that the source Connection has.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from boe_reconciler.core.limits import Left
 
 #: A run that was asked to make way and did not is cut off after this long.
 MAKE_WAY = timedelta(seconds=60)
@@ -23,6 +28,8 @@ class Candidate:
     max_concurrent: int | None
     #: Owed by the schedule and not begun yet; all others wait instead of being skipped.
     skippable: bool
+    #: The Connection it has yet to read from.
+    connection: str | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,12 +51,14 @@ def decide(
     candidates: Sequence[Candidate],
     running: Mapping[str, int],
     newest: Mapping[str, datetime],
+    left: Left,
     limit: int,
 ) -> Decision:
     """Decide in the given order until `limit` runs start; the rest stays as it is.
 
     `running` counts the running runs of each schedule; `newest` is its newest
     skippable occurrence that may start, wherever that counts (`NEWEST_ONLY`).
+    `left` is the room of Connections; what starts takes of it.
     """
     decision = Decision()
     now_running = Counter(running)
@@ -59,11 +68,13 @@ def decide(
         uid = candidate.schedule_uid
         if _superseded(candidate, newest.get(uid), now_running[uid]):
             decision.skip.append(candidate.run_id)
-        elif _free(candidate, now_running[uid]):
+        elif not _free(candidate, now_running[uid]):
+            _hold_back(candidate, decision, left)
+        elif left.take(candidate.connection):
             decision.start.append(candidate.run_id)
             now_running[uid] += 1
         else:
-            _hold_back(candidate, decision)
+            decision.full.add(uid)
     return decision
 
 
@@ -82,11 +93,12 @@ def _free(candidate: Candidate, running: int) -> bool:
     return running == 0
 
 
-def _hold_back(candidate: Candidate, decision: Decision) -> None:
+def _hold_back(candidate: Candidate, decision: Decision, left: Left) -> None:
     if candidate.overlap == "skip" and candidate.skippable:
         decision.skip.append(candidate.run_id)
         return
-    if candidate.overlap == "cancel_other" and candidate.skippable:
+    asks = candidate.overlap == "cancel_other" and candidate.skippable
+    if asks and left.may_free(candidate.connection):
         decision.make_way.add(candidate.schedule_uid)
     if candidate.overlap in ("buffer_all", "allow_all"):
         decision.full.add(candidate.schedule_uid)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.runs import (
         Artifact,
@@ -291,6 +292,24 @@ class Ledger(Protocol):
 
         A run that was asked to stop ends.
         """
+
+    # Connections.
+    def used(
+        self,
+        connection: str,
+        *,
+        failure: str | None,
+        run_id: str | None = None,
+        now: datetime,
+    ) -> Sequence[Event]:
+        """One use of a Connection is over: what went wrong for now, or None.
+
+        Feeds its circuit breaker; the events of one that opens or closes.
+        A run's own success is counted by `commit_artifacts`.
+        """
+
+    def limits(self, *, now: datetime) -> Sequence[ConnectionState]:
+        """How each served Connection stands, by name."""
 
     # Within a claim.
     def begin_attempt(

@@ -154,6 +154,10 @@ class Run:
     reopened: int = 0
     #: Final values of its parameters, as text, once an attempt has begun.
     parameters: Mapping[str, str] = field(default_factory=dict)
+    #: Its source Connection, while it has yet to read from it.
+    connection: str | None = None
+    #: When it will be told of as late, should it not have succeeded (`execution.grace`).
+    late_at: datetime | None = None
 
     @property
     def whole(self) -> bool:

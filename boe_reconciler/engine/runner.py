@@ -31,6 +31,13 @@ from boe_reconciler.engine.job import Job, Tools
 log = logging.getLogger(__name__)
 
 
+#: Reasons of Temporary errors that tell of a source that is down, busy or too slow.
+_SOURCE_FAILURES = frozenset(
+    "database_unreachable database_busy database_conflict database_full database_io "
+    "database_broken timeout".split()
+)
+
+
 class Runner:
     """Does claimed runs, one a call; safe to use from several threads."""
 
@@ -81,10 +88,11 @@ class Runner:
     def _build(self, job: Job) -> bool:
         """One attempt: gate, export, commit. False when the run ended at a gate."""
         self._begin(job)
-        reason = self._gate(job)
-        if reason is None:
-            exported = export(job)
-            reason = self._unchanged(job, exported)
+        with self._source_watched(job):
+            reason = self._gate(job)
+            if reason is None:
+                exported = export(job)
+                reason = self._unchanged(job, exported)
         if reason is not None:
             self._finish(job.claimed, reason)
             return False
@@ -162,6 +170,28 @@ class Runner:
         return verdict(record.deliveries)
 
     # --- When a step fails ----------------------------------------------------
+
+    @contextmanager
+    def _source_watched(self, job: Job) -> Iterator[None]:
+        """A failure of the source that may pass counts for its circuit breaker."""
+        try:
+            yield
+        except Temporary as error:
+            if error.reason in _SOURCE_FAILURES:
+                # A time-out that is our own is not the server's.
+                job.cancel.check()
+                self._source_failed(job, error)
+            raise
+
+    def _source_failed(self, job: Job, error: Temporary) -> None:
+        events = self._tools.ledger.used(
+            job.spec.connection_name,
+            failure=self._text(error),
+            run_id=job.run.run_id,
+            now=self._now(),
+        )
+        for event in events:
+            log.warning(event.action, extra={"detail": event.message})
 
     @contextmanager
     def _reported(self, claimed: Claimed) -> Iterator[None]:

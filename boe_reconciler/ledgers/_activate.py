@@ -11,7 +11,7 @@ from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
 from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
-from boe_reconciler.ledgers import _rows
+from boe_reconciler.ledgers import _limits, _rows
 from boe_reconciler.ledgers._store import Store
 
 #: Makes the uid of a new schedule.
@@ -57,6 +57,7 @@ def _serve(
     revisions = {
         one.name: one.revision for one in activation.objects if one.kind == "Schedule"
     }
+    _limits.serve(store, activation.schedules)
     entry = _Entry(pauses=store.pauses(), now=now)
     moved = []
     for planned in activation.schedules:
@@ -65,6 +66,7 @@ def _serve(
             before,
             revision=revisions.get(planned.name) or activation.serving or "",
             spec_digest=specs[planned.name],
+            connection=planned.spec.connection_name,
         )
         moved.append(entry.of(named, planned))
     _rows.write_owed(store, moved, now)

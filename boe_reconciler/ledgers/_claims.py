@@ -18,7 +18,7 @@ from boe_reconciler.core.overlap import (
 )
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
-from boe_reconciler.ledgers import _failures, _rows
+from boe_reconciler.ledgers import _failures, _limits, _rows
 from boe_reconciler.ledgers._store import Page, Store
 
 #: Rows looked at in one go, at least and at most.
@@ -33,6 +33,11 @@ _WORDS = {
     "deadline": "It did not start by its deadline.",
     "catchup_window": "It did not start within its catch-up window.",
     "paused": "It did not start in time because of a pause.",
+    "blackout": "It did not start in time: {connection} was in a blackout.",
+    "breaker_open": "It did not start in time: {connection} was failing and left alone.",
+    "connection_limit": "It did not start in time: {connection} was in use by as many "
+    "as may use it at once.",
+    "rate_limit": "It did not start in time: {connection} may be used only so often.",
 }
 
 
@@ -47,14 +52,20 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
     _miss_overdue(store, now)
     started: list[str] = []
     running = Counter(store.running_counts())
+    gate = _limits.gate(store, now)
     page = Page(
-        after=None, limit=max(_PAGE, wanted.limit), full=set(), only=wanted.only
+        after=None,
+        limit=max(_PAGE, wanted.limit),
+        full=set(),
+        only=wanted.only,
+        shut=gate.left.shut,
+        running=set(running),
     )
     while len(started) < wanted.limit:
         candidates = store.candidates(now, page)
         newest = store.newest(now, _one_only(candidates))
-        left = wanted.limit - len(started)
-        decision = decide(candidates, running, newest, left)
+        free = wanted.limit - len(started)
+        decision = decide(candidates, running, newest, gate.left, free)
         _carry_out(store, decision, now)
         started += decision.start
         uids = {one.run_id: one.schedule_uid for one in candidates}
@@ -64,7 +75,9 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         full = {*page.full, *decision.full}
         larger = max(min(2 * page.limit, _LARGEST_PAGE), page.limit)
         page = replace(page, after=candidates[-1], full=full, limit=larger)
-    return _start(store, started, wanted.worker, now)
+    claims = _start(store, started, wanted.worker, now)
+    _limits.count(store, gate, [one.record.run for one in claims], now)
+    return claims
 
 
 def _one_only(candidates: Sequence[Candidate]) -> Collection[str]:
@@ -136,11 +149,12 @@ def _miss_overdue(store: Store, now: datetime) -> None:
     if not overdue:
         return
     paused = {one.uid for one in store.standings() if one.paused}
+    held = _limits.held_until(store, overdue)
     missed = []
     for run in overdue:
-        held = run.owed and run.schedule_uid in paused
-        reason = "paused" if held else run.expires_reason or "deadline"
-        words = _WORDS[reason]
+        by_pause = "paused" if run.owed and run.schedule_uid in paused else ""
+        reason = by_pause or held.get(run.run_id) or run.expires_reason or "deadline"
+        words = _WORDS[reason].format(connection=f"Connection {run.connection}")
         missed.append(lifecycle.finished(run, RunStatus.MISSED, reason, words, now))
     store.put_runs(missed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
+from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
     Artifact,
@@ -28,6 +29,7 @@ from boe_reconciler.ledgers import (
     _activate,
     _check,
     _claims,
+    _limits,
     _people,
     _rows,
     _time,
@@ -97,6 +99,22 @@ class StoredLedger:
 
     def give_back(self, claim: Claim, *, now: datetime) -> None:
         self._write(lambda store: _claims.give_back(store, claim, now=now))
+
+    # Connections.
+    def used(
+        self,
+        connection: str,
+        *,
+        failure: str | None,
+        run_id: str | None = None,
+        now: datetime,
+    ) -> Sequence[Event]:
+        return self._write(
+            lambda store: _limits.used(store, connection, failure, run_id, now)
+        )
+
+    def limits(self, *, now: datetime) -> Sequence[ConnectionState]:
+        return self._read(lambda store: _limits.states(store, now))
 
     # Within a claim.
     def begin_attempt(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
     Artifact,
@@ -48,6 +49,10 @@ class Page:
     full: Collection[str]
     #: Only these runs.
     only: Collection[str] | None
+    #: Connections without room: their runs are left out,
+    shut: Collection[str] = ()
+    #: but for those of schedules that are running, which overlap may decide on.
+    running: Collection[str] = ()
 
 
 class Store(Protocol):
@@ -73,6 +78,15 @@ class Store(Protocol):
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
     def drop_standing(self, name: str) -> None: ...
+
+    # Connections that are served.
+    def uses(self) -> Sequence[Use]: ...
+
+    def use(self, name: str) -> Use | None: ...
+
+    def put_uses(self, uses: Sequence[Use]) -> None: ...
+
+    def drop_use(self, name: str) -> None: ...
 
     # What is served.
     def served(self) -> Served: ...
@@ -114,11 +128,20 @@ class Store(Protocol):
     def running_counts(self) -> Mapping[str, int]:
         """Schedule uid -> runs that are running."""
 
+    def readers(self) -> Mapping[str, int]:
+        """Connection -> running runs that have yet to read from it."""
+
     def unstarted(self, schedule_uid: str) -> Sequence[Run]:
         """Its runs that are pending or waiting."""
 
     def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
         """Runs that did not begin before they expired."""
+
+    def late(self, now: datetime, limit: int) -> Sequence[Run]:
+        """Runs with `late_at` at or before `now`, the earliest first."""
+
+    def next_late(self) -> datetime | None:
+        """The smallest `late_at`."""
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
         """Runs whose time has come, by (not_before, occurrence, run id).

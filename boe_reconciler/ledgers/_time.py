@@ -24,6 +24,8 @@ from boe_reconciler.ledgers._store import Store
 
 #: A clock this far behind what is already covered cannot be trusted.
 BEHIND = timedelta(hours=1)
+#: Late runs that one tick tells of, at most.
+_LATE = 500
 #: Ticks that did nothing are written down this often.
 _TICK_NOTED = timedelta(seconds=10)
 
@@ -38,10 +40,26 @@ def materialise(store: Store, *, now: datetime, limit: int) -> Tick:
     standings = store.due(now, limit + 1)
     inserted = _rows.cover(store, standings[:limit], ticks, now)
     _end_pauses(store, now)
+    late = _tell_late(store, now)
     _note_tick(store, ticks, now)
-    return Tick(
-        inserted=inserted, more=len(standings) > limit, next_due=_next(store, now)
+    more = len(standings) > limit or late == _LATE
+    return Tick(inserted=inserted, more=more, next_due=_next(store, now))
+
+
+def _tell_late(store: Store, now: datetime) -> int:
+    """Once for each run that has not succeeded by its `grace`; how many."""
+    late = store.late(now, _LATE)
+    store.insert_events([_late(run, now) for run in late])
+    store.put_runs([replace(run, late_at=None) for run in late])
+    return len(late)
+
+
+def _late(run: Run, now: datetime) -> Event:
+    status = f"{run.status} ({run.reason})" if run.reason else f"{run.status}"
+    words = (
+        f"It should have succeeded by {run.late_at:%Y-%m-%d %H:%M:%S}Z and is {status}."
     )
+    return _rows.event(run, "run_late", words, now)
 
 
 def _count_anew(store: Store) -> None:
@@ -62,7 +80,7 @@ def _note_tick(store: Store, ticks: Ticks, now: datetime) -> None:
 
 
 def _next(store: Store, now: datetime) -> datetime | None:
-    marks = [store.marks()[1], store.next_start(now)]
+    marks = [store.marks()[1], store.next_start(now), store.next_late()]
     return min((mark for mark in marks if mark is not None), default=None)
 
 

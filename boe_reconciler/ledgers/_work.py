@@ -16,9 +16,10 @@ from boe_reconciler.core.runs import (
     DeliveryKey,
     NewDelivery,
     Outcome,
+    Run,
     RunStatus,
 )
-from boe_reconciler.ledgers import _failures, _rows
+from boe_reconciler.ledgers import _failures, _limits, _rows
 from boe_reconciler.ledgers._store import Store
 
 Why = tuple[str, str]
@@ -62,8 +63,14 @@ def commit_artifacts(
     run = _rows.prove(store, claim, now)
     store.insert_artifacts(run.run_id, artifacts)
     store.put_deliveries([lifecycle.planned(new, now) for new in deliveries])
-    succeeded = AttemptStatus.SUCCEEDED
-    store.put_runs([_rows.end_attempt(store, run, succeeded, now)])
+    ended = _rows.end_attempt(store, run, AttemptStatus.SUCCEEDED, now)
+    store.put_runs([replace(ended, connection=None)])
+    _source_answered(store, run, now)
+
+
+def _source_answered(store: Store, run: Run, now: datetime) -> None:
+    if run.connection is not None:
+        _limits.used(store, run.connection, None, run.run_id, now)
 
 
 def intend(
@@ -129,4 +136,6 @@ def finish(
         raise ValueError(f"{run.run_id} still has open deliveries")
     run = replace(run, rows=run.rows if rows is None else rows)
     _rows.end_run(store, run, status, now, why=why)
+    if status is RunStatus.SKIPPED:
+        _source_answered(store, run, now)
     _failures.count(store, run, status, now)

@@ -13,6 +13,7 @@ from typing import TypeVar
 import uuid_utils
 
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
     Artifact,
@@ -49,6 +50,7 @@ class _Tables:
     """All rows; each value is immutable, so that a shallow copy is a snapshot."""
 
     standings: dict[str, Standing] = field(default_factory=dict)
+    uses: dict[str, Use] = field(default_factory=dict)
     specs: dict[str, RunSpec] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     attempts: dict[str, tuple[Attempt, ...]] = field(default_factory=dict)
@@ -137,6 +139,19 @@ class _MemoryStore:
     def drop_standing(self, name: str) -> None:
         del self._t.standings[name]
 
+    # Connections that are served.
+    def uses(self) -> Sequence[Use]:
+        return sorted(self._t.uses.values(), key=lambda one: one.name)
+
+    def use(self, name: str) -> Use | None:
+        return self._t.uses.get(name)
+
+    def put_uses(self, uses: Sequence[Use]) -> None:
+        self._t.uses.update({one.name: one for one in uses})
+
+    def drop_use(self, name: str) -> None:
+        del self._t.uses[name]
+
     # What is served.
     def served(self) -> Served:
         return self._t.served
@@ -204,6 +219,9 @@ class _MemoryStore:
     def running_counts(self) -> Mapping[str, int]:
         return Counter(one.schedule_uid for one in self.running())
 
+    def readers(self) -> Mapping[str, int]:
+        return Counter(one.connection for one in self.running() if one.connection)
+
     def unstarted(self, schedule_uid: str) -> Sequence[Run]:
         return [
             one
@@ -214,6 +232,15 @@ class _MemoryStore:
     def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
         return [one for one in self._t.runs.values() if _expired(one, now)][:limit]
 
+    def late(self, now: datetime, limit: int) -> Sequence[Run]:
+        found = [(one.late_at, one) for one in self._t.runs.values() if one.late_at]
+        past = [(at, one) for at, one in found if at <= now]
+        return [one for _, one in sorted(past, key=lambda pair: pair[0])[:limit]]
+
+    def next_late(self) -> datetime | None:
+        found = (one.late_at for one in self._t.runs.values() if one.late_at)
+        return min(found, default=None)
+
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
         after = page.after
         ahead = [
@@ -221,6 +248,7 @@ class _MemoryStore:
             for one in self._may_start(now)
             if one.schedule_uid not in page.full
             and (page.only is None or one.run_id in page.only)
+            and (one.connection not in page.shut or one.schedule_uid in page.running)
             and (not after or _place(one) > _place(after))
         ]
         return sorted(ahead, key=_place)[: page.limit]
@@ -398,4 +426,5 @@ def _candidate(run: Run) -> Candidate:
         overlap=run.overlap,
         max_concurrent=run.max_concurrent,
         skippable=run.owed and run.started_at is None,
+        connection=run.connection,
     )

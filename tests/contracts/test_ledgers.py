@@ -14,6 +14,7 @@ import pytest
 from boe_reconciler.core import due, lifecycle
 from boe_reconciler.core.due import Standing
 from boe_reconciler.core.errors import InputError, LeaseLost
+from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.run_ids import backfill_run_id
 from boe_reconciler.core.runs import (
@@ -1311,3 +1312,293 @@ def test_the_newest_waits_alone_however_many_were_due(
     else:
         assert going_on == {newest.run_id: "running"}
     assert len(left) == 60
+
+
+# --- Connections with limits ----------------------------------------------------------
+
+
+def limited(ledger: Ledger, *names: str, now: datetime = START, **limits: Any) -> None:
+    """Serve schedules (`daily`, unless named) that read from one Connection."""
+    execution = limits.pop("execution", {})
+    source = {"type": "duckdb", **limits}
+    schedules = [
+        a_schedule(name, connection=source, execution=execution)
+        for name in names or ("daily",)
+    ]
+    ledger.activate(an_activation(*schedules), now=now)
+
+
+def state(ledger: Ledger, now: datetime) -> ConnectionState:
+    (found,) = ledger.limits(now=now)
+    return found
+
+
+def dark(start: str, duration: str) -> list[dict[str, str]]:
+    hour, minute = start.split(":")
+    return [{"cron": f"{minute} {hour} * * *", "duration": duration, "timezone": "UTC"}]
+
+
+def test_a_run_waits_for_the_end_of_a_blackout(ledger: Ledger) -> None:
+    limited(ledger, blackouts=dark("06:45", "1h"))
+    ledger.materialise(now=START + HOUR)
+    assert take(ledger, START + HOUR) == []
+    assert statuses(ledger) == {"07:00": "pending"}
+    assert state(ledger, START + HOUR).blackout_until == at("2026-03-01 07:45")
+    (claimed,) = take(ledger, at("2026-03-01 07:45"))
+    assert claimed.record.run.attempts == 0
+
+
+def test_what_expires_in_a_blackout_says_so(ledger: Ledger) -> None:
+    rules = {"deadline": "10m"}
+    limited(ledger, blackouts=dark("06:45", "1h"), execution=rules)
+    ledger.materialise(now=START + HOUR)
+    take(ledger, at("2026-03-01 07:50"))
+    assert statuses(ledger) == {"07:00": "missed blackout"}
+    assert "flights" in record(ledger, "daily.20260301T070000Z").run.message
+
+
+def test_a_blackout_that_was_over_is_not_blamed(ledger: Ledger) -> None:
+    rules = {"deadline": "59m"}
+    limited(ledger, blackouts=dark("06:45", "1h"), execution=rules)
+    ledger.materialise(now=START + HOUR)
+    take(ledger, at("2026-03-01 08:30"))
+    assert statuses(ledger) == {"07:00": "missed deadline"}
+
+
+def test_no_more_runs_read_from_a_connection_than_may(ledger: Ledger) -> None:
+    limited(ledger, *"abcd", max_concurrent=2)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    first = take(ledger, now)
+    assert [one.record.run.schedule for one in first] == ["a", "b"]
+    assert take(ledger, now) == []
+    found = state(ledger, now)
+    assert (found.running, found.held_by) == (2, "connection_limit")
+    end(ledger, first[0], now, RunStatus.FAILED)
+    assert [one.record.run.schedule for one in take(ledger, now)] == ["c"]
+
+
+def test_a_run_uses_its_connection_until_its_files_are_there(ledger: Ledger) -> None:
+    limited(ledger, *"ab", max_concurrent=1)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    (first,) = take(ledger, now)
+    exported(ledger, first, now)
+    assert state(ledger, now).running == 0
+    assert [one.record.run.schedule for one in take(ledger, now)] == ["b"]
+    # What has still to be delivered goes on, however busy its source is.
+    ledger.wait(first.claim, now, "delivery_retry", "", now=now)
+    assert [one.record.run.schedule for one in take(ledger, now)] == ["a"]
+
+
+def test_what_expires_before_a_full_connection_says_so(ledger: Ledger) -> None:
+    limited(ledger, *"ab", max_concurrent=1, execution={"deadline": "10m"})
+    now = at("2026-03-01 07:00")
+    ledger.materialise(now=now)
+    (first,) = take(ledger, now)
+    for minutes in range(11):
+        assert take(ledger, now + minutes * timedelta(minutes=1)) == []
+    # Its slot is given up too late.
+    end(ledger, first, now + timedelta(minutes=10), RunStatus.SUCCEEDED)
+    take(ledger, now + timedelta(minutes=10) + SECOND)
+    missed = record(ledger, "b.20260301T070000Z").run
+    assert (missed.status, missed.reason) == (RunStatus.MISSED, "connection_limit")
+
+
+def test_overlap_decides_on_a_schedule_that_itself_fills_the_connection(
+    ledger: Ledger,
+) -> None:
+    limited(ledger, max_concurrent=1)
+    one_claim(ledger)
+    ledger.materialise(now=START + 2 * HOUR)
+    assert take(ledger, START + 2 * HOUR) == []
+    assert statuses(ledger) == {"07:00": "running", "08:00": "skipped overlap"}
+
+
+def test_a_crowd_before_a_full_connection_hides_nobody(ledger: Ledger) -> None:
+    busy = {"type": "duckdb", "max_concurrent": 1}
+    crowd = [a_schedule(f"a{number:03}", connection=busy) for number in range(200)]
+    free = a_schedule("z", connection_name="other")
+    ledger.activate(an_activation(*crowd, free), now=START)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    taken = [one.record.run.schedule for one in take(ledger, now, limit=3)]
+    assert taken == ["a000", "z"]
+    assert take(ledger, now, limit=3) == []
+
+
+def test_no_more_runs_start_than_the_rate_allows(ledger: Ledger) -> None:
+    limited(ledger, *"abcdef", rate_limit={"per_second": 2.0})
+    now = START + HOUR
+    ledger.materialise(now=now)
+    assert len(take(ledger, now)) == 2
+    assert take(ledger, now) == []
+    assert state(ledger, now).next_by_rate == now + SECOND / 2
+    assert len(take(ledger, now + SECOND / 2)) == 1
+    assert len(take(ledger, now + 10 * SECOND)) == 2
+    missing = ledger.claim("w", now=now + 20 * SECOND, limit=9, only=["none"])
+    assert missing == []
+
+
+def fail(ledger: Ledger, claimed: Claimed, now: datetime) -> list[str]:
+    """Its source could not be reached: it waits for its next try."""
+    run_id, cause = claimed.claim.run_id, "connection refused"
+    events = ledger.used("flights", failure=cause, run_id=run_id, now=now)
+    ledger.wait(claimed.claim, now, "database_unreachable", cause, now=now)
+    return [one.action for one in events]
+
+
+def tripped(ledger: Ledger) -> datetime:
+    """Three schedules whose Connection has just failed twice."""
+    limited(ledger, *"abc", circuit_breaker={"failures": 2, "open_for": "5m"})
+    now = START + HOUR
+    ledger.materialise(now=now)
+    taken = take(ledger, now, limit=2)
+    assert [fail(ledger, one, now) for one in taken] == [[], ["breaker_opened"]]
+    return now
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_says_why(ledger: Ledger) -> None:
+    now = tripped(ledger)
+    assert take(ledger, now + SECOND) == []
+    found = state(ledger, now)
+    assert (found.breaker, found.held_by) == (Phase.OPEN, "breaker_open")
+    assert found.breaker_until == now + timedelta(minutes=5)
+    told = list(ledger.events("b.20260301T070000Z"))
+    assert [one.action for one in told] == ["breaker_opened"]
+    assert "flights" in told[0].message
+    assert "connection refused" in told[0].message
+    run = record(ledger, "c.20260301T070000Z").run
+    assert (run.status, run.attempts) == (RunStatus.PENDING, 0)
+
+
+def test_a_half_open_breaker_lets_one_run_try(ledger: Ledger) -> None:
+    later = tripped(ledger) + timedelta(minutes=5)
+    (trial,) = take(ledger, later)
+    assert state(ledger, later).breaker is Phase.HALF_OPEN
+    assert take(ledger, later) == []
+    exported(ledger, trial, later)
+    assert state(ledger, later).breaker is Phase.CLOSED
+    actions = [one.action for one in ledger.events(trial.claim.run_id)]
+    assert actions == ["breaker_closed"]
+    assert len(take(ledger, later)) == 2
+
+
+def test_a_try_that_fails_opens_the_breaker_again(ledger: Ledger) -> None:
+    later = tripped(ledger) + timedelta(minutes=5)
+    (trial,) = take(ledger, later)
+    assert fail(ledger, trial, later) == ["breaker_opened"]
+    assert take(ledger, later + SECOND) == []
+
+
+def test_a_try_that_vanished_makes_way_for_another(ledger: Ledger) -> None:
+    later = tripped(ledger) + timedelta(minutes=5)
+    (trial,) = take(ledger, later)
+    ledger.give_back(trial.claim, now=later)
+    assert len(take(ledger, later)) == 1
+
+
+def test_what_the_export_decided_shows_that_the_source_answers(ledger: Ledger) -> None:
+    later = tripped(ledger) + timedelta(minutes=5)
+    (trial,) = take(ledger, later)
+    ledger.finish(trial.claim, RunStatus.SKIPPED, "only_if", "", now=later)
+    assert state(ledger, later).breaker is Phase.CLOSED
+
+
+def test_what_expires_while_a_breaker_is_open_says_so(ledger: Ledger) -> None:
+    rules = {"deadline": "32m"}
+    source = {"circuit_breaker": {"failures": 1, "open_for": "5m"}, "execution": rules}
+    limited(ledger, *"ab", **source)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    (first,) = take(ledger, now, limit=1)
+    fail(ledger, first, now)
+    take(ledger, now + timedelta(minutes=3))
+    missed = record(ledger, "b.20260301T070000Z").run
+    assert (missed.status, missed.reason) == (RunStatus.MISSED, "breaker_open")
+
+
+def test_an_edit_of_a_connection_keeps_its_breaker(ledger: Ledger) -> None:
+    now = tripped(ledger)
+    rules = {"failures": 2, "open_for": "9m"}
+    limited(ledger, *"abc", now=now, circuit_breaker=rules, max_concurrent=7)
+    found = state(ledger, now)
+    assert (found.breaker, found.max_concurrent) == (Phase.OPEN, 7)
+    assert found.breaker_until == now + timedelta(minutes=9)
+    limited(ledger, *"abc", now=now)
+    assert len(take(ledger, now)) == 3
+
+
+def test_a_connection_that_nobody_uses_any_more_is_forgotten(ledger: Ledger) -> None:
+    now = tripped(ledger)
+    ledger.activate(an_activation(), now=now)
+    assert ledger.limits(now=now) == []
+    assert ledger.used("flights", failure="refused", now=now) == ()
+
+
+def test_without_a_breaker_failures_change_nothing(hourly: Ledger) -> None:
+    assert hourly.used("flights", failure="refused", now=START) == ()
+    assert state(hourly, START).failures == 0
+
+
+# --- Late runs ------------------------------------------------------------------------
+
+
+def late(ledger: Ledger, run_id: str = "daily.20260301T070000Z") -> list[str]:
+    return [one.message for one in ledger.events(run_id) if one.action == "run_late"]
+
+
+def test_a_run_that_has_not_succeeded_by_its_grace_is_late_once(ledger: Ledger) -> None:
+    serve(ledger, grace="15m")
+    seven = at("2026-03-01 07:00")
+    assert ledger.materialise(now=seven).next_due == seven + timedelta(minutes=15)
+    (claimed,) = take(ledger, seven)
+    ledger.materialise(now=seven + timedelta(minutes=14))
+    assert late(ledger) == []
+    for minutes in (15, 16):
+        ledger.materialise(now=seven + timedelta(minutes=minutes))
+    (told,) = late(ledger)
+    assert "07:15" in told
+    assert "running" in told
+    end(ledger, claimed, seven + HOUR, RunStatus.FAILED)
+    ledger.materialise(now=seven + HOUR)
+    assert len(late(ledger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [
+        (RunStatus.SUCCEEDED, "", 0),
+        (RunStatus.CANCELLED, "cancelled", 0),
+        (RunStatus.SKIPPED, "unchanged", 0),
+        (RunStatus.FAILED, "query_failed", 1),
+        (RunStatus.PARTIAL, "refused", 1),
+    ],
+)
+def test_a_run_that_ended_as_it_should_is_never_late(
+    ledger: Ledger, status: RunStatus, reason: str, told: int
+) -> None:
+    serve(ledger, grace="15m")
+    seven = at("2026-03-01 07:00")
+    ledger.materialise(now=seven)
+    (claimed,) = take(ledger, seven)
+    ledger.finish(claimed.claim, status, reason, "", now=seven)
+    ledger.materialise(now=seven + HOUR / 2)
+    assert len(late(ledger)) == told
+
+
+def test_a_missed_or_skipped_run_is_late_too(ledger: Ledger) -> None:
+    serve(ledger, grace="15m")
+    now = at("2026-03-01 09:30")
+    ledger.materialise(now=now)
+    assert statuses(ledger)["07:00"] == "missed catchup_latest"
+    ledger.materialise(now=now)
+    assert len(late(ledger)) == 1
+
+
+def test_what_somebody_asked_for_has_no_grace(ledger: Ledger) -> None:
+    serve(ledger, grace="15m")
+    ledger.enqueue([a_manual_run(now=START)], now=START)
+    ledger.materialise(now=START + HOUR / 3)
+    (found,) = ledger.runs()
+    assert late(ledger, found.run.run_id) == []

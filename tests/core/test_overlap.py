@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from boe_reconciler.core.limits import Left, Room
 from boe_reconciler.core.overlap import Candidate, Decision, decide
 from tests.builders import at
 
@@ -29,7 +30,10 @@ def due(name: str, overlap: str, **fields: object) -> Candidate:
 
 
 def decided(
-    candidates: Sequence[Candidate], running: Mapping[str, int], limit: int
+    candidates: Sequence[Candidate],
+    running: Mapping[str, int],
+    limit: int,
+    rooms: Mapping[str, Room] | None = None,
 ) -> Decision:
     """With these as all that may start."""
     newest: dict[str, datetime] = {}
@@ -37,7 +41,7 @@ def decided(
         if one.skippable:
             before = newest.get(one.schedule_uid, one.occurrence)
             newest[one.schedule_uid] = max(before, one.occurrence)
-    return decide(candidates, running, newest, limit)
+    return decide(candidates, running, newest, Left(rooms or {}), limit)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,33 @@ def test_the_newest_is_that_of_the_newest_occurrence() -> None:
     late = due("a", "buffer_one", not_before=START + timedelta(days=1))
     decision = decided([due("b", "buffer_one"), late], {"u1": 1}, 9)
     assert decision.skip == ["a"]
+
+
+def test_runs_start_while_their_connection_has_room() -> None:
+    runs = [due(name, "skip", schedule_uid=name, connection="db") for name in "abc"]
+    free = due("d", "skip", schedule_uid="d", connection="other")
+    rooms = {
+        "db": Room(starts=2, reason="connection_limit"),
+        "other": Room(starts=None),
+    }
+    decision = decided([*runs, free], {}, 9, rooms)
+    assert (decision.start, decision.skip) == (["a", "b", "d"], [])
+    assert decision.full == {"c"}
+
+
+def test_a_connection_without_room_skips_nothing_that_overlap_does_not() -> None:
+    shut = {"db": Room(starts=0, reason="blackout")}
+    runs = [due(name, "skip", connection="db") for name in "ab"]
+    assert decided(runs, {}, 9, shut).skip == []
+    assert decided(runs, {"u1": 1}, 9, shut).skip == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "asked"), [("blackout", False), ("connection_limit", True)]
+)
+def test_nobody_makes_way_for_a_run_that_could_not_start_then(
+    reason: str, asked: bool
+) -> None:
+    run = due("a", "cancel_other", connection="db")
+    decision = decided([run], {"u1": 1}, 9, {"db": Room(starts=0, reason=reason)})
+    assert bool(decision.make_way) == asked

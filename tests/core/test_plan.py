@@ -93,6 +93,24 @@ def test_a_mistake_of_the_policys_defaults_is_told_once_and_as_the_policys() -> 
     assert {one.kind for one in plan.problems} == {"Policy"}
 
 
+def test_a_blackout_without_a_zone_is_in_that_of_the_policy() -> None:
+    windows = """
+        type: duckdb
+        blackouts:
+        - {cron: "0 2 * * *", duration: 1h}
+        - {cron: "0 4 * * *", duration: 1h, timezone: UTC}
+    """
+    policy = "defaults: {timezone: Asia/Tokyo}"
+    files = {
+        "policy.yaml": a_document("Policy", "policy", policy),
+        "connections/db.yaml": a_document("Connection", "db", windows),
+    }
+    spec = plan_of({**GOOD, **files}).schedules["daily"].spec
+    zones = [window.timezone for window in spec.connection.blackouts]
+    assert zones == ["Asia/Tokyo", "UTC"]
+    assert RunSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
+
+
 def test_defaults_lie_under_templates_under_the_schedule() -> None:
     policy = """
         defaults:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.core.limits import ConnectionState, Phase
+from boe_reconciler.core.ports import Cancel, Rows
 from boe_reconciler.core.runs import AttemptStatus, DeliveryStatus, RunStatus
+from boe_reconciler.engine.cancel import CancelToken, Stop
 from tests.engine.world import World, a_spec
 
 DAY = "2026/11/24"
@@ -191,3 +197,88 @@ def test_a_full_destination_makes_the_run_wait_for_the_next_try(world: World) ->
     assert record.run.status is RunStatus.FAILED
     assert record.deliveries[0].status is DeliveryStatus.FAILED
     assert "exports" in record.run.message
+
+
+# --- The source's circuit breaker -----------------------------------------------------
+
+
+class Down:
+    """A Source that fails as it is told."""
+
+    def __init__(self, error: RunError) -> None:
+        self.error = error
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        raise self.error
+
+    def check(self) -> None:
+        raise self.error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def failures(world: World, error: RunError, **limits: Any) -> ConnectionState:
+    """How the Connection stands after one run whose source failed like this."""
+    world.backends.source = lambda spec: Down(error)  # type: ignore[method-assign]  # the far side
+    world.run_now(a_spec(connection={"type": "duckdb", **limits}))
+    (state,) = world.ledger.limits(now=world.clock.now())
+    return state
+
+
+def test_a_source_that_is_down_opens_its_breaker(world: World) -> None:
+    down = Temporary("database_unreachable", "connection refused")
+    state = failures(world, down, circuit_breaker={"failures": 1})
+    assert (state.breaker, state.cause) == (Phase.OPEN, "connection refused")
+    (record,) = world.ledger.runs()
+    events = world.ledger.events(record.run.run_id)
+    assert [one.action for one in events] == ["breaker_opened"]
+    world.clock.move(60)
+    world.work()
+    (record,) = world.ledger.runs()
+    assert (record.run.status, record.run.attempts) == (RunStatus.WAITING, 1)
+
+
+def test_a_source_that_answers_again_closes_it(world: World) -> None:
+    real = world.backends.source
+    down = Temporary("database_unreachable", "connection refused")
+    failures(world, down, circuit_breaker={"failures": 1})
+    world.backends.source = real  # type: ignore[method-assign]  # it is back
+    world.clock.move(301)
+    world.work()
+    (record,) = world.ledger.runs()
+    assert record.run.status is RunStatus.SUCCEEDED
+    (state,) = world.ledger.limits(now=world.clock.now())
+    assert (state.breaker, state.failures) == (Phase.CLOSED, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Permanent("query_failed", "no such table"),
+        Temporary("file_missing", "no file matches"),
+        Temporary("interrupted", "the query was interrupted"),
+    ],
+)
+def test_what_is_not_the_servers_fault_does_not_count(
+    world: World, error: RunError
+) -> None:
+    state = failures(world, error, circuit_breaker={"failures": 1})
+    assert (state.breaker, state.failures) == (Phase.CLOSED, 0)
+
+
+def test_a_time_out_counts_if_it_is_the_servers_and_not_the_runs(world: World) -> None:
+    late = Temporary("timeout", "the query took longer than 1s")
+    state = failures(world, late, circuit_breaker={"failures": 9})
+    assert state.failures == 1
+
+    class Slow(Down):
+        def rows(self, query: str, given: Mapping[str, Any], cancel: Cancel) -> Rows:
+            assert isinstance(cancel, CancelToken)
+            cancel.stop(Stop.TIMEOUT)
+            raise self.error
+
+    world.backends.source = lambda spec: Slow(late)  # type: ignore[method-assign]  # too slow
+    world.run_now(a_spec(connection={"type": "duckdb", "circuit_breaker": {}}))
+    (state,) = world.ledger.limits(now=world.clock.now())
+    assert state.failures == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import opening, tables
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import a_manual_run, a_schedule, an_activation, at
+from tests.ledgers.keeping import KEPT
 
 START = at("2026-03-01 06:30")
 HOUR = timedelta(hours=1)
@@ -320,25 +322,45 @@ def test_an_older_ledger_is_kept_beside_the_upgraded_one(
     ledger.materialise(now=START + HOUR)
     before = ledger.runs()
     ledger.close()
-    newer = tmp_path / "migrations"
-    versions = newer / "versions"
-    versions.mkdir(parents=True)
-    (newer / "env.py").write_text((opening.MIGRATIONS / "env.py").read_text())
-    first = opening.MIGRATIONS / "versions" / "0001_first.py"
-    (versions / "0001_first.py").write_text(first.read_text())
-    (versions / "0002_next.py").write_text(
-        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+    migrations = tmp_path / "migrations"
+    shutil.copytree(opening.MIGRATIONS, migrations)
+    (migrations / "versions" / "9999_next.py").write_text(
+        "from alembic import op\n"
+        f"revision = '9999'\ndown_revision = '{tables.NEWEST}'\n"
         "def upgrade():\n    op.execute('ALTER TABLE events ADD COLUMN level TEXT')\n"
     )
-    monkeypatch.setattr(opening, "MIGRATIONS", newer)
-    monkeypatch.setattr(opening, "NEWEST", "0002")
+    monkeypatch.setattr(opening, "MIGRATIONS", migrations)
+    monkeypatch.setattr(opening, "NEWEST", "9999")
     upgraded = sqlite.create(path)
     assert upgraded.runs() == before
     upgraded.close()
-    kept = path.with_name("ledger.sqlite.version-0001")
-    assert raw(kept, "SELECT version_num FROM alembic_version") == [("0001",)]
+    kept = path.with_name(f"ledger.sqlite.version-{tables.NEWEST}")
+    assert raw(kept, "SELECT version_num FROM alembic_version") == [(tables.NEWEST,)]
     assert len(raw(kept, "SELECT * FROM runs")) == len(before)
     assert raw(path, "SELECT level FROM events") == [(None,)]
+
+
+def test_a_ledger_from_before_connections_learns_of_them(path: Path) -> None:
+    path.parent.mkdir()
+    shutil.copy(KEPT / "ledger-0001.sqlite", path)
+    limit = "json_set(spec, '$.connection.max_concurrent', 2)"
+    raw(path, f"UPDATE specs SET spec = {limit}")
+    # Of the three that are open, one has its files already.
+    raw(
+        path,
+        "UPDATE runs SET status = 'running', worker = 'w', lease_until = 1 "
+        "WHERE status IN ('pending', 'waiting') AND schedule = 'ships'",
+    )
+    (unread,) = raw(
+        path,
+        "SELECT count(*) FROM runs WHERE status = 'running' "
+        "AND run_id NOT IN (SELECT run_id FROM artifacts)",
+    )
+    ledger = sqlite.create(path)
+    (state,) = ledger.limits(now=START)
+    assert (state.name, state.running, state.max_concurrent) == ("flights", *unread, 2)
+    assert state.running > 0
+    ledger.close()
 
 
 def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
@@ -370,7 +392,8 @@ def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
         '"trigger", status, reason, message, attempts, max_attempts, not_before, '
         "expires, expires_reason, overlap, max_concurrent, options, whole, "
         "cancel_requested, cancel_requested_at, fence, worker, lease_until, started_at, "
-        "finished_at, rows, lost, reopened, parameters, revision, spec_digest, tzdb, created_at "
+        "finished_at, rows, lost, reopened, parameters, revision, spec_digest, tzdb, created_at, "
+        "connection, late_at "
         "FROM runs WHERE status = 'missed'",
         "INSERT INTO deliveries VALUES ('x', '-', 'd', '-', 0, 'local', 'accepted', 1, "
         "'', '', NULL, NULL, '{}', NULL, NULL, 1)",

@@ -73,9 +73,11 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     ),
     Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
     Lack(place="Connection", path=("**", "sops"), what="secrets from sops"),
-    *(
-        Lack(place="Connection", path=(key,), what=key, severity="warning")
-        for key in ("max_concurrent", "rate_limit", "blackouts", "circuit_breaker")
+    Lack(
+        place="Connection",
+        path=("rate_limit", "per_session"),
+        what="rate_limit.per_session",
+        severity="warning",
     ),
 )
 

@@ -325,7 +325,7 @@ def _run_spec(
         report_title=report.title,
         report=report.spec,
         connection_name=report.connection_name,
-        connection=report.connection,
+        connection=_zoned(report.connection, policy.defaults.get("timezone")),
         period=spec.period,
         parameters=spec.parameters,
         export=spec.export,
@@ -339,3 +339,14 @@ def _run_spec(
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
     )
+
+
+def _zoned(connection: Any, default: Any) -> Any:
+    """A Connection whose blackouts name their zones."""
+    if all(window.timezone for window in connection.blackouts):
+        return connection
+    windows = [
+        window.model_copy(update={"timezone": window.timezone or default})
+        for window in connection.blackouts
+    ]
+    return connection.model_copy(update={"blackouts": windows})

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Select,
     and_,
     bindparam,
@@ -50,7 +51,7 @@ _INSERT = Bulk(sqlite.insert(runs).on_conflict_do_nothing(), list(runs.c.keys())
 _CHANGING = (
     "status reason message attempts not_before expires cancel_requested "
     "cancel_requested_at fence worker lease_until started_at finished_at rows lost "
-    "reopened parameters"
+    "reopened parameters connection late_at"
 ).split()
 _UPDATE = Bulk(
     update(runs)
@@ -79,6 +80,18 @@ _COUNTS = (
     .where(_RUNNING)
     .group_by(runs.c.schedule_uid)
 )
+_READERS = (
+    select(runs.c.connection, func.count())
+    .where(_RUNNING, runs.c.connection.is_not(None))
+    .group_by(runs.c.connection)
+)
+_LATE = (
+    select(*_COLUMNS)
+    .where(runs.c.late_at <= bindparam("now"))
+    .order_by(runs.c.late_at)
+    .limit(bindparam("most"))
+)
+_NEXT_LATE = select(func.min(runs.c.late_at)).where(text("runs.late_at IS NOT NULL"))
 _NEXT_START = select(func.min(runs.c.not_before)).where(
     _UNSTARTED, runs.c.not_before > bindparam("now")
 )
@@ -142,6 +155,7 @@ _CANDIDATES = (
         runs.c.overlap,
         runs.c.max_concurrent,
         _SKIPPABLE.label("skippable"),
+        runs.c.connection,
     )
     .where(*_MAY_START)
     .order_by(*_PLACE)
@@ -210,6 +224,16 @@ class Runs(Schedules):
     def running_counts(self) -> Mapping[str, int]:
         return {row[0]: row[1] for row in self._c.execute(_COUNTS)}
 
+    def readers(self) -> Mapping[str, int]:
+        return {row[0]: row[1] for row in self._c.execute(_READERS)}
+
+    def late(self, now: datetime, limit: int) -> Sequence[Run]:
+        return self._runs(_LATE, now=now, most=limit)
+
+    def next_late(self) -> datetime | None:
+        found: datetime | None = self._c.execute(_NEXT_LATE).scalar()
+        return found
+
     def unstarted(self, schedule_uid: str) -> Sequence[Run]:
         same = runs.c.schedule_uid == schedule_uid
         return self._runs(select(*_COLUMNS).where(_UNSTARTED, same))
@@ -226,6 +250,8 @@ class Runs(Schedules):
             query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
         if page.full:
             query = query.where(runs.c.schedule_uid.not_in(page.full))
+        if page.shut:
+            query = query.where(_roomy(page))
         if page.only is not None:
             query = query.where(_ONLY)
         given = {"now": now, "most": page.limit, "only": list(page.only or ())}
@@ -282,6 +308,14 @@ class Runs(Schedules):
             Run(**dict(zip(_NAMES, row, strict=True)))
             for row in self._c.execute(query, given).fetchall()
         ]
+
+
+def _roomy(page: Page) -> ColumnElement[bool]:
+    return or_(
+        runs.c.connection.is_(None),
+        runs.c.connection.not_in(page.shut),
+        runs.c.schedule_uid.in_(page.running),
+    )
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

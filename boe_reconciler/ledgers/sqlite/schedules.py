@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
 from boe_reconciler.ledgers.sqlite import tables
@@ -29,6 +31,7 @@ from boe_reconciler.ledgers.sqlite.bulk import Bulk
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
+    connections,
     marks,
     pauses,
     schedules,
@@ -36,6 +39,7 @@ from boe_reconciler.ledgers.sqlite.tables import (
 )
 
 T = TypeVar("T")
+_BREAKER = ("failures", "opened_at", "cause", "trying")
 _ROWID: ColumnElement[int] = literal_column("rowid")
 #: Parsed specs kept in memory: enough for all that are served.
 _SPECS_KEPT = 20_000
@@ -63,6 +67,40 @@ _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
 _PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
+
+
+_USES = select(connections).order_by(connections.c.name)
+_USE = select(connections).where(connections.c.name == bindparam("name"))
+_PUT_USE = upsert(connections, "name")
+
+
+def _use(row: Mapping[str, Any]) -> Use:
+    tokens, tokens_at = row["tokens"], row["tokens_at"]
+    return Use(
+        name=row["name"],
+        limits=_limits(row["limits"]),
+        breaker=Breaker(**{name: row[name] for name in _BREAKER}),
+        budget=None if tokens_at is None else Budget(tokens=tokens, at=tokens_at),
+        full_at=row["full_at"],
+        full_by=row["full_by"],
+    )
+
+
+def _flat_use(use: Use) -> dict[str, Any]:
+    return {
+        "name": use.name,
+        "limits": use.limits.model_dump_json(by_alias=True, exclude_defaults=True),
+        **tables.values(use.breaker),
+        "tokens": use.budget.tokens if use.budget else None,
+        "tokens_at": use.budget.at if use.budget else None,
+        "full_at": use.full_at,
+        "full_by": use.full_by,
+    }
+
+
+@lru_cache(maxsize=1_000)
+def _limits(text: str) -> Limits:
+    return Limits.model_validate_json(text)
 
 
 class SpecCache:
@@ -113,6 +151,19 @@ class Schedules:
 
     def drop_standing(self, name: str) -> None:
         self._c.execute(delete(schedules).where(schedules.c.name == name))
+
+    def uses(self) -> Sequence[Use]:
+        return self._uses(_USES)
+
+    def use(self, name: str) -> Use | None:
+        found = self._uses(_USE, name=name)
+        return found[0] if found else None
+
+    def put_uses(self, uses: Sequence[Use]) -> None:
+        self._many(_PUT_USE, [_flat_use(use) for use in uses])
+
+    def drop_use(self, name: str) -> None:
+        self._c.execute(delete(connections).where(connections.c.name == name))
 
     def spec(self, digest: str) -> RunSpec:
         known = self._specs.get(digest)
@@ -188,6 +239,9 @@ class Schedules:
             Standing(**dict(zip(_NAMES, row, strict=True)))
             for row in self._c.execute(query, given).fetchall()
         ]
+
+    def _uses(self, query: Select[Any], **given: Any) -> list[Use]:
+        return [_use(dict(row._mapping)) for row in self._c.execute(query, given)]
 
     def _mark(self, name: str) -> Any:
         row = self._c.execute(_MARK, {"name": name}).first()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, MetaData, Table, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -22,7 +22,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0001"
+NEWEST = "0002"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -111,6 +111,19 @@ schedules = Table(
     Column("paused", Boolean),
     *_instants("paused_until"),
     *_integers("failures"),
+    *_text("connection"),
+)
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    *_text("limits"),
+    *_integers("failures"),
+    *_instants("opened_at"),
+    *_text("cause", "trying"),
+    Column("tokens", Float),
+    *_instants("tokens_at", "full_at"),
+    *_text("full_by"),
 )
 specs = Table("specs", metadata, *_text("digest", "spec"), *_integers("version"))
 runs = Table(
@@ -138,6 +151,8 @@ runs = Table(
     Column("parameters", Json),
     *_text("revision", "spec_digest", "tzdb"),
     *_instants("created_at"),
+    *_text("connection"),
+    *_instants("late_at"),
 )
 attempts = Table(
     "attempts",
