@@ -1,0 +1,254 @@
+"""A death at each named point: nothing is lost, nothing doubled, nothing half there.
+
+The first half kills real processes over a real folder. The second half does the same to
+the ledger in memory, where a death is an exception that nothing catches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from boe_reconciler.core.ports import Ledger
+from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
+from boe_reconciler.ledgers import sqlite
+from tests.crashes.nursery import Nursery
+from tests.crashes.points import POINTS, VERBS, trap
+from tests.engine.world import World, a_spec
+from tests.folders import a_folder, schedule
+
+DUE = datetime(2026, 11, 24, 5, 30, tzinfo=UTC)
+CONTENT = b"number,name\n1,one\n2,two\n"
+DELIVERED = {
+    "2026/11/24/Numbers_2026-11-24_053000.csv": CONTENT,
+    "2026/11/24/Numbers_2026-11-24_053000.csv.done": b"",
+}
+DAILY = schedule(
+    "daily",
+    metadata={"title": "Numbers"},
+    query="select * from (values (1, 'one'), (2, 'two')) t(number, name) order by 1",
+    when={"cron": "30 5 * * *", "timezone": "UTC"},
+    execution={"retry": {"initial": "1s"}},
+    deliver_to=[
+        {
+            "type": "local",
+            "base_path": "exports",
+            "filename_pattern": "Numbers_{date}_{time}.{format}",
+            "done_marker": "{file}.done",
+        }
+    ],
+)
+#: How it is told to end. The second SIGTERM is impatient: runs are interrupted.
+SIGNALS = {
+    "SIGKILL": [signal.SIGKILL],
+    "SIGTERM": [signal.SIGTERM],
+    "SIGTERM twice": [signal.SIGTERM, signal.SIGTERM],
+}
+KILL = SIGNALS["SIGKILL"]
+#: A death here, of a delivery to a far side that cannot be asked, is one of which nobody
+#: can know whether it arrived. Everywhere else it is known.
+UNKNOWN = ("intend, after", "settle, before", "settle, inside")
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def served(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that was served half an hour before its schedule is due."""
+    folder = a_folder(tmp_path_factory.mktemp("served") / "repo", DAILY)
+    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    return folder
+
+
+@pytest.fixture
+def folder(served: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(served, tmp_path / "repo"))
+
+
+def dies(
+    nursery: Nursery, folder: Path, point: str, signals: list[int], **order: object
+) -> int:
+    """It serves as the schedule comes due, and meets its end, or a SIGTERM."""
+    # An activation covers what is owed; a tick comes after it.
+    begun = "05:30:00" if point.startswith("activate") else "05:29:59"
+    return nursery.boe(
+        folder,
+        *("run", "--once"),
+        now=f"2026-11-24T{begun}",
+        then="2026-11-24T05:30:00",
+        point=point,
+        signals=signals,
+        fails_once=point.startswith("wait"),
+        **order,
+    )
+
+
+def comes_back(nursery: Nursery, folder: Path, time: str, **order: object) -> int:
+    return nursery.boe(folder, "run", "--once", now=f"2026-11-24T{time}", **order)
+
+
+def log_of(folder: Path) -> str:
+    return (folder.parent / "log.txt").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", SIGNALS)
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_that_ends_at_a_point_has_lost_and_doubled_nothing(
+    nursery: Nursery, folder: Path, point: str, told: str
+) -> None:
+    code = dies(nursery, folder, point, SIGNALS[told])
+    if told == "SIGKILL":
+        assert code == -signal.SIGKILL, log_of(folder)
+    else:
+        assert code == 0, log_of(folder)
+        assert_nobody_is_left(folder)
+    assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)
+    assert_done_once(nursery, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_that_dies_twice_at_a_point_has_lost_and_doubled_nothing(
+    nursery: Nursery, folder: Path, point: str
+) -> None:
+    """What comes after the first death may go another way, past that point."""
+    assert dies(nursery, folder, point, KILL) == -signal.SIGKILL
+    order = {"point": point, "signals": KILL}
+    assert comes_back(nursery, folder, "05:32:00", **order) in (-signal.SIGKILL, 0)
+    assert comes_back(nursery, folder, "05:34:00") == 0, log_of(folder)
+    assert_done_once(nursery, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["tick, inside", "claim, after", "deliver, after"])
+def test_a_process_that_dies_as_it_takes_over_has_lost_and_doubled_nothing(
+    nursery: Nursery, folder: Path, point: str
+) -> None:
+    assert dies(nursery, folder, point, KILL) == -signal.SIGKILL
+    for n, place in enumerate(("expire, before", "expire, inside", "expire, after")):
+        order = {"point": place, "signals": KILL}
+        code = comes_back(nursery, folder, f"05:3{n + 1}:00", **order)
+        assert code == -signal.SIGKILL, log_of(folder)
+    assert comes_back(nursery, folder, "05:35:00") == 0, log_of(folder)
+    assert_done_once(nursery, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [p for p in POINTS if not p.startswith("deliver,")])
+def test_what_a_blind_far_side_may_have_got_is_unconfirmed_and_not_sent_again(
+    nursery: Nursery, folder: Path, point: str
+) -> None:
+    assert dies(nursery, folder, point, KILL, blind=True) < 0
+    code = comes_back(nursery, folder, "05:32:00", blind=True)
+    unknown = point in UNKNOWN
+    assert code == (1 if unknown else 0), log_of(folder)
+    (record,) = records(folder)
+    (delivery,) = record.deliveries
+    expected = DeliveryStatus.UNCONFIRMED if unknown else DeliveryStatus.ACCEPTED
+    assert delivery.status is expected
+    assert record.run.status is (RunStatus.FAILED if unknown else RunStatus.SUCCEEDED)
+    arrived = list((folder / "letterbox").rglob("*.csv"))
+    assert len(arrived) == (0 if point == "intend, after" else 1)
+    assert nursery.boe(folder, "doctor") == 0, log_of(folder)
+
+
+# --- What must be true afterwards -----------------------------------------------------
+
+
+def records(folder: Path) -> list[RunRecord]:
+    ledger: Ledger = sqlite.create(folder / ".boe/ledger.sqlite")
+    try:
+        assert ledger.broken_invariants(now=DUE) == []
+        return list(ledger.runs(limit=100))
+    finally:
+        ledger.close()
+
+
+def assert_nobody_is_left(folder: Path) -> None:
+    """A SIGTERM gives everything back: no lease stays, nothing was called lost."""
+    for record in records(folder):
+        assert record.run.status is not RunStatus.RUNNING
+        assert record.run.lost == 0
+
+
+def assert_done_once(nursery: Nursery, folder: Path) -> None:
+    (record,) = records(folder)
+    assert (record.run.occurrence, record.run.status) == (DUE, RunStatus.SUCCEEDED)
+    assert [one.status for one in record.deliveries] == [DeliveryStatus.ACCEPTED]
+    assert delivered(folder) == DELIVERED
+    assert left_over(folder) == []
+    assert nursery.boe(folder, "doctor") == 0, log_of(folder)
+
+
+def delivered(folder: Path) -> dict[str, bytes]:
+    exports = folder / "exports"
+    return {
+        path.relative_to(exports).as_posix(): path.read_bytes()
+        for path in exports.rglob("*")
+        if path.is_file()
+    }
+
+
+def left_over(folder: Path) -> list[Path]:
+    state = folder / ".boe"
+    return [
+        path
+        for path in (*state.glob("scratch/*"), *state.glob("blobs/incoming/*"))
+        if path.exists()
+    ]
+
+
+# --- In memory ------------------------------------------------------------------------
+
+
+class Death(BaseException):
+    """The process dies here: nothing after it is executed."""
+
+
+def death() -> None:
+    raise Death
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
+    world: World, point: str
+) -> None:
+    spec = a_spec(connection={"type": "duckdb", "path": "absent.duckdb"})
+    world.serve(a_spec() if not point.startswith("wait") else spec)
+    world.clock.wall = DUE
+    with trap(point, death):
+        if point.startswith("activate"):
+            with pytest.raises(Death):
+                world.serve(a_spec())
+        else:
+            world.work_until(Death)
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    if point.startswith("activate"):
+        world.serve(a_spec())
+    if point.startswith("wait"):
+        duckdb.connect(str(world.root / "absent.duckdb")).close()
+        world.clock.move(60)
+    world.work()
+    (record,) = world.ledger.runs()
+    assert (record.run.occurrence, record.run.status) == (DUE, RunStatus.SUCCEEDED)
+    assert [one.status for one in record.deliveries] == [DeliveryStatus.ACCEPTED]
+    assert len(world.files()) == 1
+    assert world.ledger.broken_invariants(now=world.clock.now()) == []
+
+
+def test_every_step_of_a_run_has_its_points() -> None:
+    """A new verb of the ledger needs its points too."""
+    steps = {point.partition(",")[0] for point in POINTS}
+    assert steps == {*VERBS, "export", "adopt", "deliver"}
