@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,9 +29,11 @@ from boe_reconciler.core.runs import (
     NewRun,
     Outcome,
     PauseTarget,
+    RunOptions,
     RunStatus,
     Trigger,
 )
+from boe_reconciler.core.spec import PlannedSchedule
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import (
@@ -43,11 +47,36 @@ from tests.builders import (
 )
 
 NAMES = ("a", "b")
-WHENS = ({"every": "30s"}, {"every": "1h"}, {"cron": "*/15 * * * *", "every": None})
+#: Each of these names the multiples of so many seconds since 1970, in UTC.
+STEPS = {30: {"every": "30s"}, 3600: {"every": "1h"}}
+STEPS[900] = {"cron": "*/15 * * * *", "every": None}
 OVERLAPS = ("skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
+ASKED = (Trigger.MANUAL, Trigger.BACKFILL, Trigger.RERUN)
 OUTCOMES = (DeliveryStatus.ACCEPTED, DeliveryStatus.REFUSED, DeliveryStatus.DEFERRED)
 FINAL = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED)
+#: All that a pause can be about, and that covers both schedules or one of them.
+TARGETS = (
+    (PauseTarget.SCHEDULE, "a"),
+    (PauseTarget.SCHEDULE, "b"),
+    (PauseTarget.OWNER, "ops@example.com"),
+    (PauseTarget.LABEL, "team=sales"),
+    (PauseTarget.CONNECTION, "flights"),
+    (PauseTarget.ALL, ""),
+)
 names = st.sampled_from(NAMES)
+
+
+@dataclass
+class Owed:
+    """What is known of a schedule without asking the ledger: its own oracle."""
+
+    #: Seconds between two occurrences.
+    step: int
+    #: Its occurrences after this instant are owed.
+    since: datetime
+
+    def count(self, until: datetime) -> int:
+        return int(until.timestamp() // self.step - self.since.timestamp() // self.step)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -58,7 +87,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = self.make()
         self.now = at("2026-03-01 06:30")
         self.claims: list[Claimed] = []
-        self.served = {name: a_schedule(name) for name in NAMES}
+        self.served = {name: self._schedule(name) for name in NAMES}
+        self.steps = dict.fromkeys(NAMES, 3600)
+        self.owed: dict[str, Owed] = {}
         self.requests = 0
         self.marks: dict[str, datetime] = {}
         self.fences: dict[str, int] = {}
@@ -68,8 +99,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.ledger.close()
 
+    def _schedule(self, name: str, **fields: Any) -> PlannedSchedule:
+        labels = {"team": "sales"} if name == "a" else {}
+        return a_schedule(name, labels=labels, **fields)
+
     def _activate(self) -> None:
         self.ledger.activate(an_activation(*self.served.values()), now=self.now)
+        marks = {one.name: one.high_water for one in self.ledger.states()}
+        before, self.owed = self.owed, {}
+        for name in self.served:
+            old, step = before.get(name), self.steps[name]
+            same = old is not None and old.step == step
+            self.owed[name] = old if same else Owed(step=step, since=marks[name])
 
     # --- Time -----------------------------------------------------------------------
 
@@ -81,6 +122,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def the_clock_is_set_back(self, seconds: int) -> None:
         self.now -= timedelta(seconds=seconds)
 
+    @rule(hours=st.sampled_from([1, 8, 60]))
+    def the_machine_sleeps(self, hours: int) -> None:
+        """Who wakes up looks after the own leases first, and then for lost ones."""
+        self.now += timedelta(hours=hours)
+        self.heartbeat()
+        self.ledger.expire(now=self.now)
+        self.ledger.materialise(now=self.now)
+
     @rule(limit=st.integers(1, 3))
     def tick(self, limit: int) -> None:
         self.ledger.materialise(now=self.now, limit=limit)
@@ -89,7 +138,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         name=names,
-        when=st.sampled_from(WHENS),
+        step=st.sampled_from(sorted(STEPS)),
         overlap=st.sampled_from(OVERLAPS),
         catchup=st.sampled_from(["latest", "all", "none"]),
         paused=st.booleans(),
@@ -98,7 +147,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def edit(
         self,
         name: str,
-        when: dict[str, str],
+        step: int,
         overlap: str,
         catchup: str,
         paused: bool,
@@ -110,9 +159,10 @@ class LedgerMachine(RuleBasedStateMachine):
             "deadline": deadline,
             "pause_after_failures": 2,
         }
-        self.served[name] = a_schedule(
-            name, when=when, paused=paused, execution=execution
+        self.served[name] = self._schedule(
+            name, when=STEPS[step], paused=paused, execution=execution
         )
+        self.steps[name] = step
         self._activate()
 
     @rule(name=names, title=st.sampled_from(["One", "Two"]))
@@ -120,12 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if name in self.served:
             before = self.served[name]
             spec = before.spec.model_copy(update={"title": title})
-            self.served[name] = type(before)(
-                name=name,
-                spec=spec,
-                occurrences=before.occurrences,
-                paused=before.paused,
-            )
+            self.served[name] = replace(before, spec=spec)
             self._activate()
 
     @rule(name=names)
@@ -133,23 +178,33 @@ class LedgerMachine(RuleBasedStateMachine):
         self.served.pop(name, None)
         self._activate()
 
-    @rule(name=names, seconds=st.sampled_from([None, 100, 5000]))
-    def pause(self, name: str, seconds: int | None) -> None:
+    @rule(name=names)
+    def rename(self, name: str) -> None:
+        """To a new name and back: it stays the same schedule, wherever it was."""
+        other = f"{name}-renamed"
+        if other in self.served:
+            name, other = other, name
+        if name not in self.served or other in self.served:
+            return
+        before, step = self.served.pop(name), self.steps[name]
+        spec = before.spec.model_copy(update={"schedule": other})
+        self.served[other] = replace(before, name=other, spec=spec, renamed_from=name)
+        self.steps[other] = step
+        self.owed[other] = self.owed.pop(name)
+        self._activate()
+        self.served[other] = replace(self.served[other], renamed_from=None)
+
+    @rule(about=st.sampled_from(TARGETS), seconds=st.sampled_from([None, 100, 5000]))
+    def pause(self, about: tuple[PauseTarget, str], seconds: int | None) -> None:
         until = self.now + timedelta(seconds=seconds) if seconds else None
-        if name in self.served:
-            self.ledger.pause(a_pause(self.now, value=name, until=until))
+        kind, value = about
+        if kind is PauseTarget.SCHEDULE and value not in self.served:
+            return
+        self.ledger.pause(a_pause(self.now, target=kind, value=value, until=until))
 
-    @rule(until=st.booleans())
-    def pause_all(self, until: bool) -> None:
-        end = self.now + timedelta(hours=1) if until else None
-        everything = a_pause(self.now, target=PauseTarget.ALL, value="", until=end)
-        self.ledger.pause(everything)
-
-    @rule(name=names, all_=st.booleans())
-    def resume(self, name: str, all_: bool) -> None:
-        target = PauseTarget.ALL if all_ else PauseTarget.SCHEDULE
-        value = "" if all_ else name
-        self.ledger.resume(target, value, by="ada", now=self.now)
+    @rule(about=st.sampled_from(TARGETS))
+    def resume(self, about: tuple[PauseTarget, str]) -> None:
+        self.ledger.resume(*about, by="ada", now=self.now)
 
     # --- Work -----------------------------------------------------------------------
 
@@ -165,6 +220,31 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self, all_: bool) -> None:
         """Workers vanish, but those left behind still believe in their claims."""
         self.ledger.expire(now=self.now, all_leases=all_)
+
+    @rule()
+    def heartbeat(self) -> None:
+        """Whoever is told nothing about a claim has lost it; nobody else has."""
+        claims = [claimed.claim for claimed in self.claims]
+        told = self.ledger.heartbeat(claims, now=self.now)
+        for claim in claims:
+            record = self.ledger.run(claim.run_id)
+            assert record is not None
+            holds = record.run.status is RunStatus.RUNNING
+            if holds and record.run.fence == claim.fence:
+                assert told[claim.run_id] == record.run.cancel_requested
+
+    @rule()
+    def drain(self) -> None:
+        """All that is at work is given back at once, and nothing has been used up."""
+        for claimed in self.claims:
+            before = self.ledger.run(claimed.claim.run_id)
+            with suppress(LeaseLost):
+                self.ledger.give_back(claimed.claim, now=self.now)
+                after = self.ledger.run(claimed.claim.run_id)
+                assert before is not None
+                assert after is not None
+                assert after.run.attempts <= before.run.attempts
+        self.claims = []
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), deliveries=st.integers(0, 2))
@@ -225,11 +305,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- People ---------------------------------------------------------------------
 
-    @rule(name=names, backfill=st.booleans())
-    def ask_for_a_run(self, name: str, backfill: bool) -> None:
+    @rule(name=names, trigger=st.sampled_from(ASKED))
+    def ask_for_a_run(self, name: str, trigger: Trigger) -> None:
         self.requests += 1
         new = a_manual_run(name, self.now, number=self.requests)
-        if backfill:
+        if trigger is Trigger.RERUN:
+            options = RunOptions(rerun_of=f"{name}.20260301T070000Z")
+            new = replace(new, trigger=trigger, options=options)
+        if trigger is Trigger.BACKFILL:
             occurrence = at("2026-03-01 07:00")
             new = NewRun(
                 run_id=backfill_run_id(name, occurrence, "1"),
@@ -263,6 +346,26 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_broken(self) -> None:
         assert self.ledger.broken_invariants(now=self.now) == []
+
+    @invariant()
+    def every_occurrence_is_covered_once(self) -> None:
+        """By an oracle that shares no code with the ledger (I1, I2)."""
+        runs = [one.run for one in self.ledger.runs(limit=10_000)]
+        for state in self.ledger.states():
+            owed = self.owed[state.name]
+            rows = [
+                run.occurrence
+                for run in runs
+                if run.owed and run.schedule_uid == state.uid
+            ]
+            assert len(set(rows)) == len(rows)
+            rows = [one for one in rows if one > owed.since]
+            assert all(one.timestamp() % owed.step == 0 for one in rows)
+            gaps = [
+                gap for gap in self.ledger.gaps(state.name) if gap.since >= owed.since
+            ]
+            covered = len(rows) + sum(gap.count for gap in gaps)
+            assert covered == owed.count(state.high_water)
 
     @invariant()
     def marks_never_fall(self) -> None:
