@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
     from boe_reconciler.blobs.folder import FolderBlobs
+    from boe_reconciler.core.facts import Fact, Observe
     from boe_reconciler.core.ports import (
         Clock,
         Destination,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.executor import Executor
     from boe_reconciler.engine.lock import ServeLock
     from boe_reconciler.engine.reconciler import Reconciler
+    from boe_reconciler.engine.vitals import Vitals
 
+log = logging.getLogger(__name__)
 #: The registries: what YAML calls it -> the module that does it, imported on use.
 SOURCES = {
     "duckdb": "boe_reconciler.sources.duckdb",
@@ -106,6 +110,8 @@ class App:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        #: Told of everything that the engine does.
+        self.observers: list[Observe] = []
 
     @cached_property
     def state(self) -> Path:
@@ -180,6 +186,7 @@ class App:
             scratch=scratch,
             # Spreads retries; nothing secret depends on it.
             random=random.random,
+            observe=self.observe,
         )
         return Executor(
             ledger=self.ledger,
@@ -188,6 +195,7 @@ class App:
             worker=f"{socket.gethostname()}:{os.getpid()}",
             workers=self.settings.workers,
             only=only,
+            observe=self.observe,
         )
 
     def reconciler(
@@ -202,7 +210,25 @@ class App:
             clock=self.clock,
             strict=strict,
             allow_removals=allow_removals,
+            observe=self.observe,
         )
+
+    @cached_property
+    def vitals(self) -> Vitals:
+        """Whether it lives and works, from when it is first asked for."""
+        from boe_reconciler.engine.vitals import Vitals
+
+        vitals = Vitals(clock=self.clock)
+        self.observers.append(vitals.observe)
+        return vitals
+
+    def observe(self, fact: Fact) -> None:
+        """Whatever becomes of an observer, the engine goes on."""
+        for one in self.observers:
+            try:
+                one(fact)
+            except Exception:
+                log.exception("observer_failed")
 
     def close(self) -> None:
         """Close what was opened, in the reverse order of use."""

@@ -51,6 +51,12 @@ SETTINGS = (
         description="Runs that are executed at the same time.",
     ),
     Setting(
+        name="http",
+        default="<none>",
+        description="HOST:PORT where `boe run` answers /metrics, /healthz and /readyz; "
+        "the option --http wins.",
+    ),
+    Setting(
         name="memory_limit",
         default="1GB",
         description="What one DuckDB Connection may use before it spills to disk.",
@@ -68,6 +74,8 @@ class Settings:
     memory_limit: str
     #: What secrets of the form {env: X} are read from. Never printed.
     environment: Mapping[str, str]
+    #: HOST:PORT of the small HTTP server; None: there is none.
+    http: str | None = None
 
 
 def environment() -> Mapping[str, str]:
@@ -96,6 +104,7 @@ def read_settings(*, root: Path | None = None, state: Path | None = None) -> Set
         workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
         memory_limit=value("memory_limit") or "1GB",
         environment=found,
+        http=value("http"),
     )
 
 

@@ -22,6 +22,7 @@ from boe_reconciler.cli.output import say
 from boe_reconciler.cli.planned import instant, known_schedules
 from boe_reconciler.cli.progress import Telling, shown
 from boe_reconciler.cli.validating import say_problems
+from boe_reconciler.cli.watching import watched
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import (
     RunOptions,
@@ -68,6 +69,12 @@ def run(
     drain_timeout: Annotated[
         str, typer.Option(metavar="25s", help="How long runs may end after a SIGTERM.")
     ] = "25s",
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Answer /metrics, /healthz and /readyz there."
+        ),
+    ] = None,
 ) -> int:
     """Serve: run what is due, until Ctrl-C.
 
@@ -79,6 +86,7 @@ def run(
       boe run --once --now carriers-daily
       boe run --once --now-all
       boe run --until 2026-11-24T18:00:00Z
+      boe run --http 127.0.0.1:8080
     """
     if git or branch or poll:
         raise InputError("Reading from git is not available in this version.")
@@ -92,9 +100,10 @@ def run(
     level = logging.WARNING if person else logging.INFO
     start_logging(door(context).log_format, app.redact, level)
     names = [*(now or []), *context.args]
-    return _Serving(
-        app=app, strict=strict, allow_removals=allow_removals, drain=drain
-    ).run(names, now_all=now_all, once=once, until=end)
+    with watched(app, http or app.settings.http):
+        return _Serving(
+            app=app, strict=strict, allow_removals=allow_removals, drain=drain
+        ).run(names, now_all=now_all, once=once, until=end)
 
 
 def _duration(text: str, option: str) -> timedelta:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from boe_reconciler.core.census import Census
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.runs import (
@@ -421,6 +422,9 @@ class Ledger(Protocol):
 
     def open_runs(self) -> int:
         """Runs that run, or will go on by themselves: not those that a pause holds."""
+
+    def census(self, *, now: datetime) -> Census:
+        """How many of what, cheaply: whoever watches asks every few seconds."""
 
     def broken_invariants(self, *, now: datetime) -> Sequence[str]:
         """A sentence for each invariant that does not hold (`boe doctor`)."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.facts import Delivered
 from boe_reconciler.core.outcome import EMPTY
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DestinationSpec
@@ -138,6 +139,7 @@ def _settle(job: Job, delivery: Delivery, outcome: Outcome) -> datetime | None:
     job.tools.ledger.settle(
         job.claimed.claim, delivery.key, outcome, next_attempt_at=until, now=now
     )
+    job.tools.observe(Delivered(type=delivery.type, outcome=outcome))
     return until
 
 

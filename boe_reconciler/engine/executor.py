@@ -10,6 +10,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from boe_reconciler.core.errors import Temporary
+from boe_reconciler.core.facts import (
+    ClockJumped,
+    Draining,
+    LeasesLost,
+    Observe,
+    RunStarted,
+    Stepped,
+    Ticked,
+    unobserved,
+)
 from boe_reconciler.core.ports import Claimed, Clock, Ledger
 from boe_reconciler.core.runs import Claim, Event
 from boe_reconciler.engine.cancel import CancelToken, Stop
@@ -58,6 +68,7 @@ class Executor:
     workers: int
     #: Only these runs, and no tick: a command that executes its own rows.
     only: Collection[str] | None = None
+    observe: Observe = unobserved
     _pool: ThreadPoolExecutor = field(init=False)
     _active: dict[str, _Active] = field(init=False, default_factory=dict)
     _last_heartbeat: float = field(init=False, default=0.0)
@@ -78,7 +89,9 @@ class Executor:
     def start(self) -> None:
         """Take over what an earlier process left, having taken `serve.lock`."""
         now = self.clock.now()
-        for run_id in self.ledger.expire(now=now, all_leases=True):
+        taken = self.ledger.expire(now=now, all_leases=True)
+        self.observe(LeasesLost(count=len(taken)))
+        for run_id in taken:
             log.warning("run_taken_over", extra={"run_id": run_id})
         marks = [state.high_water for state in self.ledger.states()]
         if marks and now < max(marks) - BEHIND:
@@ -93,10 +106,12 @@ class Executor:
     def step(self) -> bool:
         """One pass over everything that may be due; True while there is work in hand."""
         try:
-            return self._pass()
+            busy = self._pass()
         except Temporary as error:
             self._put_off(error)
-            return True
+            busy = True
+        self.observe(Stepped())
+        return busy
 
     def serve(self, stop: threading.Event, until: datetime | None = None) -> None:
         """Step until asked to stop, or until an instant; a failure never ends it."""
@@ -119,6 +134,7 @@ class Executor:
     def drain(self, seconds: float, hurry: threading.Event | None = None) -> None:
         """Let runs end for so long, or until `hurry`; then interrupt them and give
         their claims back."""
+        self.observe(Draining())
         end = self.clock.monotonic() + seconds
         while self._active and self.clock.monotonic() < end:
             if hurry is not None and hurry.is_set():
@@ -150,6 +166,7 @@ class Executor:
         drift = (now - self._last.wall) - passed
         self._last = _Clocks(now, monotonic)
         if abs(drift) > DRIFT:
+            self.observe(ClockJumped(seconds=drift.total_seconds()))
             self._alert(
                 "clock_jumped",
                 f"The wall clock moved {drift.total_seconds():+.1f} s against the "
@@ -162,6 +179,7 @@ class Executor:
         while self.only is None and self._may_tick(now):
             tick = self.ledger.materialise(now=now)
             self._last_tick, self._next_due = self._last.monotonic, tick.next_due
+            self.observe(Ticked(tick=tick))
             if not tick.more:
                 break
             self._next_due = now
@@ -184,7 +202,9 @@ class Executor:
 
     def _start(self, claimed: Claimed) -> None:
         cancel = CancelToken()
-        log.info("run_started", extra={"run_id": claimed.claim.run_id})
+        self.observe(RunStarted(claimed=claimed))
+        run = claimed.record.run
+        log.info("run_started", extra={"run_id": run.run_id, "schedule": run.schedule})
         future = self._pool.submit(self.runner.run, claimed, cancel)
         self._active[claimed.claim.run_id] = _Active(claimed.claim, cancel, future)
 
@@ -205,10 +225,11 @@ class Executor:
         self._next_heartbeat = monotonic + HEARTBEAT
         # Our own leases first: a machine that slept still holds what nobody took.
         self._heartbeat(now)
-        self.ledger.expire(now=now)
+        self.observe(LeasesLost(count=len(self.ledger.expire(now=now))))
 
     def _keep_leases(self) -> None:
         self._reap()
+        self.observe(Stepped())
         try:
             self._watch(self.clock.now())
         except Temporary as error:

@@ -9,6 +9,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
+from boe_reconciler.core.facts import Observe, unobserved
 from boe_reconciler.core.names import NameValues
 from boe_reconciler.core.ports import (
     Blobs,
@@ -50,6 +51,7 @@ class Tools:
     scratch: Path
     #: A number in [0, 1), for the jitter of retries.
     random: Callable[[], float]
+    observe: Observe = unobserved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

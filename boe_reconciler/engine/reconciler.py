@@ -7,6 +7,12 @@ import threading
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.facts import (
+    Observe,
+    Reconciled,
+    ReconcileFailed,
+    unobserved,
+)
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
 from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
 from boe_reconciler.core.snapshot import Snapshot
@@ -26,6 +32,7 @@ class Reconciler:
     strict: bool = False
     #: As many removals as somebody allowed for this start.
     allow_removals: int = 0
+    observe: Observe = unobserved
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
 
     def reconcile(self) -> Plan:
@@ -35,6 +42,7 @@ class Reconciler:
         for content in plan.blobs.values():
             self.blobs.put(content)
         self.ledger.activate(plan.activation, now=self.clock.now())
+        self.observe(Reconciled(activation=plan.activation))
         log.info(
             "revision_activated",
             extra={
@@ -52,10 +60,15 @@ class Reconciler:
                 continue
             try:
                 self.reconcile()
-            except BoeError as error:
-                log.warning("reconcile_failed", extra={"detail": error.message})
-            except Exception:
-                log.exception("reconcile_crashed")
+            except Exception as error:
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        self.observe(ReconcileFailed())
+        if isinstance(error, BoeError):
+            log.warning("reconcile_failed", extra={"detail": error.message})
+        else:
+            log.error("reconcile_crashed", exc_info=error)
 
     def _plan(self, snapshot: Snapshot) -> Plan:
         return make_plan(

@@ -17,6 +17,7 @@ from boe_reconciler.core.errors import (
     RunError,
     Temporary,
 )
+from boe_reconciler.core.facts import AttemptBegun, Built, RunEnded, RunPutOff
 from boe_reconciler.core.outcome import Verdict, verdict
 from boe_reconciler.core.parameters import parameter_text
 from boe_reconciler.core.ports import Claimed
@@ -109,6 +110,7 @@ class Runner:
         self._tools.ledger.begin_attempt(
             job.claimed.claim, parameters=texts, now=self._now()
         )
+        self._tools.observe(AttemptBegun(claimed=job.claimed))
         self._limit(job)
         job.folder.mkdir(parents=True, exist_ok=True)
 
@@ -142,6 +144,7 @@ class Runner:
         self._tools.ledger.commit_artifacts(
             job.claimed.claim, artifacts, owed(job, artifacts), now=self._now()
         )
+        self._tools.observe(Built(artifacts=artifacts))
 
     def _deliver(self, job: Job) -> None:
         """Deliver what is open, then record: a final state, or a wait for the next try."""
@@ -156,6 +159,7 @@ class Runner:
                 "A destination could not take the file yet.",
                 now=self._now(),
             )
+            self._tools.observe(RunPutOff(reason="delivery_retry"))
             return
         record = self._record(job.claimed)
         self._finish(job.claimed, self._verdict(record), _rows(record))
@@ -226,6 +230,7 @@ class Runner:
             return
         text = self._text(error)
         self._tools.ledger.wait(claimed.claim, until, error.reason, text, now=now)
+        self._tools.observe(RunPutOff(reason=error.reason))
 
     def _fail(
         self, claimed: Claimed, error: RunError, status: RunStatus = RunStatus.FAILED
@@ -246,12 +251,28 @@ class Runner:
             rows=rows,
             now=self._now(),
         )
+        self._tell(claimed, end, rows)
+
+    def _tell(self, claimed: Claimed, end: Verdict, rows: int | None) -> None:
+        run = claimed.record.run
+        took = self._now() - (run.started_at or run.created_at)
+        self._tools.observe(
+            RunEnded(
+                claimed=claimed,
+                status=end.status,
+                reason=end.reason,
+                message=end.message,
+                rows=rows,
+                seconds=max(took.total_seconds(), 0.0),
+            )
+        )
         level = logging.ERROR if end.status is RunStatus.FAILED else logging.INFO
         log.log(
             level,
             "run_finished",
             extra={
-                "run_id": claimed.claim.run_id,
+                "run_id": run.run_id,
+                "schedule": run.schedule,
                 "status": end.status.value,
                 "reason": end.reason,
             },

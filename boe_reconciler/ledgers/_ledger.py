@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
+from boe_reconciler.core.census import Census
 from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
@@ -263,6 +264,9 @@ class StoredLedger:
 
     def open_runs(self) -> int:
         return self._read(lambda store: store.open_runs())
+
+    def census(self, *, now: datetime) -> Census:
+        return self._read(lambda store: store.census(now))
 
     def broken_invariants(self, *, now: datetime) -> Sequence[str]:
         return self._read(lambda store: _check.broken_invariants(store, now=now))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from boe_reconciler.core.census import Census
 from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
@@ -204,6 +205,8 @@ class Store(Protocol):
     def events(self, run_id: str) -> Sequence[Event]: ...
 
     def insert_events(self, events: Sequence[Event]) -> None: ...
+
+    def census(self, now: datetime) -> Census: ...
 
 
 class Backend(Protocol):

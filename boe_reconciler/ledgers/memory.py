@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from itertools import chain
 from threading import Condition, local
 from typing import TypeVar
 
 import uuid_utils
 
+from boe_reconciler.core.census import RECENT, Census
 from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
@@ -310,8 +312,7 @@ class _MemoryStore:
 
     def open_runs(self) -> int:
         paused = self._paused()
-        open_ = [one for one in self._t.runs.values() if not one.status.final]
-        return sum(not _held(_candidate(one), paused) for one in open_)
+        return sum(not _held(_candidate(one), paused) for one in self._open())
 
     def find(self, query: Query) -> Sequence[Run]:
         found = [
@@ -385,6 +386,35 @@ class _MemoryStore:
 
     def insert_events(self, events: Sequence[Event]) -> None:
         self._t.events.extend(events)
+
+    def census(self, now: datetime) -> Census:
+        since, paused, standings = now - RECENT, self._paused(), self.standings()
+        starts = [_candidate(one) for one in self._unstarted()]
+        gaps: Counter[str] = Counter()
+        for gap in chain.from_iterable(self._t.gaps.values()):
+            gaps[gap.reason] += gap.count if gap.until >= since else 0
+        return Census(
+            open=Counter(one.status for one in self._open()),
+            ended=Counter(
+                (one.status, one.reason)
+                for one in self._t.runs.values()
+                if one.finished_at and one.finished_at >= since
+            ),
+            gaps=+gaps,
+            schedules=len(standings),
+            paused=len(paused),
+            next_due=self.marks()[1],
+            next_start=min(
+                (one.not_before for one in starts if not _held(one, paused)),
+                default=None,
+            ),
+        )
+
+    def _open(self) -> list[Run]:
+        return [one for one in self._t.runs.values() if not one.status.final]
+
+    def _unstarted(self) -> list[Run]:
+        return [one for one in self._open() if one.status in _UNSTARTED]
 
 
 def _of(rows: Mapping[str, T], run_ids: Collection[str]) -> dict[str, T]:

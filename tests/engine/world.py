@@ -10,6 +10,7 @@ from typing import Any
 
 from boe_reconciler.app import Backends
 from boe_reconciler.blobs import folder
+from boe_reconciler.core.facts import Fact, Observe
 from boe_reconciler.core.resources.schedule import ScheduleSpec
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.runs import NewRun, RunOptions, RunRecord, Trigger
@@ -60,6 +61,7 @@ class World:
     root: Path
     clock: HandClock = field(default_factory=HandClock)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    observers: list[Observe] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings = Settings(
@@ -81,7 +83,12 @@ class World:
             clock=self.clock,
             scratch=self.root / ".boe" / "scratch",
             random=lambda: 0.5,
+            observe=self.observe,
         )
+
+    def observe(self, fact: Fact) -> None:
+        for one in self.observers:
+            one(fact)
 
     def executor(self) -> Executor:
         return Executor(
@@ -90,6 +97,7 @@ class World:
             clock=self.clock,
             worker="tests",
             workers=2,
+            observe=self.observe,
         )
 
     def serve(self, *specs: RunSpec, when: Mapping[str, Any] | None = None) -> None:

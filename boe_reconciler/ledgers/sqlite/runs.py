@@ -36,8 +36,8 @@ from boe_reconciler.ledgers.sqlite.tables import (
 CHUNK = 500
 # Words instead of parameters: an index over part of the rows is used only if SQLite
 # sees its condition.
-_UNSTARTED = text("runs.status IN ('pending', 'waiting')")
-_RUNNING = text("runs.status = 'running'")
+UNSTARTED = text("runs.status IN ('pending', 'waiting')")
+RUNNING = text("runs.status = 'running'")
 _NOT_BEGUN = text("runs.status = 'pending' AND runs.started_at IS NULL")
 _DELIVERED = text("runs.status = 'succeeded' AND runs.whole")
 _OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
@@ -64,7 +64,7 @@ _RENEW = (
     .where(
         runs.c.run_id == bindparam("same_run_id"),
         runs.c.fence == bindparam("same_fence"),
-        _RUNNING,
+        RUNNING,
     )
     .values(lease_until=bindparam("until"))
 )
@@ -77,12 +77,12 @@ _KNOWN = select(runs.c.run_id).where(
 _COUNT = select(func.count()).select_from(runs)
 _COUNTS = (
     select(runs.c.schedule_uid, func.count())
-    .where(_RUNNING)
+    .where(RUNNING)
     .group_by(runs.c.schedule_uid)
 )
 _READERS = (
     select(runs.c.connection, func.count())
-    .where(_RUNNING, runs.c.connection.is_not(None))
+    .where(RUNNING, runs.c.connection.is_not(None))
     .group_by(runs.c.connection)
 )
 _LATE = (
@@ -93,7 +93,7 @@ _LATE = (
 )
 _NEXT_LATE = select(func.min(runs.c.late_at)).where(text("runs.late_at IS NOT NULL"))
 _NEXT_START = select(func.min(runs.c.not_before)).where(
-    _UNSTARTED, runs.c.not_before > bindparam("now")
+    UNSTARTED, runs.c.not_before > bindparam("now")
 )
 _LATEST = (
     select(runs.c.occurrence)
@@ -138,7 +138,7 @@ _IN_TIME = or_(
     text("runs.status <> 'pending' OR runs.started_at IS NOT NULL"),
 )
 #: A pause lets go on what has begun, and start what somebody asked for.
-_NOT_HELD = or_(
+NOT_HELD = or_(
     runs.c.started_at.is_not(None),
     text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
     runs.c.schedule_uid.not_in(_PAUSED),
@@ -147,7 +147,7 @@ _NOT_HELD = or_(
 _ONLY = runs.c.run_id.in_(
     select(func.json_each(bindparam("only", type_=Json)).table_valued("value").c.value)
 )
-_MAY_START = (_UNSTARTED, runs.c.not_before <= bindparam("now"), _IN_TIME, _NOT_HELD)
+_MAY_START = (UNSTARTED, runs.c.not_before <= bindparam("now"), _IN_TIME, NOT_HELD)
 _CANDIDATES = (
     select(
         *_PLACE,
@@ -216,7 +216,7 @@ class Runs(Schedules):
         return self._c.execute(_RENEW, {**same, "until": lease_until}).rowcount == 1
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
-        query = select(*_COLUMNS).where(_RUNNING)
+        query = select(*_COLUMNS).where(RUNNING)
         if schedule_uid is not None:
             query = query.where(runs.c.schedule_uid == schedule_uid)
         return self._runs(query)
@@ -236,7 +236,7 @@ class Runs(Schedules):
 
     def unstarted(self, schedule_uid: str) -> Sequence[Run]:
         same = runs.c.schedule_uid == schedule_uid
-        return self._runs(select(*_COLUMNS).where(_UNSTARTED, same))
+        return self._runs(select(*_COLUMNS).where(UNSTARTED, same))
 
     def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
         return self._runs(_OVERDUE, now=now, most=limit)
@@ -287,7 +287,7 @@ class Runs(Schedules):
         return run_id
 
     def open_runs(self) -> int:
-        parts = (_COUNT.where(_UNSTARTED, _NOT_HELD), _COUNT.where(_RUNNING))
+        parts = (_COUNT.where(UNSTARTED, NOT_HELD), _COUNT.where(RUNNING))
         return sum(self._c.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:

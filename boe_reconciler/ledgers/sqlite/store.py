@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from boe_reconciler.core.census import Census
 from boe_reconciler.core.runs import (
     Artifact,
     Attempt,
@@ -25,6 +27,7 @@ from boe_reconciler.core.runs import (
     Event,
     GapRow,
 )
+from boe_reconciler.ledgers.sqlite import counting
 from boe_reconciler.ledgers.sqlite.runs import Runs, chunks
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -110,6 +113,9 @@ class SqliteStore(Runs):
 
     def insert_events(self, new: Sequence[Event]) -> None:
         self._many(insert(events), [values(one) for one in new])
+
+    def census(self, now: datetime) -> Census:
+        return counting.census(self._c, now)
 
     def _children(
         self, query: Select[Any], run_ids: Sequence[str]
