@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from boe_reconciler.cli.door import Door, close_all, redacted, without_environment
 from boe_reconciler.cli.output import complain
+from boe_reconciler.cli.values import read_plainly
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, InputError
 
@@ -60,7 +61,10 @@ class _Commands(TyperGroup):
         group = typer.Typer(rich_markup_mode=None)
         for module in dict.fromkeys(modules):
             import_module(f"boe_reconciler.cli.{module}").add_to(group)
-        self.commands.update(typer.main.get_group(group).commands)
+        loaded = typer.main.get_group(group).commands
+        for command in loaded.values():
+            read_plainly(command)
+        self.commands.update(loaded)
 
 
 boe = typer.Typer(
@@ -140,6 +144,7 @@ def _invoke(arguments: list[str]) -> int:
     if not arguments:
         arguments = ["--help"]
     command = typer.main.get_command(boe)
+    read_plainly(command)
     try:
         result = command.main(arguments, prog_name="boe", standalone_mode=False)
         sys.stdout.flush()

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import Field
-
-from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
 from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
 from boe_reconciler.core.resources.others import CalendarSpec

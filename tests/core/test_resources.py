@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.language.fields import known_fields
@@ -73,13 +72,13 @@ def test_a_resource_survives_json(document: Document) -> None:
     assert type(resource).model_validate_json(text) == resource
 
 
-def declared(model: type[BaseModel], name: str) -> str:
+def declared(model: type[Model], name: str) -> str:
     """Class.field, by the class that declares the field."""
     owner = next(m for m in model.__mro__ if name in get_annotations(m))
     return f"{owner.__name__}.{name}"
 
 
-def given(model: BaseModel) -> Iterator[str]:
+def given(model: Model) -> Iterator[str]:
     """Every field that is set to something, at any depth."""
     for name in model.model_fields_set:
         yield declared(type(model), name)
@@ -87,7 +86,7 @@ def given(model: BaseModel) -> Iterator[str]:
 
 
 def inside(value: Any) -> Iterator[str]:
-    if isinstance(value, BaseModel):
+    if isinstance(value, Model):
         yield from given(value)
     children = value.values() if isinstance(value, dict) else value
     if isinstance(children, list | tuple) or isinstance(value, dict):
@@ -95,13 +94,13 @@ def inside(value: Any) -> Iterator[str]:
             yield from inside(child)
 
 
-def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+def models(model: type[Model]) -> Iterator[type[Model]]:
     yield model
     for child in model.__subclasses__():
         yield from models(child)
 
 
-def language() -> list[type[BaseModel]]:
+def language() -> list[type[Model]]:
     found = (m for m in models(Model) if ".resources." in m.__module__)
     return [m for m in found if m.model_fields]
 

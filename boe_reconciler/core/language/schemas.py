@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from boe_reconciler.core.resources.envelope import API_VERSION, KINDS, OWNERLESS
+from boe_reconciler.core.resources.light import schema_of
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 WHOLE = "boe.schema.json"
@@ -88,6 +89,13 @@ def _by_kind() -> Schema:
 
 
 class _Generator(GenerateJsonSchema):
+    def generate_inner(self, schema: Any) -> Schema:
+        """With what the models say beside their types."""
+        said = schema.get("metadata", {})
+        if "written" in said:
+            return dict(said["written"])
+        return {**super().generate_inner(schema), **said}
+
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> Schema:
         """By `type` with if and then, where models have one; else any of the shapes."""
         choices = schema["choices"].items()
@@ -123,12 +131,10 @@ def _by_type(models: Mapping[str, Schema]) -> Schema:
 
 def schema_definitions() -> dict[str, Schema]:
     """Name of a model -> its schema; references are `#/$defs/NAME`."""
-    _, found = models_json_schema(
-        [(model, "validation") for model in KINDS.values()],
-        by_alias=True,
-        schema_generator=_Generator,
+    made = _Generator().generate_definitions(
+        [(kind, "validation", schema_of(model)) for kind, model in KINDS.items()]
     )
-    definitions = {name: _plain(schema) for name, schema in found["$defs"].items()}
+    definitions = {str(name): _plain(schema) for name, schema in made[1].items()}
     for name, keys in _EXACTLY_ONE.items():
         definitions[name]["oneOf"] = _one_required(keys)
     definitions["Burst"]["anyOf"] = _one_required(("values_from", "split_on"))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from boe_reconciler.core import sql
 from boe_reconciler.core.language.places import Document, text_at
@@ -18,6 +17,7 @@ from boe_reconciler.core.plan.resolve import check_file_name
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.distribution import DestinationSpec
 from boe_reconciler.core.resources.envelope import KINDS, Resource
+from boe_reconciler.core.resources.light import validator_of
 from boe_reconciler.core.resources.report import ReportSpec
 
 
@@ -95,16 +95,11 @@ def _report(check: Check, spec: Mapping[str, Any]) -> None:
         check.find_in_text(wrong, ("spec", "query"))
 
 
-@cache
-def _destination() -> TypeAdapter[Any]:
-    return TypeAdapter(DestinationSpec)
-
-
 def _destinations(check: Check, targets: Any, path: Path) -> None:
     good: dict[int, Any] = {}
     for number, target in enumerate(targets if isinstance(targets, list) else ()):
         try:
-            good[number] = _destination().validate_python(target)
+            good[number] = validator_of(DestinationSpec).validate_python(target)
         except ValidationError:
             continue
     for number, target in good.items():

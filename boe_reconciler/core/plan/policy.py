@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document

@@ -8,17 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Model(BaseModel):
-    """Strict, closed, frozen. Built on first use, so that start-up stays quick."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, defer_build=True
+if TYPE_CHECKING:
+    import pydantic
+    from pydantic import (
+        BeforeValidator,
+        Discriminator,
+        Field,
+        PlainSerializer,
+        Tag,
+        WithJsonSchema,
     )
+
+    class Model(pydantic.BaseModel, extra="forbid", strict=True, frozen=True):
+        """Strict, closed, frozen."""
+
+else:
+    from boe_reconciler.core.resources.light import (
+        BeforeValidator,
+        Discriminator,
+        Field,
+        Model,
+        PlainSerializer,
+        Tag,
+        WithJsonSchema,
+    )
+
+__all__ = [
+    "BeforeValidator",
+    "Discriminator",
+    "Field",
+    "Model",
+    "PlainSerializer",
+    "Tag",
+    "WithJsonSchema",
+    "by_key",
+    "by_type",
+    "shared",
+    "tag",
+    "text_or_inline",
+]
 
 
 M = TypeVar("M", bound=Model)

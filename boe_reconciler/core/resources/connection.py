@@ -2,9 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
-
-from boe_reconciler.core.resources.base import Model, by_key, by_type
+from boe_reconciler.core.resources.base import (
+    Discriminator,
+    Field,
+    Model,
+    Tag,
+    by_key,
+    by_type,
+)
 from boe_reconciler.core.resources.types import (
     ENV_PATTERN,
     HOST_KEY_PATTERN,

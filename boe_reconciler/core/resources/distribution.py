@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
-
-from boe_reconciler.core.resources.base import Model, by_type
+from boe_reconciler.core.resources.base import Discriminator, Field, Model, Tag, by_type
 from boe_reconciler.core.resources.types import (
     MODE_PATTERN,
     Duration,

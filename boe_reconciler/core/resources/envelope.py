@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
-from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
 from boe_reconciler.core.resources.distribution import DistributionSpec
 from boe_reconciler.core.resources.others import (

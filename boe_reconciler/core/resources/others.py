@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
-from boe_reconciler.core.resources.base import Model, shared
+from boe_reconciler.core.resources.base import Field, Model, shared
 from boe_reconciler.core.resources.connection import TimeWindow
 from boe_reconciler.core.resources.types import (
     WORKING_DAYS_PATTERN,

@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
-
 from boe_reconciler.core.resources.base import (
+    BeforeValidator,
+    Discriminator,
+    Field,
     Model,
+    Tag,
+    WithJsonSchema,
     by_key,
     by_type,
     shared,

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
-
-from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.base import Discriminator, Field, Model, Tag
 from boe_reconciler.core.resources.types import Duration, Instant, Name
 
 Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
