@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 
 PREFIX = "BOE_"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import typer
 from boe_reconciler.app import App
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.settings import Settings, environment, read_settings
 
 #: What this process has opened: one command's, but in tests.

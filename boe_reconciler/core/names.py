@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.language.suggest import closest
 from boe_reconciler.core.language.texts import TextFinding
+from boe_reconciler.core.records import dataclass
 
 DEFAULT_PATTERN = "{report_name}_{date}.{format}"
 #: Tokens that take a format after a colon -> the format they have without one.

@@ -7,7 +7,6 @@ prepares.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.parameters import parse_parameter
 from boe_reconciler.core.problems import Path, dotted
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.report import Parameter
 from boe_reconciler.core.templates import TemplateError, is_template, render

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from boe_reconciler.core.codes import CODES
+from boe_reconciler.core.records import dataclass
 
 Severity = Literal["error", "warning"]
 Path = tuple[str | int, ...]

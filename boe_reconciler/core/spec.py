@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
 from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from boe_reconciler.core.language.suggest import closest
 from boe_reconciler.core.language.texts import TextFinding
+from boe_reconciler.core.records import dataclass
 
 _TOKEN = re.compile(
     r"""
@@ -75,8 +76,7 @@ _BEGINS_ANEW = frozenset(
 _QUOTES = {"'": "quote", '"': "double quote", "`": "backquote", "/*": "comment"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     kind: str
     text: str
     offset: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from boe_reconciler.core.calendar import zones
@@ -37,6 +36,7 @@ from boe_reconciler.core.calendar.whole_set import set_findings
 from boe_reconciler.core.calendar.zones import DAY, TZDB_VERSION, tzdb_is_old
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import CalendarSpec
 from boe_reconciler.core.resources.when import When
 

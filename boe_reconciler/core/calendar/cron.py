@@ -7,7 +7,6 @@ and equal items of many schedules are read once. docs/time.md has the dialect.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from boe_reconciler.core.calendar.days import (
@@ -18,6 +17,7 @@ from boe_reconciler.core.calendar.days import (
 )
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path, Severity
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.when import DayMatch
 
 MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(5)

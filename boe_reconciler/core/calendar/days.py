@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Literal, Protocol
 
 from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import CalendarSpec, DaysOff
 
 _ORDINAL = date(1970, 1, 1).toordinal()

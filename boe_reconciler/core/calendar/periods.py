@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+
+from boe_reconciler.core.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

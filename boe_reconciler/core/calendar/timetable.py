@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -26,6 +26,7 @@ from boe_reconciler.core.calendar.days import (
 )
 from boe_reconciler.core.calendar.zones import DAY
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.when import IfDayOff
 
 _T = TypeVar("_T")

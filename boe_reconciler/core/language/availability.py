@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path, Severity
+from boe_reconciler.core.records import dataclass
 
 Place = Literal["Schedule", "Report", "Destination", "Connection"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from boe_reconciler.core.problems import Path, Severity
+from boe_reconciler.core.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

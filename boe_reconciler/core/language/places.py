@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from boe_reconciler.core.problems import Path, Position, Range
+from boe_reconciler.core.records import dataclass
 
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.suggest import closest, did_you_mean, listed
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import FORMS
 
 #: The names of the fields that may stand in the map at a path.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import yaml
+
+from boe_reconciler.core.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

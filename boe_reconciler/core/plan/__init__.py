@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
@@ -20,6 +19,7 @@ from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
 from boe_reconciler.core.plan.world import Key, Verdict, World
 from boe_reconciler.core.problems import Problem, in_order
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,

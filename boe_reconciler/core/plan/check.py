@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from boe_reconciler.core.plan.files import in_repo
 from boe_reconciler.core.plan.policy import Judge
 from boe_reconciler.core.plan.world import HIDDEN, MISSING, Entry, Key, Verdict, World
 from boe_reconciler.core.problems import Path, Problem, Range
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from boe_reconciler.core import sql
@@ -15,6 +15,7 @@ from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.policy import transform_findings
 from boe_reconciler.core.prepare import PARAMETERS, About, Binding, Words
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.connection import DATABASE_TYPES, ConnectionSpec
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.report import Parameter, ReportSpec, Workbook

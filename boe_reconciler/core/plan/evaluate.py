@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.policy import Judge, required_findings
 from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
 #: Verdicts of a version that are remembered: in the revision, in what is served, and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic_core import ValidationError
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
 
 BUILT_IN = "the built-in default"

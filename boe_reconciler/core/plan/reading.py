@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
@@ -20,6 +20,7 @@ from boe_reconciler.core.plan.files import (
 from boe_reconciler.core.plan.policy import Judge, judge_of
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
 from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.envelope import KINDS
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ServedObject

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from boe_reconciler.core.plan.files import POLICY_FILE
 from boe_reconciler.core.plan.policy import Judge
 from boe_reconciler.core.plan.revision import Old, Revision, former_key
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.problems import Problem, Range
+from boe_reconciler.core.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.load import problem_at
@@ -14,6 +14,7 @@ from boe_reconciler.core.plan.policy import Judge, beyond_limit
 from boe_reconciler.core.plan.reading import PlanCache, Reading
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
 from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import Served, ServedObject
 
 __all__ = ["Revision", "Served", "former_key", "judge_for", "judge_revision"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Old, former_key
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
+from boe_reconciler.core.records import dataclass
 
 
 @dataclass(kw_only=True, slots=True)

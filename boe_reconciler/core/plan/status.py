@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from boe_reconciler.core.plan.removals import Removals
 from boe_reconciler.core.plan.revision import Revision
 from boe_reconciler.core.plan.world import Key, Verdict, World
 from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import ObjectStatus
 
 #: Every reason of a status -> what it means; docs/concepts.md shows the same table.

@@ -7,7 +7,7 @@ version. Both are judged by the same checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, Place, Source
 from boe_reconciler.core.problems import Problem
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.envelope import KINDS, Policy, Resource
 from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.snapshot import Snapshot

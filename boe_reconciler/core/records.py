@@ -1,0 +1,122 @@
+"""The standard `dataclass`, without compiling up to ten methods for each class.
+
+That takes 0.8 ms a class: a third of the time of `boe validate`, which loads sixty
+(docs/decisions/0007). Here the methods are functions that all classes share.
+Type checkers see the standard one; modules that the quick commands do not load use it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+
+    def dataclass(**flags):
+        """`frozen`, `kw_only`, `slots`, `eq` and `order`, as in the standard library."""
+        chosen = {"always": True, "eq": True, **flags}
+        chosen["hash"] = chosen["eq"] and chosen.get("frozen")
+        methods = {
+            name: method
+            for flag, made in _METHODS.items()
+            for name, method in made.items()
+            if chosen.get(flag)
+        }
+        rest = {name: flags.get(name, False) for name in ("kw_only", "slots")}
+        return _maker(methods, rest)
+
+
+__all__ = ["dataclass"]
+
+
+def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], type]:
+    def make(cls: type) -> type:
+        for name, method in methods.items():
+            if name not in cls.__dict__:
+                setattr(cls, name, method)
+        # Without one, the standard library would make one of the signature.
+        cls.__doc__ = cls.__doc__ or cls.__name__
+        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, **flags)(
+            cls
+        )
+        made.__record_fields__ = dataclasses.fields(made)
+        return made  # type: ignore[no-any-return]  # the class, or a copy with slots
+
+    return make
+
+
+def _init(self: Any, *given: Any, **named: Any) -> None:
+    fields = self.__record_fields__
+    if given:
+        if fields[0].kw_only or len(given) > len(fields):
+            raise TypeError(f"{type(self).__name__}: {given} are too many")
+        named |= zip((field.name for field in fields), given, strict=False)
+    for field in fields:
+        name = field.name
+        _set(self, name, named.pop(name) if name in named else _default(self, field))
+    if named:
+        raise TypeError(f"{type(self).__name__}: there is no field {[*named]}")
+
+
+def _default(self: Any, field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    raise TypeError(f"{type(self).__name__}: {field.name} is missing")
+
+
+_set = object.__setattr__
+
+
+def _values(self: Any) -> tuple[Any, ...]:
+    return tuple([getattr(self, field.name) for field in self.__record_fields__])
+
+
+def _compared(relation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def compare(self: Any, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented  # type: ignore[no-any-return]  # as Python asks
+        return bool(relation(_values(self), _values(other)))
+
+    return compare
+
+
+def _hash(self: Any) -> int:
+    return hash(_values(self))
+
+
+def _repr(self: Any) -> str:
+    names = (field.name for field in self.__record_fields__)
+    shown = zip(names, _values(self), strict=True)
+    inside = ", ".join(f"{name}={value!r}" for name, value in shown)
+    return f"{type(self).__qualname__}({inside})"
+
+
+def _refuse(self: Any, name: str, *_: object) -> None:
+    raise dataclasses.FrozenInstanceError(f"{type(self).__name__}.{name} is fixed")
+
+
+def _setstate(self: Any, values: tuple[Any, ...]) -> None:
+    for field, value in zip(self.__record_fields__, values, strict=True):
+        _set(self, field.name, value)
+
+
+#: Flag -> what it brings, in the order in which a later one replaces an earlier one.
+_METHODS: dict[str, dict[str, Any]] = {
+    "always": {"__init__": _init, "__repr__": _repr},
+    "eq": {"__eq__": _compared(operator.eq), "__hash__": None},
+    "order": {
+        "__lt__": _compared(operator.lt),
+        "__le__": _compared(operator.le),
+        "__gt__": _compared(operator.gt),
+        "__ge__": _compared(operator.ge),
+    },
+    "slots": {"__getstate__": _values, "__setstate__": _setstate},
+    "frozen": {"__setattr__": _refuse, "__delattr__": _refuse},
+    "hash": {"__hash__": _hash},
+}

@@ -1,0 +1,131 @@
+"""Our `dataclass` does what the standard one does."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import operator
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from boe_reconciler.core import records
+from boe_reconciler.core.problems import Position
+
+Maker = Callable[..., Any]
+FROZEN = {"frozen": True, "kw_only": True, "slots": True}
+MAKERS = [dataclasses.dataclass, records.dataclass]
+
+
+def made(maker: Maker, **flags: bool) -> Any:
+    class Shelf:
+        name: str
+        width: int = 3
+        books: list[str] = dataclasses.field(default_factory=list)
+
+    return maker(**flags)(Shelf)
+
+
+@pytest.fixture(params=MAKERS, ids=["standard", "ours"])
+def maker(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def test_fields_have_their_defaults(maker: Maker) -> None:
+    shelf = made(maker, **FROZEN)
+    one, other = shelf(name="a"), shelf(name="b", width=4)
+    assert (one.name, one.width, one.books) == ("a", 3, [])
+    assert other.width == 4
+    assert one.books is not other.books
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [((), {}), ((), {"name": "a", "depth": 1}), (("a",), {})],
+    ids=["one is missing", "one is not known", "without its name"],
+)
+def test_wrong_fields_are_refused(maker: Maker, given: Any, named: Any) -> None:
+    with pytest.raises(TypeError):
+        made(maker, **FROZEN)(*given, **named)
+
+
+def test_fields_may_be_given_by_their_order(maker: Maker) -> None:
+    shelf = made(maker, frozen=True)
+    assert shelf("a", 4).width == 4
+    with pytest.raises(TypeError):
+        shelf("a", 4, [], "more")
+
+
+def test_it_shows_its_fields(maker: Maker) -> None:
+    shown = repr(made(maker, **FROZEN)(name="a"))
+    assert shown.endswith("Shelf(name='a', width=3, books=[])")
+
+
+def test_a_frozen_one_cannot_be_changed(maker: Maker) -> None:
+    one = made(maker, **FROZEN)(name="a")
+    with pytest.raises(FrozenInstanceError):
+        one.name = "b"
+    with pytest.raises(FrozenInstanceError):
+        del one.name
+
+
+def test_another_one_can_be_changed_and_has_no_hash(maker: Maker) -> None:
+    one = made(maker, kw_only=True, slots=True)(name="a")
+    one.name = "b"
+    assert one.name == "b"
+    with pytest.raises(TypeError):
+        hash(one)
+
+
+def test_equal_are_those_with_the_same_values(maker: Maker) -> None:
+    shelf = made(maker, **FROZEN)
+    assert shelf(name="a") == shelf(name="a")
+    assert shelf(name="a") != shelf(name="b")
+    assert shelf(name="a") != made(maker, **FROZEN)(name="a")
+
+
+def test_the_hash_follows_the_values(maker: Maker) -> None:
+    shelf = made(maker, **FROZEN)
+    one, other = shelf(name="a", books=()), shelf(name="a", books=())
+    assert len({one, other}) == 1
+
+
+def test_without_eq_each_is_only_itself(maker: Maker) -> None:
+    shelf = made(maker, frozen=True, eq=False)
+    one, other = shelf(name="a"), shelf(name="a")
+    assert one != other
+    assert len({one, other}) == 2
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge"])
+def test_order_is_that_of_the_values(maker: Maker, name: str) -> None:
+    shelf, compare = made(maker, frozen=True, order=True), getattr(operator, name)
+    pairs = [("a", "b"), ("b", "a"), ("a", "a")]
+    found = [compare(shelf(name=one), shelf(name=other)) for one, other in pairs]
+    assert found == [compare(one, other) for one, other in pairs]
+    with pytest.raises(TypeError):
+        compare(shelf(name="a"), 1)
+
+
+def test_a_copy_is_the_same_and_may_differ(maker: Maker) -> None:
+    one = made(maker, **FROZEN)(name="a", books=["x"])
+    assert copy.deepcopy(one) == one
+    assert replace(one, width=9).width == 9
+
+
+def test_it_can_be_pickled() -> None:
+    one = Position(3, 4)
+    assert pickle.loads(pickle.dumps(one)) == one
+
+
+def test_a_method_of_the_class_itself_stays(maker: Maker) -> None:
+    class Own:
+        name: str
+
+        def __repr__(self) -> str:
+            return self.name
+
+    assert repr(maker(**FROZEN)(Own)(name="a")) == "a"
