@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.executor import Executor
     from boe_reconciler.engine.lock import ServeLock
     from boe_reconciler.engine.reconciler import Reconciler
+    from boe_reconciler.engine.sweeper import Sweeper
     from boe_reconciler.engine.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -196,6 +197,18 @@ class App:
             workers=self.settings.workers,
             only=only,
             observe=self.observe,
+            sweeper=self._sweeper() if only is None else None,
+        )
+
+    def _sweeper(self) -> Sweeper:
+        from boe_reconciler.engine.lock import SweepLock
+        from boe_reconciler.engine.sweeper import Sweeper
+
+        return Sweeper(
+            ledger=self.ledger,
+            blobs=self.blobs,
+            clock=self.clock,
+            lock=SweepLock(self.state),
         )
 
     def reconciler(

@@ -8,8 +8,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 
 from boe_reconciler.core.errors import Permanent
 
@@ -31,6 +33,7 @@ class FolderBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.incoming = root / "incoming"
+        self._placing = Lock()
         for folder in (root, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -50,9 +53,12 @@ class FolderBlobs:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
         path.chmod(0o600)
+        # When it was stored, which may be again: see `remove_older`.
+        os.utime(path)
         target = self._target(sha256)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        path.replace(target)
+        with self._placing:
+            path.replace(target)
         _sync(target.parent)
         _sync(self._root)
         return sha256
@@ -76,6 +82,23 @@ class FolderBlobs:
     def remove(self, sha256: str) -> None:
         with suppress(FileNotFoundError):
             self._target(sha256).unlink()
+
+    def remove_older(self, sha256: str, before: datetime) -> int:
+        """Remove it unless it was stored since; the bytes that this freed.
+
+        What is being stored again at this moment, because somebody is about to name
+        it, stays.
+        """
+        target = self._target(sha256)
+        with self._placing, suppress(FileNotFoundError):
+            found = target.stat()
+            if found.st_mtime < before.timestamp():
+                target.unlink()
+                return found.st_size
+        return 0
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(_HASH.fullmatch(sha256)) and self._target(sha256).is_file()
 
     def __iter__(self) -> Iterator[str]:
         for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):

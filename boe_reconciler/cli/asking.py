@@ -14,6 +14,7 @@ from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
 from boe_reconciler.cli.planned import known_schedules
+from boe_reconciler.cli.stored import parts_gone, why_gone
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
@@ -24,6 +25,7 @@ from boe_reconciler.core.runs import (
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
+    from boe_reconciler.core.runs import RunRecord
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -157,6 +159,7 @@ def resend(
             f"{record.run.run_id} has no file to send.",
             f"`boe rerun {record.run.run_id}` builds it again.",
         )
+    _check_stored(app, record)
     keys = app.ledger.reopen(
         record.run.run_id,
         recipient=recipient,
@@ -167,3 +170,12 @@ def resend(
         say("Everything was accepted already; --all sends it again.")
         return 0
     return execute(app, [record.run.run_id], wait=not no_wait)
+
+
+def _check_stored(app: App, record: RunRecord) -> None:
+    if parts_gone(app, record):
+        raise InputError(
+            f"The file of {record.run.run_id} is not stored any more: "
+            f"{why_gone(app, record)}.",
+            f"`boe rerun {record.run.run_id}` builds it anew.",
+        )

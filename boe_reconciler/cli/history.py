@@ -27,6 +27,7 @@ from boe_reconciler.cli.shapes import (
     problem_line,
     run_json,
 )
+from boe_reconciler.cli.stored import parts_gone, why_gone
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.runs import RunStatus
@@ -272,7 +273,8 @@ def show(
     app = door(context).app()
     record = find_run(app, run)
     if output is OutputFormat.JSON:
-        say_json(details_json(app.ledger, record))
+        gone = parts_gone(app, record)
+        say_json({**details_json(app.ledger, record), "files_gone": gone})
         return
     _print_run(app, record)
 
@@ -312,13 +314,14 @@ def _print_run(app: App, record: RunRecord) -> None:
     for label, value in lines.items():
         if value:
             say(f"  {label:<11}{value}")
-    _print_parts(record)
+    _print_parts(app, record)
     events = app.ledger.events(run.run_id)
     for event in events:
         say(f"  {local(event.at, zone)}  {event.action}: {event.message}")
 
 
-def _print_parts(record: RunRecord) -> None:
+def _print_parts(app: App, record: RunRecord) -> None:
+    gone = parts_gone(app, record)
     for attempt in record.attempts:
         text = f"  attempt {attempt.number}: {attempt.status.value}"
         say(f"{text} {attempt.message or attempt.reason}".rstrip())
@@ -326,6 +329,11 @@ def _print_parts(record: RunRecord) -> None:
         size_ = size(artifact.bytes)
         say(f"  file       {artifact.name}, {artifact.rows:,} rows, {size_}")
         say(f"             sha256 {artifact.sha256}")
+        if artifact.part in gone:
+            say(f"             not stored any more: {why_gone(app, record)};", "yellow")
+            say(
+                f"             `boe rerun {record.run.run_id}` builds it anew", "yellow"
+            )
     for delivery in record.deliveries:
         to = delivery.key.destination
         if delivery.key.recipient != "-":

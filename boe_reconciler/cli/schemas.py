@@ -82,6 +82,7 @@ def doctor(
 
 def _findings(app: App) -> list[str]:
     from boe_reconciler.core.calendar import TZDB_VERSION, tzdb_is_old
+    from boe_reconciler.core.retention import files_kept, retention_of
 
     findings = []
     if tzdb_is_old(app.clock.now().date()):
@@ -91,12 +92,14 @@ def _findings(app: App) -> list[str]:
         )
     if not app.has_state:
         return findings
-    findings += app.ledger.broken_invariants(now=app.clock.now())
+    now = app.clock.now()
+    findings += app.ledger.broken_invariants(now=now)
     stored = set(app.blobs)
+    kept = now - files_kept(retention_of(app.ledger.served()))
     findings += [
         f"The file of {record.run.run_id}, {artifact.name}, is not in the Blobs store."
         for record in app.ledger.runs(limit=100_000)
         for artifact in record.artifacts
-        if artifact.sha256 not in stored
+        if artifact.sha256 not in stored and (record.run.finished_at or now) > kept
     ]
     return findings

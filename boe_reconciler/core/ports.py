@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.census import Census
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.resources.report import Column
+    from boe_reconciler.core.retention import Swept
     from boe_reconciler.core.runs import (
         Artifact,
         Claim,
@@ -221,6 +222,9 @@ class Blobs(Protocol):
 
     def remove(self, sha256: str) -> None: ...
 
+    def remove_older(self, sha256: str, before: datetime) -> int:
+        """Remove it unless it was stored since; the bytes that this freed."""
+
     def __iter__(self) -> Iterator[str]: ...
 
 
@@ -396,6 +400,22 @@ class Ledger(Protocol):
     def pauses(self) -> Sequence[Pause]: ...
 
     def holds(self) -> Sequence[Hold]: ...
+
+    # Retention.
+    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 200) -> Swept:
+        """Remove the oldest runs that ended longer ago, with all their rows.
+
+        Up to `limit` in one transaction; once no run is left, the specs that nothing
+        names any more. Gaps, pauses and events without a run stay for ever.
+        """
+
+    def blobs_in_use(
+        self, stored: Sequence[str], keep: timedelta, *, now: datetime
+    ) -> Collection[str]:
+        """Of these hashes, those of files that are needed.
+
+        What is served, and what a run needs that is open or ended within `keep`.
+        """
 
     # History.
     def note(self, events: Sequence[Event]) -> None: ...

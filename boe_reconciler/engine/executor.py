@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ from boe_reconciler.core.ports import Claimed, Clock, Ledger
 from boe_reconciler.core.runs import Claim, Event
 from boe_reconciler.engine.cancel import CancelToken, Stop
 from boe_reconciler.engine.runner import Runner
+from boe_reconciler.engine.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 #: Seconds between two renewals of the leases, and between two looks for lost ones.
@@ -36,6 +38,10 @@ LOOK_AGAIN = 0.5
 LOOK = 0.05
 #: The longest wait, in seconds: the wall clock is read again at least as often.
 LONGEST_WAIT = 0.5
+#: Seconds that `--once` sweeps, at most.
+ONCE_SWEEP = 5.0
+#: Something is due so soon that a sweep makes way.
+SOON = timedelta(seconds=1)
 #: Wall and monotonic clock may differ by this much between two steps.
 DRIFT = timedelta(seconds=2)
 #: A start with the clock this far behind what was already done starts nothing.
@@ -69,6 +75,8 @@ class Executor:
     #: Only these runs, and no tick: a command that executes its own rows.
     only: Collection[str] | None = None
     observe: Observe = unobserved
+    #: Removes what is kept no longer, while nothing is due.
+    sweeper: Sweeper | None = None
     _pool: ThreadPoolExecutor = field(init=False)
     _active: dict[str, _Active] = field(init=False, default_factory=dict)
     _last_heartbeat: float = field(init=False, default=0.0)
@@ -115,21 +123,25 @@ class Executor:
 
     def serve(self, stop: threading.Event, until: datetime | None = None) -> None:
         """Step until asked to stop, or until an instant; a failure never ends it."""
-        while not stop.is_set() and (until is None or self.clock.now() < until):
-            try:
-                self.step()
-            except Exception:
-                log.exception("step_crashed")
-                self._next_due = None
-            self._wait()
+        with self.sweeper.beside(self._busy) if self.sweeper else nullcontext():
+            while not stop.is_set() and (until is None or self.clock.now() < until):
+                try:
+                    self.step()
+                except Exception:
+                    log.exception("step_crashed")
+                    self._next_due = None
+                self._wait()
 
     def finish_all(self, stop: threading.Event) -> None:
         """Step until nothing goes on by itself and nothing is due (`--once`)."""
         while not stop.is_set():
             busy = self.step()
             if not busy and (self._behind(self.clock.now()) or not self._left()):
-                return
+                break
             self._wait()
+        if self.sweeper is not None and not stop.is_set():
+            end = self.clock.monotonic() + ONCE_SWEEP
+            self.sweeper.sweep_safely(lambda: self.clock.monotonic() < end)
 
     def drain(self, seconds: float, hurry: threading.Event | None = None) -> None:
         """Let runs end for so long, or until `hurry`; then interrupt them and give
@@ -247,6 +259,12 @@ class Executor:
                 active.cancel.stop(Stop.CANCELLED)
 
     # --- Small words ----------------------------------------------------------
+
+    def _busy(self) -> bool:
+        """Whether all workers are at work, or something is due now or soon."""
+        due = self._next_due
+        soon = due is not None and due - self.clock.now() < SOON
+        return soon or len(self._active) >= self.workers
 
     def _wait(self) -> None:
         """Until something is due, a run has ended, or somebody has written."""

@@ -1,4 +1,7 @@
-"""`serve.lock`: one process at a time reconciles and executes over a state folder."""
+"""Locks of a state folder, for one process at a time.
+
+`serve.lock`: it reconciles and executes. `sweep.lock`: nothing is swept beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from pathlib import Path
 from boe_reconciler.core.errors import InputError
 
 
-class ServeLock:
+class FolderLock:
     """An flock that ends with its process, however that ends."""
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / "serve.lock"
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
@@ -29,6 +32,19 @@ class ServeLock:
         self._fd = fd
         return True
 
+    def holder(self) -> str:
+        return self._path.read_text().strip() or "Another process"
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class ServeLock(FolderLock):
+    def __init__(self, state: Path) -> None:
+        super().__init__(state / "serve.lock")
+
     def acquire(self) -> None:
         """Take it, or say which process serves."""
         if not self.try_acquire():
@@ -36,9 +52,6 @@ class ServeLock:
                 f"{self.holder()} already serves {self._path.parent}.",
                 "Stop it first, or give this one its own folder with --state.",
             )
-
-    def holder(self) -> str:
-        return self._path.read_text().strip() or "Another process"
 
     def seen(self) -> str | None:
         """Its holder, without taking it; None while nobody serves."""
@@ -54,7 +67,7 @@ class ServeLock:
             os.close(fd)
         return None
 
-    def release(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+
+class SweepLock(FolderLock):
+    def __init__(self, state: Path) -> None:
+        super().__init__(state / "sweep.lock")

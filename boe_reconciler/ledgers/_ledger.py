@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.ports import Claimed
+from boe_reconciler.core.retention import Swept
 from boe_reconciler.core.runs import (
     Artifact,
     Claim,
@@ -33,6 +34,7 @@ from boe_reconciler.ledgers import (
     _limits,
     _people,
     _rows,
+    _sweep,
     _time,
     _work,
 )
@@ -217,6 +219,22 @@ class StoredLedger:
     def holds(self) -> Sequence[Hold]:
         """Nothing asks a person yet."""
         return ()
+
+    # Retention.
+    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 200) -> Swept:
+        before = now - keep
+        runs, specs = 0, 0
+        if self._read(lambda store: store.ended(before, 1)):
+            runs = self._write(lambda store: _sweep.sweep_runs(store, before, limit))
+        more = runs == limit
+        if not more:
+            specs = self._backend.drop_unused_specs()
+        return Swept(runs=runs, specs=specs, more=more)
+
+    def blobs_in_use(
+        self, stored: Sequence[str], keep: timedelta, *, now: datetime
+    ) -> Collection[str]:
+        return self._read(lambda store: _sweep.blobs_in_use(store, stored, now - keep))
 
     # History.
     def note(self, events: Sequence[Event]) -> None:

@@ -173,6 +173,28 @@ class Store(Protocol):
     def find(self, query: Query) -> Sequence[Run]:
         """Newest occurrence first."""
 
+    # Retention.
+    def ended(self, before: datetime, limit: int) -> Sequence[Run]:
+        """Runs that are kept no longer: those that ended before then, in that order.
+
+        Without those with an open delivery and, of each schedule that is served, the
+        newest and the one that `if_unchanged` compares with.
+        """
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        """With their attempts, artifacts, deliveries and events."""
+
+    def standings_of(self, uids: Collection[str]) -> Sequence[Standing]: ...
+
+    def files_in_use(self) -> set[str]:
+        """Hashes of the files that the served objects and specs, and the specs of
+        runs that have not ended, refer to."""
+
+    def artifacts_in_use(
+        self, hashes: Sequence[str], ended_after: datetime
+    ) -> set[str]:
+        """Of these, those of runs that have not ended, or not before then."""
+
     # Rows of runs: each by run id.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]: ...
 
@@ -216,6 +238,9 @@ class Backend(Protocol):
         """All of it or, when it raises, nothing of it."""
 
     def read(self, verb: Callable[[Store], T]) -> T: ...
+
+    def drop_unused_specs(self) -> int:
+        """Remove the specs that no schedule and no run names; how many."""
 
     def wait_for_change(self, timeout: float) -> bool: ...
 

@@ -92,6 +92,15 @@ class _Memory:
         with self._changed:
             return verb(_MemoryStore(self._tables))
 
+    def drop_unused_specs(self) -> int:
+        with self._changed:
+            t = self._tables
+            used = {one.spec_digest for one in t.runs.values()}
+            used |= {one.spec_digest for one in t.standings.values()}
+            unused = t.specs.keys() - used
+            t.specs = {digest: t.specs[digest] for digest in used}
+            return len(unused)
+
     def wait_for_change(self, timeout: float) -> bool:
         with self._changed:
             seen = getattr(self._seen, "version", 0)
@@ -324,6 +333,63 @@ class _MemoryStore:
             and (query.until is None or one.occurrence <= query.until)
         ]
         return sorted(found, key=_newest_last, reverse=True)[: query.limit]
+
+    # Retention.
+    def ended(self, before: datetime, limit: int) -> Sequence[Run]:
+        kept = self._kept_for_good()
+        ended = [
+            (one.finished_at, one.run_id)
+            for one in self._t.runs.values()
+            if one.finished_at is not None and one.finished_at < before
+        ]
+        found = [
+            self._t.runs[run_id]
+            for _, run_id in sorted(ended)
+            if run_id not in kept and not self._open_deliveries(run_id)
+        ]
+        return found[:limit]
+
+    def _kept_for_good(self) -> Collection[str]:
+        """Of each served schedule, its newest run and the one last delivered whole."""
+        uids = {one.uid for one in self._t.standings.values()}
+        newest = {
+            one.schedule: one for one in sorted(self._t.runs.values(), key=_newest_last)
+        }
+        kept = {one.run_id for one in newest.values() if one.schedule_uid in uids}
+        return kept | {run for uid in uids if (run := self.last_delivered(uid))}
+
+    def _open_deliveries(self, run_id: str) -> bool:
+        deliveries = self._t.deliveries.get(run_id, {}).values()
+        return any(not one.status.final for one in deliveries)
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        t, gone = self._t, set(run_ids)
+        for table in (t.runs, t.attempts, t.artifacts, t.deliveries):
+            for run_id in run_ids:
+                table.pop(run_id, None)
+        t.events = [one for one in t.events if one.run_id not in gone]
+
+    def standings_of(self, uids: Collection[str]) -> Sequence[Standing]:
+        return [one for one in self.standings() if one.uid in uids]
+
+    def files_in_use(self) -> set[str]:
+        runs = self._t.runs.values()
+        digests = {one.spec_digest for one in runs if not one.status.final}
+        digests |= {one.spec_digest for one in self._t.standings.values()}
+        named = [self._t.specs[digest].files for digest in digests]
+        named += [dict(one.files) for one in self._t.served.objects]
+        return {sha256 for files in named for sha256 in files.values()}
+
+    def artifacts_in_use(
+        self, hashes: Sequence[str], ended_after: datetime
+    ) -> set[str]:
+        runs = [
+            one.run_id
+            for one in self._t.runs.values()
+            if one.finished_at is None or one.finished_at >= ended_after
+        ]
+        found = self.artifacts(runs).values()
+        return {one.sha256 for each in found for one in each}.intersection(hashes)
 
     # Rows of runs.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:

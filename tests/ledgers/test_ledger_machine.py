@@ -29,6 +29,7 @@ from boe_reconciler.core.runs import (
     NewRun,
     Outcome,
     PauseTarget,
+    Run,
     RunOptions,
     RunStatus,
     Trigger,
@@ -93,6 +94,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.requests = 0
         self.marks: dict[str, datetime] = {}
         self.fences: dict[str, int] = {}
+        self.swept: list[tuple[str, datetime]] = []
         self.ends: dict[str, tuple[RunStatus, int]] = {}
         self._activate()
 
@@ -133,6 +135,31 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 3))
     def tick(self, limit: int) -> None:
         self.ledger.materialise(now=self.now, limit=limit)
+
+    @rule(
+        seconds=st.sampled_from([0, 60, 4000, 100_000]),
+        limit=st.sampled_from([1, 3, 99]),
+    )
+    def sweep(self, seconds: int, limit: int) -> None:
+        before = {one.run.run_id: one.run for one in self.ledger.runs(limit=10_000)}
+        digests = self._digests()
+        keep = timedelta(seconds=seconds)
+        self.ledger.sweep(keep, now=self.now, limit=limit)
+        kept = {one.run.run_id for one in self.ledger.runs(limit=10_000)}
+        for run_id in before.keys() - kept:
+            self._forget(before[run_id])
+        assert self._digests() == digests
+        self.claims = [one for one in self.claims if one.claim.run_id in kept]
+
+    def _digests(self) -> list[str | None]:
+        return [self.ledger.last_rows_digest(name) for name in self.served]
+
+    def _forget(self, run: Run) -> None:
+        assert run.status.final
+        self.fences.pop(run.run_id, None)
+        self.ends.pop(run.run_id, None)
+        if run.owed:
+            self.swept.append((run.schedule_uid, run.occurrence))
 
     # --- Plans ----------------------------------------------------------------------
 
@@ -358,6 +385,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 for run in runs
                 if run.owed and run.schedule_uid == state.uid
             ]
+            rows += [occurrence for uid, occurrence in self.swept if uid == state.uid]
             assert len(set(rows)) == len(rows)
             rows = [one for one in rows if one > owed.since]
             assert all(one.timestamp() % owed.step == 0 for one in rows)

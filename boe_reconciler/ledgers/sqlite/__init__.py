@@ -19,6 +19,7 @@ from boe_reconciler.ledgers._store import Store
 from boe_reconciler.ledgers.sqlite.opening import open_engine
 from boe_reconciler.ledgers.sqlite.schedules import SpecCache
 from boe_reconciler.ledgers.sqlite.store import SqliteStore
+from boe_reconciler.ledgers.sqlite.sweeping import drop_unused_specs
 from boe_reconciler.ledgers.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -53,6 +54,10 @@ class _Sqlite:
     def read(self, verb: Callable[[Store], T]) -> T:
         with _translated(self._path), self._engine.connect() as connection:
             return verb(SqliteStore(connection, self._specs))
+
+    def drop_unused_specs(self) -> int:
+        with _translated(self._path):
+            return drop_unused_specs(self._path)
 
     def wait_for_change(self, timeout: float) -> bool:
         return self._watches.wait(timeout)

@@ -28,8 +28,9 @@ from boe_reconciler.core.runs import (
     GapRow,
 )
 from boe_reconciler.ledgers.sqlite import counting
-from boe_reconciler.ledgers.sqlite.runs import Runs, chunks
+from boe_reconciler.ledgers.sqlite.runs import chunks
 from boe_reconciler.ledgers.sqlite.schedules import upsert
+from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
     artifacts,
     attempts,
@@ -63,7 +64,7 @@ _GAPS = (
 )
 
 
-class SqliteStore(Runs):
+class SqliteStore(Sweeping):
     """One transaction's view of the rows; see `ledgers._store.Store`."""
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
