@@ -102,7 +102,11 @@ def run(
     names = [*(now or []), *context.args]
     with watched(app, http or app.settings.http):
         return _Serving(
-            app=app, strict=strict, allow_removals=allow_removals, drain=drain
+            app=app,
+            strict=strict,
+            allow_removals=allow_removals,
+            drain=drain,
+            person=person,
         ).run(names, now_all=now_all, once=once, until=end)
 
 
@@ -129,10 +133,17 @@ class _Serving:
     """One `boe run`, from the first look at the folder to the drain."""
 
     def __init__(
-        self, *, app: App, strict: bool, allow_removals: int, drain: timedelta
+        self,
+        *,
+        app: App,
+        strict: bool,
+        allow_removals: int,
+        drain: timedelta,
+        person: bool,
     ) -> None:
         self._app = app
         self._drain = drain.total_seconds()
+        self._person = person
         self._reconciler = app.reconciler(strict=strict, allow_removals=allow_removals)
         self._executor = app.executor()
         self._stop = threading.Event()
@@ -149,7 +160,9 @@ class _Serving:
     ) -> int:
         started = self._app.clock.now()
         with self._signals():
-            say_problems(self._reconciler.reconcile().problems, stderr=True)
+            problems = self._reconciler.reconcile().problems
+            # Others read them in the log.
+            say_problems(problems if self._person else (), stderr=True)
             run_ids = self._enqueue(names, now_all=now_all)
             self._executor.start()
             with shown(self._app.ledger, run_ids):

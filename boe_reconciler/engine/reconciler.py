@@ -20,6 +20,8 @@ from boe_reconciler.core.snapshot import Snapshot
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
 LOOK = 0.5
+#: Problems of one revision that are logged; `boe status` has all of them.
+PROBLEMS_TOLD = 20
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,9 +50,11 @@ class Reconciler:
             extra={
                 "revision": plan.activation.attempted,
                 "serving": plan.activation.serving,
-                "problems": len(plan.activation.problems),
+                "problems": len(plan.problems),
             },
         )
+        for problem in plan.problems[:PROBLEMS_TOLD]:
+            log.info("problem", extra={"problem": str(problem)})
         return plan
 
     def watch(self, stop: threading.Event) -> None:

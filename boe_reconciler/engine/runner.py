@@ -51,10 +51,10 @@ class Runner:
             with self._reported(claimed):
                 self._steps(claimed, cancel)
         except LeaseLost:
-            log.warning("lease_lost", extra={"run_id": claimed.claim.run_id})
+            log.warning("lease_lost", extra=_about(claimed))
         except Exception:
             # Not even its end could be written: the lease runs out, and it goes on.
-            log.exception("run_left", extra={"run_id": claimed.claim.run_id})
+            log.exception("run_left", extra=_about(claimed))
 
     def _steps(self, claimed: Claimed, cancel: CancelToken) -> None:
         with self._job(claimed, cancel) as job:
@@ -216,7 +216,7 @@ class Runner:
             # The scratch folder or the Blobs store: a full disk may be emptied.
             self._retry(claimed, Temporary("disk_error", f"Writing failed: {error}."))
         except Exception as error:
-            log.exception("run_crashed", extra={"run_id": claimed.claim.run_id})
+            log.exception("run_crashed", extra=_about(claimed))
             text = f"BOE itself failed: {type(error).__name__}: {error}"
             self._fail(claimed, Permanent("internal", text))
 
@@ -271,8 +271,7 @@ class Runner:
             level,
             "run_finished",
             extra={
-                "run_id": run.run_id,
-                "schedule": run.schedule,
+                **_about(claimed),
                 "status": end.status.value,
                 "reason": end.reason,
             },
@@ -287,6 +286,12 @@ class Runner:
 
     def _now(self) -> datetime:
         return self._tools.clock.now()
+
+
+def _about(claimed: Claimed) -> dict[str, str]:
+    """What a log line says of it first."""
+    run = claimed.record.run
+    return {"run_id": run.run_id, "schedule": run.schedule}
 
 
 def _skipped(reason: str, message: str) -> Verdict:
