@@ -10,6 +10,8 @@ import random
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.errors import InputError
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         Ledger,
         Repo,
         Source,
+        Transforms,
     )
     from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.executor import Executor
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.reconciler import Reconciler
     from boe_reconciler.engine.sweeper import Sweeper
     from boe_reconciler.engine.vitals import Vitals
+    from boe_reconciler.transforms.children import Children
 
 log = logging.getLogger(__name__)
 #: The registries: what YAML calls it -> the module that does it, imported on use.
@@ -60,34 +65,122 @@ DESTINATIONS = {
 }
 
 
+#: Sources that need no secret: with `isolate` a child reads, else the main process
+#: does and hands the rows to the child.
+WITHOUT_SECRETS = ("duckdb", "sqlite")
+#: What the process that forks children loads once.
+PRELOAD = (
+    "pandas",
+    "pyarrow.pandas_compat",
+    "boe_reconciler.transforms.frames",
+    *(SOURCES[name] for name in WITHOUT_SECRETS),
+    "duckdb",
+    *FORMATS.values(),
+    "boe_reconciler.formats.xlsx.book",
+)
+#: A child needs some memory to do anything at all.
+SMALLEST_CHILD = 100_000_000
+
+
+@dataclass(eq=False, slots=True)
+class _Lent:
+    """The Source of a Connection as it stands, and the runs that use it."""
+
+    source: Source
+    users: int = 0
+
+
 @dataclass
 class Backends:
     """The families a run uses; Sources are kept, one for each Connection."""
 
     settings: Settings
     secrets: Any
-    _sources: dict[tuple[str, str], Source] = field(default_factory=dict)
+    _lent: dict[str, dict[str, _Lent]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    #: Starts nothing before the first child is needed.
+    children: Children = field(init=False)
 
-    def source(self, spec: RunSpec) -> Source:
-        """The Connection's one Source; a Connection that was edited gets a new one.
+    def __post_init__(self) -> None:
+        from boe_reconciler.transforms.children import Children
 
-        The older one stays until the end: runs may still be reading from it.
+        self.children = Children(
+            scratch=self.settings.state / "scratch",
+            memory=_child_memory(self.settings.child_memory),
+            environment=self.settings.environment,
+            preload=PRELOAD,
+        )
+
+    @contextmanager
+    def source(self, spec: RunSpec) -> Iterator[Source]:
+        """The Connection's one Source, for as long as the context lasts.
+
+        A Connection that was edited gets a new one; the older one is closed when no
+        run uses it any more.
         """
-        key = (spec.connection_name, spec.connection.model_dump_json())
+        if spec.execution.isolate and spec.connection.type in WITHOUT_SECRETS:
+            yield self._isolated_source(spec)
+            return
+        version = spec.connection.model_dump_json()
+        lent = self._lend(spec, version)
+        try:
+            yield lent.source
+        finally:
+            self._give_back(spec.connection_name, version)
+
+    def _lend(self, spec: RunSpec, version: str) -> _Lent:
         with self._lock:
-            if key not in self._sources:
+            versions = self._lent.setdefault(spec.connection_name, {})
+            if version not in versions:
                 module = importlib.import_module(SOURCES[spec.connection.type])
-                self._sources[key] = module.create(
+                source = module.create(
                     spec.connection,
                     secrets=self.secrets,
                     data_root=self.settings.data_root,
+                    memory_limit=self.settings.memory_limit,
                 )
-            return self._sources[key]
+                versions[version] = _Lent(source)
+            # The one that was asked for last is the one that is kept.
+            lent = versions[version] = versions.pop(version)
+            lent.users += 1
+            unused = _drop_unused(versions)
+        for source in unused:
+            source.close()
+        return lent
 
-    def format(self, name: str) -> Format:
-        made: Format = importlib.import_module(FORMATS[name]).create()
+    def _give_back(self, name: str, version: str) -> None:
+        with self._lock:
+            versions = self._lent[name]
+            versions[version].users -= 1
+            unused = _drop_unused(versions)
+        for source in unused:
+            source.close()
+
+    def _isolated_source(self, spec: RunSpec) -> Source:
+        from boe_reconciler.transforms.isolated import IsolatedSource
+
+        made: Source = IsolatedSource(
+            children=self.children,
+            module=SOURCES[spec.connection.type],
+            connection=spec.connection,
+            data_root=self.settings.data_root,
+        )
         return made
+
+    def format(self, name: str, *, isolate: bool = False) -> Format:
+        """With `isolate` its files are written by a child."""
+        made: Format = importlib.import_module(FORMATS[name]).create()
+        if not isolate:
+            return made
+        from boe_reconciler.transforms.isolated import IsolatedFormat
+
+        return IsolatedFormat(self.children, FORMATS[name], made)
+
+    @property
+    def transforms(self) -> Transforms:
+        from boe_reconciler.transforms.isolated import ChildTransforms
+
+        return ChildTransforms(children=self.children)
 
     def destination(self, kind: str, spec: RunSpec) -> Destination:
         module = importlib.import_module(DESTINATIONS[kind])
@@ -101,8 +194,30 @@ class Backends:
         return redacted
 
     def close(self) -> None:
-        for source in self._sources.values():
-            source.close()
+        for versions in self._lent.values():
+            for lent in versions.values():
+                lent.source.close()
+        self.children.close()
+
+
+def _drop_unused(versions: dict[str, _Lent]) -> list[Source]:
+    """All but the last that nobody uses, taken out."""
+    *older, _ = versions
+    unused = [version for version in older if not versions[version].users]
+    return [versions.pop(version).source for version in unused]
+
+
+def _child_memory(text: str) -> int:
+    from boe_reconciler.core.resources.types import format_size, parse_size
+
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise InputError(f"BOE_CHILD_MEMORY: {error}.") from error
+    if size < SMALLEST_CHILD:
+        todo = f"Give {format_size(SMALLEST_CHILD)} at least."
+        raise InputError(f"BOE_CHILD_MEMORY is {text}.", todo)
+    return size
 
 
 class App:

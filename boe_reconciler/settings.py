@@ -61,6 +61,11 @@ SETTINGS = (
         default="1GB",
         description="What one DuckDB Connection may use before it spills to disk.",
     ),
+    Setting(
+        name="child_memory",
+        default="2GB",
+        description="What a transform, or a run with `isolate`, may use in its process.",
+    ),
 )
 
 
@@ -72,6 +77,7 @@ class Settings:
     local_root: Path
     workers: int
     memory_limit: str
+    child_memory: str
     #: What secrets of the form {env: X} are read from. Never printed.
     environment: Mapping[str, str]
     #: HOST:PORT of the small HTTP server; None: there is none.
@@ -103,6 +109,7 @@ def read_settings(*, root: Path | None = None, state: Path | None = None) -> Set
         local_root=folder("local_root"),
         workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
         memory_limit=value("memory_limit") or "1GB",
+        child_memory=value("child_memory") or "2GB",
         environment=found,
         http=value("http"),
     )

@@ -354,7 +354,7 @@ CODES: dict[str, Code] = {
     "BOE103": Code(
         "A file that is not there",
         "The field names a file of the repo: its path is relative to the YAML file "
-        "that it stands in.",
+        "that it stands in. The module of a transform is sought from the root.",
     ),
     "BOE104": Code(
         "A path that leaves the repo",
@@ -386,7 +386,8 @@ CODES: dict[str, Code] = {
     ),
     "BOE110": Code(
         "A file that is not what it should be",
-        "A query file is text in UTF-8; a workbook template is an .xlsx file.",
+        "A query file and a transform are text in UTF-8; a workbook template is an "
+        ".xlsx file.",
     ),
     "BOE111": Code(
         "A link to where no link leads",
@@ -402,6 +403,12 @@ CODES: dict[str, Code] = {
         "A format that this report does not fit",
         "xlsx, html and pdf hold several sheets, the other formats one table; a "
         "workbook template is filled in as xlsx only.",
+    ),
+    "BOE114": Code(
+        "A transform that cannot be called",
+        "`transform: shapes.margin:widen` means the function `widen` that the file "
+        "`shapes/margin.py`, seen from the root of the repo, defines with `def` at its "
+        "top level, and that takes one DataFrame. The file is read, not imported.",
     ),
     # Policy.
     "BOE130": Code(
@@ -425,7 +432,8 @@ CODES: dict[str, Code] = {
     ),
     "BOE134": Code(
         "A transform that the Policy does not list",
-        "Python code runs only where `allow.transforms` of the Policy lists it.",
+        "Python code runs only where `allow.transforms` of the Policy lists its file, by "
+        "its path from the root of the repo, such as `shapes/margin.py`.",
     ),
     "BOE135": Code(
         "A field that the Policy requires",

@@ -279,6 +279,12 @@ _NOT_RELATIVE = (
 )
 
 
+def transform_parts(transform: str) -> tuple[str, str]:
+    """`module:function` -> the module's file, from the root of the repo, and the function."""
+    module, _, function = transform.partition(":")
+    return f"{module.replace('.', '/')}.py", function
+
+
 def check_relative(path: str) -> str:
     """Why a path cannot be used below a root; empty when it can."""
     if any(unicodedata.category(each)[0] == "C" for each in path):

@@ -6,7 +6,7 @@ All instants are aware UTC datetimes; all sizes are bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -62,6 +62,16 @@ class Cancel(Protocol):
 
     def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
         """Within the context, `callback` is called from another thread to interrupt a blocking call."""
+
+
+class Never:
+    """A `Cancel` for work that nobody stops."""
+
+    def check(self) -> None: ...
+
+    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        del callback
+        return nullcontext()
 
 
 # --- Reading the repo ---------------------------------------------------------
@@ -136,6 +146,8 @@ class FormatOptions:
     template: bytes | None = None
     #: A short line under the title of html and pdf, such as "2026-10".
     subtitle: str = ""
+    #: Asked before each batch, by whoever yields it; between pages by the format itself.
+    cancel: Cancel = field(default_factory=Never)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +169,43 @@ class Format(Protocol):
     ) -> Written:
         """Stream the tables into `target`, which need not be seekable.
 
-        Raises Permanent when the rows do not fit the format, OSError from `target`.
+        One table after the other, each to its end. Raises Permanent when the rows do
+        not fit the format, OSError from `target`, and what `options.cancel` raises.
+        """
+
+
+# --- Transforming -------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Code:
+    """A function of a Python file of the repo."""
+
+    #: From the root of the repo.
+    path: str
+    text: str
+    function: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.removesuffix('.py').replace('/', '.')}:{self.function}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transformed:
+    rows: Rows
+    #: What the function printed, a part of it where it was much.
+    printed: str
+
+
+class Transforms(Protocol):
+    """Users' functions, each call in a process of its own."""
+
+    def run(self, code: Code, table: Table, cancel: Cancel) -> Transformed:
+        """All rows at once through the function.
+
+        Raises Permanent `transform_failed`, `out_of_memory` or `child_crashed`, and what
+        `cancel` or the table's batches raise.
         """
 
 

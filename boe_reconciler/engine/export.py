@@ -6,14 +6,21 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.ports import Format, FormatOptions, Source, Table, Written
+from boe_reconciler.core.ports import (
+    Code,
+    Format,
+    FormatOptions,
+    Source,
+    Table,
+    Written,
+)
 from boe_reconciler.core.resources.report import Column
 from boe_reconciler.core.resources.schedule import Dialect
 from boe_reconciler.core.runs import Artifact
@@ -50,12 +57,12 @@ _Open = Callable[[ExitStack], Sequence[Table]]
 
 def export(job: Job) -> Exported:
     """Run the queries, write each format's file, and move the files into the Blobs store."""
-    source = job.tools.backends.source(job.spec)
-    _refuse_failed_checks(job, source)
-    open_tables: _Open = lambda stack: _open(job, source, stack)  # noqa: E731 a value beside its twin
-    if _several_readers(job):
-        open_tables = _spooled(job, open_tables)
-    built = [_build(job, name, open_tables) for name in job.formats]
+    with job.tools.backends.source(job.spec) as source:
+        _refuse_failed_checks(job, source)
+        open_tables: _Open = lambda stack: _open(job, source, stack)  # noqa: E731 a value beside its twin
+        if _several_readers(job):
+            open_tables = _spooled(job, open_tables)
+        built = [_build(job, name, open_tables) for name in job.formats]
     digest = _digest(job, open_tables) if job.spec.if_unchanged != "send" else ""
     artifacts = list(built)
     return Exported(artifacts=artifacts, rows=built[0].rows, rows_digest=digest)
@@ -63,12 +70,12 @@ def export(job: Job) -> Exported:
 
 def holds(job: Job, query: str) -> bool:
     """Whether a query's first value is true (`only_if`)."""
-    source = job.tools.backends.source(job.spec)
-    rows = source.rows(query, job.prepared.parameters, job.cancel)
-    try:
-        first = next((batch for batch in rows if batch.num_rows), None)
-    finally:
-        rows.close()
+    with job.tools.backends.source(job.spec) as source:
+        rows = source.rows(query, job.prepared.parameters, job.cancel)
+        try:
+            first = next((batch for batch in rows if batch.num_rows), None)
+        finally:
+            rows.close()
     return first is not None and bool(first.column(0)[0].as_py())
 
 
@@ -114,8 +121,25 @@ def _open(job: Job, source: Source, stack: ExitStack) -> list[Table]:
         rows = source.rows(query.text, job.prepared.parameters, job.cancel)
         stack.callback(rows.close)
         batches = _limited(job, iter(rows))
-        tables.append(_table(query, rows.schema, batches))
+        table = _table(query, rows.schema, batches)
+        tables.append(_transformed(job, table, stack))
     return tables
+
+
+def _transformed(job: Job, table: Table, stack: ExitStack) -> Table:
+    """What the Report's `transform` makes of the table, if it has one."""
+    transform = job.spec.report.transform
+    if transform is None:
+        return table
+    path, function = names.transform_parts(transform)
+    text = job.tools.blobs.read(job.spec.files[path]).decode("utf-8-sig")
+    code = Code(path=path, text=text, function=function)
+    done = job.tools.backends.transforms.run(code, table, job.cancel)
+    stack.callback(done.rows.close)
+    if done.printed.strip():
+        job.note("transform_printed", done.printed.strip())
+    batches = _limited(job, iter(done.rows))
+    return replace(table, schema=done.rows.schema, batches=batches)
 
 
 def _table(
@@ -134,8 +158,7 @@ def _limited(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
     """Stop at the row limit and at a cancel."""
     limits = [limit for limit in (job.spec.report.max_rows, job.spec.max_rows) if limit]
     most, rows = min(limits, default=None), 0
-    for batch in batches:
-        job.cancel.check()
+    for batch in _cancelled(job, batches):
         rows += batch.num_rows
         if most is not None and rows > most:
             raise Permanent(
@@ -143,6 +166,13 @@ def _limited(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordB
                 f"The report has more than {most:,} rows.",
                 "Narrow the query, or raise max_rows in the Report or in the Policy.",
             )
+        yield batch
+
+
+def _cancelled(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Stop at a cancel."""
+    for batch in batches:
+        job.cancel.check()
         yield batch
 
 
@@ -172,7 +202,7 @@ def _spooled(job: Job, open_tables: _Open) -> _Open:
         for query, path in zip(_queries(job), paths, strict=True):
             file = stack.enter_context(pa.OSFile(str(path), "rb"))
             reader = stack.enter_context(pa.ipc.open_stream(file))
-            opened.append(_table(query, reader.schema, iter(reader)))
+            opened.append(_table(query, reader.schema, _cancelled(job, reader)))
         return opened
 
     return again
@@ -195,7 +225,7 @@ def _digest(job: Job, open_tables: _Open) -> str:
     with ExitStack() as stack:
         for table in open_tables(stack):
             sink.write(repr(table.schema.names).encode())
-            canonical = job.tools.backends.format(_CANONICAL)
+            canonical = job.writer(_CANONICAL)
             # The writers only ever call write().
             canonical.write([table], cast(BinaryIO, sink), _options(job))
     return sink.sha256.hexdigest()
@@ -205,7 +235,7 @@ def _digest(job: Job, open_tables: _Open) -> str:
 
 
 def _build(job: Job, format_name: str, open_tables: _Open) -> Artifact:
-    target_format = job.tools.backends.format(format_name)
+    target_format = job.writer(format_name)
     inner = job.file_name(None, target_format.extension)
     path = job.folder / f"{format_name}.part"
     with ExitStack() as stack:
@@ -263,6 +293,7 @@ def _options(job: Job) -> FormatOptions:
         dialect=spec.export.dialect or Dialect(),
         template=job.tools.blobs.read(spec.files[template]) if template else None,
         subtitle=period.label if period else "",
+        cancel=job.cancel,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ from boe_reconciler.core.ports import (
     Format,
     Ledger,
     Source,
+    Transforms,
 )
 from boe_reconciler.core.prepare import Prepared
 from boe_reconciler.core.runs import Artifact, Event, Run
@@ -29,9 +31,12 @@ from boe_reconciler.engine.cancel import CancelToken
 class Backends(Protocol):
     """The families that a run uses, as `app` wires them."""
 
-    def source(self, spec: RunSpec) -> Source: ...
+    def source(self, spec: RunSpec) -> AbstractContextManager[Source]: ...
 
-    def format(self, name: str) -> Format: ...
+    def format(self, name: str, *, isolate: bool = False) -> Format: ...
+
+    @property
+    def transforms(self) -> Transforms: ...
 
     def destination(self, kind: str, spec: RunSpec) -> Destination: ...
 
@@ -79,6 +84,11 @@ class Job:
     def formats(self) -> list[str]:
         wanted = self.spec.export.format
         return list(wanted) if isinstance(wanted, list) else [wanted]
+
+    def writer(self, name: str) -> Format:
+        """What writes a file of this run."""
+        isolate = self.spec.execution.isolate
+        return self.tools.backends.format(name, isolate=isolate)
 
     def file_name(self, pattern: str | None, extension: str, part: str = "") -> str:
         """The name of a file of this run before compression."""

@@ -18,10 +18,9 @@ from boe_reconciler.core.plan.files import (
     MAX_FILES,
     POLICY_FILE,
     blob_id,
-    file_references,
-    in_repo,
     is_ignored,
     is_resource_file,
+    referenced_files,
 )
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.repos._watch import Watcher
@@ -32,7 +31,7 @@ _Stamp = tuple[int, ...]
 _Survey = dict[str, _Stamp | str | None]
 
 #: A YAML file without any of these refers to no other file.
-_MAY_REFER = re.compile(rb"""(_file|file|workbook|text|html)["']?\s*:""")
+_MAY_REFER = re.compile(rb"""(_file|file|workbook|text|html|transform)["']?\s*:""")
 #: Kubernetes swaps this link when a ConfigMap changes.
 _KUBERNETES = "..data"
 _IS_LINK = "it is a symbolic link"
@@ -182,12 +181,11 @@ def _references(path: str, content: bytes) -> tuple[str, ...]:
     if not _MAY_REFER.search(content):
         return ()
     documents, _ = read_documents(path, content)
-    found = (
-        in_repo(path, reference)[0]
+    return tuple(
+        target
         for document in documents
-        for _, reference in file_references(document.data)
+        for target in referenced_files(path, document.data)
     )
-    return tuple(target for target in found if target)
 
 
 # --- Looking ------------------------------------------------------------------

@@ -43,7 +43,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
-    "memory_limit": "25%",
 }
 #: Seconds that a database file is kept open for a next query: opening takes 30 ms.
 _LINGER = 0.5
@@ -60,10 +59,17 @@ _BROKEN = re.compile("not a valid DuckDB|version number|corrupt", re.I)
 
 
 def create(
-    spec: DuckDBConnection, *, secrets: SecretResolver, data_root: Path
+    spec: DuckDBConnection,
+    *,
+    secrets: SecretResolver,
+    data_root: Path,
+    memory_limit: str = "1GB",
 ) -> DuckDBSource:
-    """A source that has opened nothing yet; DuckDB needs no secrets."""
-    return DuckDBSource(spec, data_root)
+    """A source that has opened nothing yet; DuckDB needs no secrets.
+
+    Beyond `memory_limit` a query spills to disk.
+    """
+    return DuckDBSource(spec, data_root, memory_limit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +105,12 @@ class DuckDBSource:
     last query, so that its writer is not kept out.
     """
 
-    def __init__(self, spec: DuckDBConnection, data_root: Path) -> None:
+    def __init__(
+        self, spec: DuckDBConnection, data_root: Path, memory_limit: str
+    ) -> None:
         self._spec = spec
         self._root = data_root
+        self._memory_limit = memory_limit
         self._lock = Lock()
         self._instance: _Instance | None = None
         #: Lets the database file go; at most one at a time.
@@ -168,7 +177,11 @@ class DuckDBSource:
         with self._lock:
             old = self._instance
             if old is None or old.files != files:
-                self._instance = _open(files, read_only=self._spec.read_only)
+                self._instance = _open(
+                    files,
+                    read_only=self._spec.read_only,
+                    memory_limit=self._memory_limit,
+                )
                 if old and not old.users:
                     old.close()
             assert self._instance  # noqa: S101 for the type checker
@@ -238,16 +251,15 @@ def _stamp(path: Path) -> tuple[str, int, int, int]:
     return (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def _open(files: _Files, *, read_only: bool) -> _Instance:
+def _open(files: _Files, *, read_only: bool, memory_limit: str) -> _Instance:
     """A DuckDB instance that can reach nothing but `files`."""
     import duckdb
 
     spill = tempfile.TemporaryDirectory(
         prefix="boe-duckdb-", ignore_cleanup_errors=True
     )
-    connection = duckdb.connect(
-        ":memory:", config={**_CONFIG, "temp_directory": spill.name}
-    )
+    bounds = {"memory_limit": memory_limit, "temp_directory": spill.name}
+    connection = duckdb.connect(":memory:", config={**_CONFIG, **bounds})
     try:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         allowed = [path for paths in files.views.values() for path in paths]

@@ -57,7 +57,11 @@ _REFUSED = re.compile(
 
 
 def create(
-    spec: PostgresConnection, *, secrets: SecretResolver, data_root: Path
+    spec: PostgresConnection,
+    *,
+    secrets: SecretResolver,
+    data_root: Path,
+    memory_limit: str = "",
 ) -> PostgresSource:
     """A source that has opened nothing yet; its password is read at each connect."""
     return PostgresSource(spec, secrets)

@@ -37,7 +37,11 @@ _WORDS = re.compile(
 
 
 def create(
-    spec: SQLConnection, *, secrets: SecretResolver, data_root: Path
+    spec: SQLConnection,
+    *,
+    secrets: SecretResolver,
+    data_root: Path,
+    memory_limit: str = "",
 ) -> SQLSource:
     """A source that has opened nothing yet; its password is read at each connect."""
     return SQLSource(spec, secrets)

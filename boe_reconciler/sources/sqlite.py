@@ -54,7 +54,11 @@ _ALLOWED = (
 
 
 def create(
-    spec: SQLiteConnection, *, secrets: SecretResolver, data_root: Path
+    spec: SQLiteConnection,
+    *,
+    secrets: SecretResolver,
+    data_root: Path,
+    memory_limit: str = "",
 ) -> SQLiteSource:
     """A source that has opened nothing yet. Permanent `bad_connection` for `files`."""
     if spec.files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ class _StuckRows:
 @pytest.fixture
 def stuck(world: World) -> Stuck:
     source = Stuck()
-    world.backends.source = lambda spec: source  # type: ignore[method-assign]  # a slow database
+    world.backends.source = lambda spec: nullcontext(source)  # type: ignore[method-assign]  # a slow database
     return source
 
 

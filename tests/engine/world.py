@@ -71,6 +71,7 @@ class World:
             local_root=self.root,
             workers=2,
             memory_limit="256MB",
+            child_memory="500MB",
             environment={},
         )
         secrets = references.create(environment={}, data_root=self.root)

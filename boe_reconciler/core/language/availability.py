@@ -43,18 +43,11 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
     Lack(
         place="Schedule",
-        path=("execution", "isolate"),
-        values=(True,),
-        what="a process for each export",
-    ),
-    Lack(
-        place="Schedule",
         path=("notify",),
         what="a notice of failures",
         severity="warning",
     ),
     Lack(place="Schedule", path=("ping",), what="ping", severity="warning"),
-    Lack(place="Report", path=("transform",), what="transform"),
     Lack(
         place="Report",
         path=("on_too_many",),

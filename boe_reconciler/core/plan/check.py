@@ -105,9 +105,14 @@ class Check:
         """Whether there is such an object, whatever its state."""
         return self.look_up((kind, name)) != MISSING
 
-    def file(self, reference: str, path: Path) -> tuple[str, bytes] | None:
-        """(path from the root, bytes) of the file that the field at `path` names."""
-        home = self.document.range(path).filename
+    def file(
+        self, reference: str, path: Path, *, from_root: bool = False
+    ) -> tuple[str, bytes] | None:
+        """(path from the root, bytes) of the file that the field at `path` names.
+
+        References are relative to the document's file, or else to the root.
+        """
+        home = "" if from_root else self.document.range(path).filename
         target, wrong = in_repo(home, reference)
         if wrong:
             todo = "write a path from the YAML file, such as sales.sql"

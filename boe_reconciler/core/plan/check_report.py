@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from boe_reconciler.core import sql
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Source
 from boe_reconciler.core.language.texts import TextFinding
+from boe_reconciler.core.names import transform_parts
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.policy import transform_findings
 from boe_reconciler.core.prepare import PARAMETERS, About, Binding, Words
@@ -98,9 +100,8 @@ def check_report(
     for number, each in enumerate(spec.checks):
         queries.inline(each.query, (*path, "checks", number, "query"))
     _parameters(check, spec, path, queries.texts)
-    if spec.transform and check.judge:
-        at = (*path, "transform")
-        check.find(transform_findings(check.judge, spec.transform, at))
+    if spec.transform:
+        files |= _transform(check, spec.transform, (*path, "transform"))
     if connection is None:
         return None
     changes = {"query": text, "query_file": None, "workbook": workbook}
@@ -155,6 +156,54 @@ def _template(
     if not content.startswith(b"PK"):
         check.add("BOE110", path, f"{target} is not an .xlsx file")
     return target, {target: hashlib.sha256(content).hexdigest()}
+
+
+def _transform(check: Check, transform: str, path: Path) -> dict[str, str]:
+    """The file of a transform is looked at, and never run or imported here."""
+    if check.judge:
+        check.find(transform_findings(check.judge, transform, path))
+    reference, function = transform_parts(transform)
+    found = check.file(reference, path, from_root=True)
+    source = _source(check, found, path) if found else None
+    if found is None or source is None:
+        return {}
+    try:
+        lacking = _lacking(ast.parse(source.text, filename=found[0]), function)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        lines = source.text.splitlines(keepends=True)
+        at = sum(map(len, lines[: line - 1]))
+        said = getattr(error, "msg", str(error))
+        wrong = TextFinding(
+            code="BOE114", detail=f"this is no Python: {said}", offset=at
+        )
+        check.find_in_file([wrong], path, source)
+        return {}
+    if lacking:
+        todo = f"write `def {function}(frame):` in it, not inside of anything"
+        check.add("BOE114", path, f"{found[0]} {lacking}", todo)
+    return {found[0]: hashlib.sha256(found[1]).hexdigest()}
+
+
+def _lacking(module: ast.Module, function: str) -> str:
+    """What keeps the module's function from being called with one DataFrame."""
+    defined = [
+        node
+        for node in module.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name == function
+    ]
+    if not defined:
+        return f"defines no function {function}"
+    if isinstance(defined[-1], ast.AsyncFunctionDef):
+        return f"defines {function} as async, and nothing waits for it"
+    arguments = defined[-1].args
+    places = len(arguments.posonlyargs) + len(arguments.args)
+    needed = places - len(arguments.defaults)
+    named = [one for one in arguments.kw_defaults if one is None]
+    if needed > 1 or named or (not places and arguments.vararg is None):
+        return f"defines {function} in a way that one DataFrame is not enough for"
+    return ""
 
 
 def _parameters(check: Check, spec: ReportSpec, path: Path, texts: list[str]) -> None:

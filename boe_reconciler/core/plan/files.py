@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from boe_reconciler.core.names import check_relative
+from boe_reconciler.core.names import check_relative, transform_parts
 from boe_reconciler.core.problems import Path
 
 POLICY_FILE = "policy.yaml"
@@ -72,15 +72,21 @@ def in_repo(file: str, reference: str) -> tuple[str, str]:
     return ("", wrong) if wrong else ("/".join([*folders, below]), "")
 
 
-def file_references(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Each place of a document's values that names a file of the repo."""
+def referenced_files(file: str, data: Any, path: Path = ()) -> Iterator[str]:
+    """The files that a document of `file` names, from the root; wrong ones are left out."""
     items = enumerate(data) if isinstance(data, list) else ()
     for key, value in data.items() if isinstance(data, dict) else items:
         here = (*path, key)
         if isinstance(value, dict | list):
-            yield from file_references(value, here)
-        elif isinstance(value, str) and _names_a_file(here):
-            yield here, value
+            yield from referenced_files(file, value, here)
+        elif isinstance(value, str) and (target := _target(file, here, value)):
+            yield target
+
+
+def _target(file: str, path: Path, value: str) -> str:
+    if path[-1] == "transform":
+        return in_repo("", transform_parts(value)[0])[0]
+    return in_repo(file, value)[0] if _names_a_file(path) else ""
 
 
 def _names_a_file(path: Path) -> bool:

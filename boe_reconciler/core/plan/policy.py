@@ -13,6 +13,7 @@ from pydantic_core import ValidationError
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.names import transform_parts
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
@@ -198,15 +199,14 @@ def is_private(host: str) -> bool:
 
 
 def transform_findings(judge: Judge, transform: str, path: Path) -> Iterator[Finding]:
-    listed = judge.spec.allow.transforms
-    module = transform.partition(":")[0]
-    if not {transform, module, f"{module.replace('.', '/')}.py"} & set(listed):
+    file, _ = transform_parts(transform)
+    if file not in judge.spec.allow.transforms:
         where = judge.where("allow", "transforms")
         yield Finding(
             code="BOE134",
             path=path,
-            detail=f"{transform} is not listed ({where})",
-            help="add it to allow.transforms in policy.yaml",
+            detail=f"{file} is not listed ({where})",
+            help=f"add {file} to allow.transforms in policy.yaml",
         )
 
 

@@ -12,10 +12,9 @@ from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.plan.files import (
     POLICY_FILE,
-    file_references,
-    in_repo,
     is_resource_file,
     kind_of_path,
+    referenced_files,
 )
 from boe_reconciler.core.plan.policy import Judge, judge_of
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
@@ -175,9 +174,9 @@ def _unreadable(snapshot: Snapshot, found: Sequence[Loaded]) -> list[Loaded]:
     """
     documents = [entry.document for each in found for entry in each.entries]
     referred = {
-        in_repo(document.filename, reference)[0]
+        target
         for document in documents
-        for _, reference in file_references(document.data)
+        for target in referenced_files(document.filename, document.data)
     }
     return [
         _unread(path, reason)

@@ -94,7 +94,9 @@ class Allow(Model):
     private_addresses: bool = Field(
         False, description="Whether webhooks may reach private addresses."
     )
-    transforms: list[str] = Field([], description="Paths of allowed transforms.")
+    transforms: list[str] = Field(
+        [], description="Paths of allowed transforms, such as shapes/margin.py."
+    )
     destinations: (
         list[Literal["local", "email", "s3", "gcs", "azure", "sftp", "webhook"]] | None
     ) = Field(None, description="Types of destination that may be used (any).")

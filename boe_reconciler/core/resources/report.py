@@ -102,8 +102,9 @@ class ReportSpec(Model):
     transform: str | None = Field(
         None,
         pattern=TRANSFORM_PATTERN,
-        description="`module:function`, pandas DataFrame in and out; runs in a process "
-        "without secrets, and only where Policy lists its path.",
+        description="`module:function`, pandas DataFrame in and out; the module is a "
+        "file from the root of the repo. Runs in a process without secrets, and only "
+        "where Policy lists its path.",
     )
     max_rows: int | None = Field(
         None, ge=1, description="More rows than this are too many (Policy's limit)."

@@ -1,0 +1,142 @@
+"""What a child is asked to do, and how both sides speak over its line.
+
+The parent's words are pickled: it is trusted. The child's answer is JSON: whatever ran
+there may have written it. Rows travel apart from both, as Arrow IPC streams.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from boe_reconciler.core.ports import Code, FormatOptions
+    from boe_reconciler.core.resources.connection import ConnectionSpec
+    from boe_reconciler.core.resources.report import Column
+
+_HEADER = struct.Struct("!I")
+#: An answer is a few sentences; a longer one is none.
+_LONGEST_ANSWER = 256 * 1024
+#: What a child writes in its folder: a format's file, a transform's rows.
+OUTPUT = "output"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Run a query; the rows go out through the pipe."""
+
+    #: Of the source, such as `boe_reconciler.sources.duckdb`.
+    module: str
+    connection: ConnectionSpec
+    data_root: Path
+    memory_limit: str
+    query: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """A table without its rows: those come in through the pipe."""
+
+    name: str
+    schema: pa.Schema
+    columns: Mapping[str, Column]
+    fill: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """Write a file of the rows that come in, one sheet after the other, to OUTPUT."""
+
+    module: str
+    sheets: Sequence[Sheet]
+    options: FormatOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transform:
+    """Call a function with the rows that come in; what it returns goes to OUTPUT."""
+
+    code: Code
+    sheet: str
+
+
+Task = Query | File | Transform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A task, and where and how it is done."""
+
+    task: Task
+    #: The working folder, and the only one that may be written to.
+    folder: Path
+    #: Bytes of memory beyond what the libraries take.
+    memory: int
+
+
+# --- The parent speaks, the child listens ---------------------------------------
+
+
+def send_order(line: socket.socket, order: Order, fds: Sequence[int]) -> None:
+    """`fds`: the child's console, and the pipe of its rows."""
+    content = pickle.dumps(order)
+    socket.send_fds(line, [_HEADER.pack(len(content))], list(fds))
+    line.sendall(content)
+
+
+def receive_order(line: socket.socket) -> tuple[Order, list[int]]:
+    header, fds, *_ = socket.recv_fds(line, _HEADER.size, 2)
+    (length,) = _HEADER.unpack(header)
+    with line.makefile("rb") as file:
+        order: Order = pickle.loads(file.read(length))  # noqa: S301 the parent's own words
+    return order, fds
+
+
+# --- The child answers ----------------------------------------------------------
+
+
+def send_answer(line: socket.socket, answer: Mapping[str, Any]) -> None:
+    line.sendall(json.dumps(answer).encode())
+
+
+def as_answer(error: RunError) -> dict[str, Any]:
+    return {
+        "temporary": isinstance(error, Temporary),
+        "reason": error.reason,
+        "message": error.message,
+        "help": error.help,
+    }
+
+
+def receive_answer(line: socket.socket) -> dict[str, Any] | None:
+    """What the child said before it ended; None: nothing that can be understood."""
+    said = b""
+    while len(said) <= _LONGEST_ANSWER:
+        more = line.recv(65536)
+        if not more:
+            break
+        said += more
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def raise_answer(answer: Mapping[str, Any]) -> None:
+    """Raise the error that an answer tells of, if it does."""
+    if "reason" in answer:
+        kind = Temporary if answer.get("temporary") else Permanent
+        words = (str(answer.get(key, "")) for key in ("reason", "message", "help"))
+        raise kind(*words)

@@ -1,0 +1,178 @@
+"""One child, from its fork to its end: hold it to its limits, do the task, answer."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+
+import pyarrow as pa
+
+from boe_reconciler.core.errors import RunError
+from boe_reconciler.core.ports import Never, Table
+from boe_reconciler.transforms import _limits, _tasks
+from boe_reconciler.transforms._tasks import OUTPUT, File, Order, Query, Transform
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.ports import Format, Source
+
+#: Freed when memory runs out, so that there is some to say so.
+_RESERVE = 1 << 20
+#: Where programs and libraries lie, besides the folders of Python itself.
+_SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys /dev".split()
+_SYSTEM += "/proc/self /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys".split()
+
+
+def run(line_fd: int, server: int) -> NoReturn:
+    """What a fresh fork of the server does; it never returns into the server's loop."""
+    try:
+        _be_a_child(line_fd, server)
+        line = socket.socket(fileno=line_fd)
+        order, fds = _tasks.receive_order(line)
+        console, pipe = fds
+        _settle(order, console)
+        threading.Thread(target=_end_with, args=(line,), daemon=True).start()
+        answer = _answer(order.task, pipe)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        _tasks.send_answer(line, answer)
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
+# --- Becoming one -----------------------------------------------------------------
+
+
+def _be_a_child(line: int, server: int) -> None:
+    os.setpgid(0, 0)
+    _limits.end_with_parent(server)
+    _limits.be_the_first_to_go()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # Whatever the server has open, other children's lines above all.
+    os.closerange(3, line)
+    os.closerange(line + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _settle(order: Order, console: int) -> None:
+    for standard in (1, 2):
+        os.dup2(console, standard)
+    os.close(console)
+    os.chdir(order.folder)
+    os.environ.update(HOME=str(order.folder), TMPDIR=str(order.folder))  # noqa: TID251 its own; nothing is read
+    tempfile.tempdir = str(order.folder)
+    readable, writable = _places(order.task)
+    _limits.fence(readable, [order.folder, Path("/dev/null"), *writable])
+    _limits.limit_memory(order.memory)
+
+
+def _places(task: _tasks.Task) -> tuple[list[Path], list[Path]]:
+    """What may be read and what may be written besides the working folder."""
+    python = (sys.prefix, sys.base_prefix, *sys.path)
+    readable = [Path(place) for place in (*_SYSTEM, *python)]
+    if not isinstance(task, Query):
+        return readable, []
+    # A database may keep files of its own beside the one that is read.
+    path = getattr(task.connection, "path", None)
+    databases = [(task.data_root / path).resolve().parent] if path else []
+    return [*readable, task.data_root], databases
+
+
+def _end_with(line: socket.socket) -> None:
+    """Nothing is said on the line any more: when it can be read, it was closed."""
+    line.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# --- The work ---------------------------------------------------------------------
+
+
+def _answer(task: _tasks.Task, pipe: int) -> Mapping[str, Any]:
+    reserve = [bytearray(_RESERVE)]
+    work: Callable[[Any, BinaryIO], Mapping[str, Any]] = _WORK[type(task)]
+    try:
+        mode = "wb" if isinstance(task, Query) else "rb"
+        with cast(BinaryIO, os.fdopen(pipe, mode)) as rows:
+            return work(task, rows)
+    except MemoryError:
+        reserve.clear()
+        return {"reason": "out_of_memory"}
+    except RunError as error:
+        if error.reason == "out_of_memory":
+            return {"reason": "out_of_memory"}
+        return _tasks.as_answer(error)
+    except Exception as error:
+        text = f"BOE itself failed: {type(error).__name__}: {error}"
+        return {"reason": "internal", "message": text}
+
+
+class _NoSecrets:
+    def resolve(self, _secret: object) -> str:
+        raise AssertionError("a child has no secrets")
+
+
+def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
+    source: Source = importlib.import_module(task.module).create(
+        task.connection,
+        secrets=_NoSecrets(),
+        data_root=task.data_root,
+        memory_limit=task.memory_limit,
+    )
+    found = source.rows(task.query, task.parameters, Never())
+    with pa.ipc.new_stream(rows, found.schema) as writer:
+        for batch in found:
+            writer.write_batch(batch)
+    found.close()
+    source.close()
+    return {}
+
+
+def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
+    made: Format = importlib.import_module(task.module).create()
+    tables = [
+        Table(
+            name=sheet.name,
+            schema=sheet.schema,
+            batches=_incoming(rows),
+            columns=sheet.columns,
+            fill=sheet.fill,
+        )
+        for sheet in task.sheets
+    ]
+    with Path(OUTPUT).open("wb") as target:
+        written = made.write(tables, target, task.options)
+    return {"rows": written.rows, "notes": list(written.notes)}
+
+
+def _incoming(rows: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """The next stream in the pipe; it is opened when its first row is wanted."""
+    yield from pa.ipc.open_stream(rows)
+
+
+def _transform(task: Transform, rows: BinaryIO) -> Mapping[str, Any]:
+    from boe_reconciler.transforms import frames
+
+    with pa.ipc.open_stream(rows) as reader:
+        table = reader.read_all()
+    result = frames.transformed(task.code, table, task.sheet)
+    with pa.OSFile(OUTPUT, "wb") as sink, pa.ipc.new_stream(sink, result.schema) as out:
+        out.write_table(result, max_chunksize=frames.BATCH_ROWS)
+    return {}
+
+
+_WORK: dict[type, Callable[[Any, BinaryIO], Mapping[str, Any]]] = {
+    Query: _query,
+    File: _file,
+    Transform: _transform,
+}
