@@ -11,6 +11,7 @@ import pickle
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,11 +123,10 @@ def as_answer(error: RunError) -> dict[str, Any]:
 def receive_answer(line: socket.socket) -> dict[str, Any] | None:
     """What the child said before it ended; None: nothing that can be understood."""
     said = b""
-    while len(said) <= _LONGEST_ANSWER:
-        more = line.recv(65536)
-        if not more:
-            break
-        said += more
+    # It may have ended without reading all that it was told.
+    with suppress(ConnectionError):
+        while len(said) <= _LONGEST_ANSWER and (more := line.recv(65536)):
+            said += more
     try:
         answer = json.loads(said)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import socket
@@ -69,6 +70,9 @@ def _settle(order: Order, console: int) -> None:
     for standard in (1, 2):
         os.dup2(console, standard)
     os.close(console)
+    # Unbuffered: what it said before a crash is told.
+    raw = io.FileIO(1, "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(raw, "utf-8", "replace", write_through=True)
     os.chdir(order.folder)
     os.environ.update(HOME=str(order.folder), TMPDIR=str(order.folder))  # noqa: TID251 its own; nothing is read
     tempfile.tempdir = str(order.folder)

@@ -1,7 +1,7 @@
 """A user's function between two tables: pandas in, pandas out, exact both ways.
 
-Columns come as pandas' Arrow types: integers with nulls stay integers, decimals keep
-their digits, dates stay dates. What comes back may have any type that Arrow knows.
+Integers with nulls stay integers, decimals keep their digits, dates stay dates: see
+`_dtype`. What comes back may have any type that Arrow knows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FRAMES = 3
 
 def transformed(code: Code, table: pa.Table, sheet: str) -> pa.Table:
     """What the function makes of the rows. Permanent `transform_failed`."""
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    frame = table.to_pandas(types_mapper=_dtype)
     del table
     frame.attrs["sheet"] = sheet
     try:
@@ -38,6 +38,35 @@ def transformed(code: Code, table: pa.Table, sheet: str) -> pa.Table:
     except BaseException as error:  # sys.exit() as well
         raise _failed(_told(code, error)) from None
     return _table(code, result)
+
+
+#: Types of pandas itself, which know nulls and all of its arithmetic.
+_OWN = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+    pa.string(): pd.StringDtype("pyarrow"),
+    pa.large_string(): pd.StringDtype("pyarrow"),
+}
+
+
+def _dtype(kind: pa.DataType) -> Any:
+    """What a column of Arrow is in the DataFrame; None: as numpy has it.
+
+    Floats and timestamps are numpy's, with NaN and NaT for null. What pandas has no
+    exact type for (decimals, dates, lists, …) keeps Arrow's, as `pd.ArrowDtype`.
+    """
+    types = pa.types
+    numpy = (types.is_floating, types.is_timestamp, types.is_duration)
+    if any(fits(kind) for fits in numpy) or types.is_dictionary(kind):
+        return None
+    return _OWN.get(kind) or pd.ArrowDtype(kind)
 
 
 def _function(code: Code) -> Callable[[pd.DataFrame], Any]:

@@ -31,8 +31,6 @@ NOTHING: dict[str, Any] = {
         ({"export": {"password": {"env": "X"}}}, "spec.export.password"),
         ({"if_empty": "notice"}, "spec.if_empty"),
         ({"if_unchanged": "notice"}, "spec.if_unchanged"),
-        ({"execution": {"isolate": True}}, "spec.execution.isolate"),
-        ({"report": {"transform": "a:b"}}, "spec.report.transform"),
         ({"report": {"on_too_many": "split"}}, "spec.report.on_too_many"),
         ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
         ({"deliver_to": [{"type": "s3"}]}, "spec.deliver_to[0].type"),
@@ -61,7 +59,7 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
     ("kind", "spec"),
     [
         ("Distribution", {"destinations": [{"type": "local"}, {"type": "sftp"}]}),
-        ("Report", {"transform": "a:b"}),
+        ("Report", {"on_too_many": "split"}),
         ("Connection", {"type": "postgres", "password": {"sops": "a#b"}}),
         ("Connection", {"type": "webhook", "secret": [{"sops": "a#b"}]}),
     ],

@@ -195,6 +195,7 @@ REPO: dict[str, str | bytes] = {
     "reports/policy-code.yaml": report(
         "policy-code", "query: select 1", "transform: ⟦BOE134⟧shape:run"
     ),
+    "shape.py": "def run(frame):\n    return frame\n",
     "templates/policy.yaml": a_document("Policy", "policy", "{}").replace(
         "kind: P", "kind: ⟦BOE137⟧P"
     ),

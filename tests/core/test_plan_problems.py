@@ -39,6 +39,18 @@ def a_report(spec: str, name: str = "x") -> str:
     return a_document("Report", name, spec)
 
 
+def a_transform(
+    text: str | bytes, name: str = "shapes.margin:run"
+) -> dict[str, str | bytes]:
+    return {
+        "policy.yaml": a_policy("allow: {transforms: [shapes/margin.py]}"),
+        "shapes/margin.py": text,
+        "reports/x.yaml": a_report(
+            f"connection: db\nquery: select 1\ntransform: {name}"
+        ),
+    }
+
+
 def a_policy(spec: str) -> str:
     return a_document("Policy", "policy", spec)
 
@@ -288,9 +300,16 @@ CASES: dict[str, dict[str, Any]] = {
         ),
     },
     "a transform": {
+        "shape.py": "def run(frame):\n    return frame\n",
         "reports/x.yaml": a_report(
             "connection: db\nquery: select 1\ntransform: ⟦BOE134⟧shape:run"
-        )
+        ),
+    },
+    "a transform that neither is there nor listed": {
+        "reports/shape.py": "def run(frame):\n    return frame\n",
+        "schedules/x.yaml": a_schedule(
+            "report: {connection: db, query: select 1, transform: ⟦BOE134⟧⟦BOE103⟧shape:run}"
+        ),
     },
     "what is required": {
         "policy.yaml": a_policy("require: [description]").replace(
@@ -580,11 +599,32 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "schedules/x.yaml": a_schedule("period: current_day"),
     },
-    "a transform that is listed": {
-        "policy.yaml": a_policy("allow: {transforms: [shape.py]}"),
-        "reports/x.yaml": a_report(
-            "connection: db\nquery: select 1\ntransform: shape:run"
-        ),
+    "a transform that is listed": a_transform("def run(frame):\n    return frame\n"),
+    "a transform with more than it needs": a_transform(
+        "import os\n\ndef run(frame, /, by='x', *more, deep=False, **rest): ...\n"
+    ),
+    "a transform that takes what comes": a_transform("def run(*frames): ...\n"),
+    "a transform that is text in another code": a_transform(
+        b"# \xff\n", "⟦BOE110⟧shapes.margin:run"
+    ),
+    "a transform that is no Python": a_transform(
+        "import os\n\n⟦BOE114⟧def run(frame:\n    return frame\n"
+    ),
+    "a transform with a character that Python refuses": a_transform(
+        "⟦BOE114⟧\0def run(frame): ...\n"
+    ),
+    **{
+        f"a transform that {what}": a_transform(text, "⟦BOE114⟧shapes.margin:run")
+        for what, text in {
+            "is not defined": "def runs(frame): ...\n",
+            "is inside of something": "class A:\n    def run(frame): ...\n",
+            "is only imported": "from shapes import run\n",
+            "is defined twice": "def run(frame): ...\n\ndef run(): ...\n",
+            "waits": "async def run(frame): ...\n",
+            "takes nothing": "def run(): ...\n",
+            "takes two": "def run(one, two): ...\n",
+            "takes it by name alone": "def run(*, frame): ...\n",
+        }.items()
     },
     "a default that only a burst fills in": {
         "distributions/d.yaml": a_document(

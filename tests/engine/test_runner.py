@@ -6,6 +6,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ class Down:
 
 def failures(world: World, error: RunError, **limits: Any) -> ConnectionState:
     """How the Connection stands after one run whose source failed like this."""
-    world.backends.source = lambda spec: Down(error)  # type: ignore[method-assign]  # the far side
+    world.backends.source = lambda spec: nullcontext(Down(error))  # type: ignore[method-assign]  # the far side
     world.run_now(a_spec(connection={"type": "duckdb", **limits}))
     (state,) = world.ledger.limits(now=world.clock.now())
     return state
@@ -278,7 +279,7 @@ def test_a_time_out_counts_if_it_is_the_servers_and_not_the_runs(world: World) -
             cancel.stop(Stop.TIMEOUT)
             raise self.error
 
-    world.backends.source = lambda spec: Slow(late)  # type: ignore[method-assign]  # too slow
+    world.backends.source = lambda spec: nullcontext(Slow(late))  # type: ignore[method-assign]  # too slow
     world.run_now(a_spec(connection={"type": "duckdb", "circuit_breaker": {}}))
     (state,) = world.ledger.limits(now=world.clock.now())
     assert state.failures == 1

@@ -17,7 +17,7 @@ from boe_reconciler.transforms.children import Children
 from boe_reconciler.transforms.isolated import ChildTransforms
 
 MEMORY = 300_000_000
-SECRET = "correct horse battery staple"  # noqa: S105 made up
+SECRET = "correct horse battery staple"
 Run = Callable[..., pa.Table]
 
 
