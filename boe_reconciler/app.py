@@ -23,7 +23,10 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from boe_reconciler.blobs.folder import FolderBlobs
+    from boe_reconciler.core.checks import Check
     from boe_reconciler.core.facts import Fact, Observe
     from boe_reconciler.core.ports import (
         Clock,
@@ -325,6 +328,27 @@ class App:
             clock=self.clock,
             lock=SweepLock(self.state),
         )
+
+    def examine(self, *, deep: bool = False) -> Sequence[Check]:
+        """What `boe doctor` finds."""
+        from importlib.metadata import version
+
+        from boe_reconciler.engine.doctor import Patient, examine
+        from boe_reconciler.ledgers.sqlite import file
+
+        path = self.settings.state / "ledger.sqlite"
+        patient = Patient(
+            state=self.settings.state,
+            ledger_path=path,
+            look=lambda: file.look(path, deep=deep),
+            ledger=lambda: self.ledger,
+            blobs=lambda: self.blobs,
+            holder=self.who_serves(),
+            version=version("boe-reconciler"),
+            now=self.clock.now(),
+            deep=deep,
+        )
+        return examine(patient)
 
     def reconciler(
         self, *, strict: bool = False, allow_removals: int = 0

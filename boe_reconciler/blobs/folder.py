@@ -79,6 +79,11 @@ class FolderBlobs:
             raise Permanent("blob_damaged", detail, "run `boe rerun` to make it again")
         return content
 
+    def is_whole(self, sha256: str) -> bool:
+        """Whether its bytes are still what they were. Permanent `blob_missing`."""
+        with self.path(sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
     def remove(self, sha256: str) -> None:
         with suppress(FileNotFoundError):
             self._target(sha256).unlink()

@@ -40,7 +40,7 @@ COMMANDS = {
     "cancel": "control",
     "import": "importing",
     "schema": "schemas",
-    "doctor": "schemas",
+    "doctor": "doctoring",
 }
 
 

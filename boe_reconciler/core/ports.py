@@ -268,6 +268,9 @@ class Blobs(Protocol):
 
     def read(self, sha256: str) -> bytes: ...
 
+    def is_whole(self, sha256: str) -> bool:
+        """Whether its bytes are still what they were. Permanent `blob_missing`."""
+
     def remove(self, sha256: str) -> None: ...
 
     def remove_older(self, sha256: str, before: datetime) -> int:
@@ -464,6 +467,9 @@ class Ledger(Protocol):
 
         What is served, and what a run needs that is open or ended within `keep`.
         """
+
+    def blobs_needed(self, keep: timedelta, *, now: datetime) -> Mapping[str, str]:
+        """Hash of each file that has to be stored -> whose it is, in words."""
 
     # History.
     def note(self, events: Sequence[Event]) -> None: ...

@@ -236,6 +236,9 @@ class StoredLedger:
     ) -> Collection[str]:
         return self._read(lambda store: _sweep.blobs_in_use(store, stored, now - keep))
 
+    def blobs_needed(self, keep: timedelta, *, now: datetime) -> Mapping[str, str]:
+        return self._read(lambda store: _sweep.blobs_needed(store, now - keep))
+
     # History.
     def note(self, events: Sequence[Event]) -> None:
         self._write(lambda store: store.insert_events(events))

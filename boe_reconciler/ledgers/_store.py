@@ -195,6 +195,9 @@ class Store(Protocol):
     ) -> set[str]:
         """Of these, those of runs that have not ended, or not before then."""
 
+    def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
+        """Of these runs: the run's id, the file's name, and its hash."""
+
     # Rows of runs: each by run id.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]: ...
 

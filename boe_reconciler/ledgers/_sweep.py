@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -38,3 +38,11 @@ def blobs_in_use(
     """Of these hashes, those whose file is still needed."""
     wanted = store.files_in_use().intersection(stored)
     return wanted | store.artifacts_in_use(stored, ended_after)
+
+
+def blobs_needed(store: Store, ended_after: datetime) -> Mapping[str, str]:
+    """Hash of each file that has to be stored -> whose it is, in words."""
+    found = dict.fromkeys(store.files_in_use(), "what is served or queued")
+    for run_id, name, sha256 in store.artifact_names(ended_after):
+        found[sha256] = f"{run_id}, {name},"
+    return found

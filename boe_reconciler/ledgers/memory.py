@@ -383,13 +383,16 @@ class _MemoryStore:
     def artifacts_in_use(
         self, hashes: Sequence[str], ended_after: datetime
     ) -> set[str]:
-        runs = [
-            one.run_id
-            for one in self._t.runs.values()
-            if one.finished_at is None or one.finished_at >= ended_after
+        found = self.artifact_names(ended_after)
+        return {sha256 for *_, sha256 in found}.intersection(hashes)
+
+    def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
+        return [
+            (run_id, one.name, one.sha256)
+            for run_id, artifacts in self._t.artifacts.items()
+            for one in artifacts
+            if (self._t.runs[run_id].finished_at or ended_after) >= ended_after
         ]
-        found = self.artifacts(runs).values()
-        return {one.sha256 for each in found for one in each}.intersection(hashes)
 
     # Rows of runs.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:

@@ -81,7 +81,8 @@ def test_every_occurrence_has_one_row_and_one_file_after_a_hundred_kills(
     assert list((folder / ".boe/scratch").rglob("*")) == []
     assert [path for path in (folder / ".boe").rglob("*") if "tmp" in path.name] == []
     checked = run_boe(folder, "doctor")
-    assert (checked.returncode, checked.stdout) == (0, "All is sound.\n")
+    assert checked.returncode == 0
+    assert checked.stdout.endswith("All is sound.\n")
     lost = (tmp_path / "log.txt").read_text().count("run_taken_over")
     sys.stdout.write(
         f"{KILLS} kills, {SCHEDULES} schedules: {len(runs)} occurrences, "

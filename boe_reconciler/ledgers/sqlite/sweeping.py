@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -101,6 +101,16 @@ _ARTIFACTS_IN_USE = (
     )
     .distinct()
 )
+_ARTIFACT_NAMES = (
+    select(runs.c.run_id, artifacts.c.name, artifacts.c.sha256)
+    .join(runs, runs.c.run_id == artifacts.c.run_id)
+    .where(
+        or_(
+            runs.c.finished_at.is_(None),
+            runs.c.finished_at >= bindparam("ended_after"),
+        )
+    )
+)
 
 
 class Sweeping(Runs):
@@ -134,6 +144,10 @@ class Sweeping(Runs):
                 _ARTIFACTS_IN_USE, {"hashes": chunk, "ended_after": ended_after}
             )
         }
+
+    def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
+        for row in self._c.execute(_ARTIFACT_NAMES, {"ended_after": ended_after}):
+            yield row[0], row[1], row[2]
 
 
 # --- Specs ------------------------------------------------------------------------
