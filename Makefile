@@ -9,10 +9,10 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden soak bench-reliability lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 install: $(DEVELOPS)  ## make .venv with boe and the tools of developers
 
@@ -78,6 +78,12 @@ docs: $(DEVELOPS)  ## write the generated pages of docs/
 
 golden: $(DEVELOPS)  ## rewrite the expected messages of the tests; read the diff
 	@$(PYTHON) -m pytest -q tests/cases --golden
+
+soak: $(DEVELOPS)  ## end BOE at random, and count what it did (MINUTES=10, PAGE=docs/reliability.md)
+	@$(PYTHON) -m benches.soak --minutes $(or $(MINUTES),10) $(if $(PAGE),--page $(PAGE))
+
+bench-reliability: $(MEASURES)  ## the same kills for Celery Beat and APScheduler (PAGE=docs/reliability.md)
+	@$(PYTHON) -m benches.reliability $(if $(PAGE),--page $(PAGE))
 
 lock:  ## write requirements.lock anew (UPGRADE=1: newest versions; needs uv)
 	@python3 tools/lock.py $(if $(UPGRADE),--upgrade)

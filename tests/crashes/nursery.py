@@ -44,8 +44,9 @@ LOADED = (
 )
 #: Seconds after which a child that hangs is killed: an error of the test.
 LONGEST = 60
-#: How long a child stands at its point after a SIGTERM: its other threads go on.
-STANDSTILL = 0.2
+#: Seconds that a child stands at its point after a signal, while its other threads
+#: notice it; a drain looks twice a second whether it is to hurry.
+STANDSTILL = (0.15, 0.7)
 
 
 class Nursery:
@@ -63,9 +64,10 @@ class Nursery:
     def boe(self, folder: Path, *arguments: str, **order: Any) -> int:
         """`boe -C folder …` in a process of its own; its exit code, or minus its signal.
 
-        `point` and `signals`: what happens to it, and where. `now`: what its clock shows
-        at first. `then`: what its clock shows once a plan was activated. `blind`: all it
-        delivers goes to a far side that cannot be asked.
+        `traps`: for each point at which something happens to it, the signals that it
+        gets there. `now`: what its clock shows at first. `then`: what its clock shows
+        once a plan was activated. `blind`: all it delivers goes to a far side that
+        cannot be asked. `fails_once`: its first export finds no database.
         """
         given = {"folder": str(folder), "arguments": arguments, **order}
         assert self._process.stdin is not None
@@ -133,15 +135,15 @@ def _changes(order: Mapping[str, Any], folder: Path) -> Iterator[Any]:
         )
     if order.get("fails_once"):
         yield _fails_once()
-    if "point" in order:
-        yield trap(order["point"], _death(order["signals"]))
+    for point, signals in order.get("traps", {}).items():
+        yield trap(point, _death(signals))
 
 
 def _death(numbers: Sequence[int]) -> Any:
     def act() -> None:
-        for number in numbers:
+        for number, seconds in zip(numbers, STANDSTILL, strict=False):
             os.kill(os.getpid(), number)
-            time.sleep(STANDSTILL)
+            time.sleep(seconds)
 
     return act
 

@@ -32,28 +32,28 @@ VERBS = {
     "wait": "boe_reconciler.ledgers._work:wait",
     "finish": "boe_reconciler.ledgers._work:finish",
 }
-#: Met by whoever takes over what another left.
-TAKING_OVER = {
-    "expire, before": (f"{LEDGER}expire", "before"),
-    "expire, inside": ("boe_reconciler.ledgers._claims:expire", "after"),
-    "expire, after": (f"{LEDGER}expire", "after"),
-}
 _METHODS = {
     "tick": "materialise",
     "begin": "begin_attempt",
     "commit": "commit_artifacts",
 }
 
+
+def _of_verb(verb: str, transaction: str) -> dict[str, tuple[str, str]]:
+    method = f"{LEDGER}{_METHODS.get(verb, verb)}"
+    return {
+        f"{verb}, before": (method, "before"),
+        f"{verb}, inside": (transaction, "after"),
+        f"{verb}, after": (method, "after"),
+    }
+
+
 #: Name of a point -> (the function, where in it).
 POINTS: dict[str, tuple[str, str]] = {
     **{
-        f"{verb}, {where}": (
-            (VERBS[verb], "after")
-            if where == "inside"
-            else (f"{LEDGER}{_METHODS.get(verb, verb)}", where)
-        )
-        for verb in VERBS
-        for where in ("before", "inside", "after")
+        point: place
+        for verb, transaction in VERBS.items()
+        for point, place in _of_verb(verb, transaction).items()
     },
     "export, before": ("boe_reconciler.engine.runner:export", "before"),
     "export, file begun": (f"{EXPORT}_compressed", "half"),
@@ -73,6 +73,12 @@ POINTS: dict[str, tuple[str, str]] = {
     "deliver, after": (f"{LOCAL}LocalDestination._deliver", "after"),
 }
 
+#: Met only by a process that takes over what another left, or that drains.
+OTHERS = {
+    **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
+    **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
+}
+
 #: What happens at the point. It may not come back.
 Act = Callable[[], None]
 
@@ -80,7 +86,7 @@ Act = Callable[[], None]
 @contextmanager
 def trap(point: str, act: Act) -> Iterator[None]:
     """Within it, `act` is called the first time that the point is reached."""
-    target, where = {**POINTS, **TAKING_OVER}[point]
+    target, where = {**POINTS, **OTHERS}[point]
     module, _, path = target.partition(":")
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")

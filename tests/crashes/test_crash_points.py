@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from inspect import isfunction, signature
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pytest
@@ -18,8 +20,9 @@ import pytest
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
 from boe_reconciler.ledgers import sqlite
+from boe_reconciler.ledgers._ledger import StoredLedger
 from tests.crashes.nursery import Nursery
-from tests.crashes.points import POINTS, VERBS, trap
+from tests.crashes.points import OTHERS, POINTS, trap
 from tests.engine.world import World, a_spec
 from tests.folders import a_folder, schedule
 
@@ -77,7 +80,13 @@ def folder(served: Path, tmp_path: Path) -> Path:
 
 
 def dies(
-    nursery: Nursery, folder: Path, point: str, signals: list[int], **order: object
+    nursery: Nursery,
+    folder: Path,
+    point: str,
+    signals: list[int],
+    *,
+    also: Mapping[str, list[int]] = MappingProxyType({}),
+    **order: object,
 ) -> int:
     """It serves as the schedule comes due, and meets its end, or a SIGTERM."""
     # An activation covers what is owed; a tick comes after it.
@@ -87,8 +96,7 @@ def dies(
         *("run", "--once"),
         now=f"2026-11-24T{begun}",
         then="2026-11-24T05:30:00",
-        point=point,
-        signals=signals,
+        traps={point: signals, **also},
         fails_once=point.startswith("wait"),
         **order,
     )
@@ -125,8 +133,8 @@ def test_a_process_that_dies_twice_at_a_point_has_lost_and_doubled_nothing(
 ) -> None:
     """What comes after the first death may go another way, past that point."""
     assert dies(nursery, folder, point, KILL) == -signal.SIGKILL
-    order = {"point": point, "signals": KILL}
-    assert comes_back(nursery, folder, "05:32:00", **order) in (-signal.SIGKILL, 0)
+    traps = {point: KILL}
+    assert comes_back(nursery, folder, "05:32:00", traps=traps) in (-signal.SIGKILL, 0)
     assert comes_back(nursery, folder, "05:34:00") == 0, log_of(folder)
     assert_done_once(nursery, folder)
 
@@ -138,10 +146,24 @@ def test_a_process_that_dies_as_it_takes_over_has_lost_and_doubled_nothing(
 ) -> None:
     assert dies(nursery, folder, point, KILL) == -signal.SIGKILL
     for n, place in enumerate(("expire, before", "expire, inside", "expire, after")):
-        order = {"point": place, "signals": KILL}
-        code = comes_back(nursery, folder, f"05:3{n + 1}:00", **order)
+        traps = {place: KILL}
+        code = comes_back(nursery, folder, f"05:3{n + 1}:00", traps=traps)
         assert code == -signal.SIGKILL, log_of(folder)
     assert comes_back(nursery, folder, "05:35:00") == 0, log_of(folder)
+    assert_done_once(nursery, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+@pytest.mark.parametrize("point", ["export, before", "adopt, after", "deliver, before"])
+def test_a_process_that_dies_as_it_gives_back_has_lost_and_doubled_nothing(
+    nursery: Nursery, folder: Path, point: str, where: str
+) -> None:
+    """It was told to end, twice, and is killed before all is put down."""
+    also = {f"give_back, {where}": KILL}
+    told = SIGNALS["SIGTERM twice"]
+    assert dies(nursery, folder, point, told, also=also) == -signal.SIGKILL
+    assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)
     assert_done_once(nursery, folder)
 
 
@@ -248,7 +270,13 @@ def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
     assert world.ledger.broken_invariants(now=world.clock.now()) == []
 
 
-def test_every_step_of_a_run_has_its_points() -> None:
-    """A new verb of the ledger needs its points too."""
-    steps = {point.partition(",")[0] for point in POINTS}
-    assert steps == {*VERBS, "export", "adopt", "deliver"}
+def test_every_verb_that_a_worker_may_die_in_has_its_points() -> None:
+    """One that takes a claim, or that decides about others' claims."""
+    named = {place.partition(":")[2] for place, _ in (POINTS | OTHERS).values()}
+    within_a_claim = {
+        f"StoredLedger.{name}"
+        for name, verb in vars(StoredLedger).items()
+        if isfunction(verb) and "claim" in signature(verb).parameters
+    }
+    assert within_a_claim
+    assert within_a_claim <= named
