@@ -11,7 +11,10 @@ def main() -> None:
     gc.disable()
     from boe_reconciler.cli import run  # noqa: PLC0415 so that an import error is reported too
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # Python's end would look through all that it is about to forget: 20 ms.
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

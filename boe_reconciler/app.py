@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
 import os
-import random
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.vitals import Vitals
     from boe_reconciler.transforms.children import Children
 
-log = logging.getLogger(__name__)
 #: The registries: what YAML calls it -> the module that does it, imported on use.
 SOURCES = {
     "duckdb": "boe_reconciler.sources.duckdb",
@@ -289,6 +285,9 @@ class App:
 
     def executor(self, only: list[str] | None = None) -> Executor:
         """Needs `serve_lock`: it clears away what earlier processes left unfinished."""
+        import random
+        import socket
+
         from boe_reconciler.engine.executor import Executor
         from boe_reconciler.engine.job import Tools
         from boe_reconciler.engine.runner import Runner
@@ -380,7 +379,9 @@ class App:
             try:
                 one(fact)
             except Exception:
-                log.exception("observer_failed")
+                import logging
+
+                logging.getLogger(__name__).exception("observer_failed")
 
     def close(self) -> None:
         """Close what was opened, in the reverse order of use."""

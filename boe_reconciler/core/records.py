@@ -43,7 +43,9 @@ def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], 
         made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, **flags)(
             cls
         )
-        made.__record_fields__ = dataclasses.fields(made)
+        fields = dataclasses.fields(made)
+        made.__record_fields__ = fields
+        made.__record_compared__ = tuple(one.name for one in fields if one.compare)
         return made  # type: ignore[no-any-return]  # the class, or a copy with slots
 
     return make
@@ -74,7 +76,7 @@ _set = object.__setattr__
 
 
 def _values(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, field.name) for field in self.__record_fields__])
+    return tuple([getattr(self, name) for name in self.__record_compared__])
 
 
 def _compared(relation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -91,9 +93,8 @@ def _hash(self: Any) -> int:
 
 
 def _repr(self: Any) -> str:
-    names = (field.name for field in self.__record_fields__)
-    shown = zip(names, _values(self), strict=True)
-    inside = ", ".join(f"{name}={value!r}" for name, value in shown)
+    shown = (field.name for field in self.__record_fields__ if field.repr)
+    inside = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
     return f"{type(self).__qualname__}({inside})"
 
 
@@ -101,7 +102,11 @@ def _refuse(self: Any, name: str, *_: object) -> None:
     raise dataclasses.FrozenInstanceError(f"{type(self).__name__}.{name} is fixed")
 
 
-def _setstate(self: Any, values: tuple[Any, ...]) -> None:
+def _getstate(self: Any) -> list[Any]:
+    return [getattr(self, field.name) for field in self.__record_fields__]
+
+
+def _setstate(self: Any, values: list[Any]) -> None:
     for field, value in zip(self.__record_fields__, values, strict=True):
         _set(self, field.name, value)
 
@@ -116,7 +121,7 @@ _METHODS: dict[str, dict[str, Any]] = {
         "__gt__": _compared(operator.gt),
         "__ge__": _compared(operator.ge),
     },
-    "slots": {"__getstate__": _values, "__setstate__": _setstate},
+    "slots": {"__getstate__": _getstate, "__setstate__": _setstate},
     "frozen": {"__setattr__": _refuse, "__delattr__": _refuse},
     "hash": {"__hash__": _hash},
 }

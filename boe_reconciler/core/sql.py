@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -82,14 +83,15 @@ class Token(NamedTuple):
     offset: int
 
 
-def tokens(text: str) -> list[Token]:
+@lru_cache(maxsize=256)
+def tokens(text: str) -> tuple[Token, ...]:
     """The tokens of a query, without space and comments."""
     found = _TOKEN.finditer(text)
-    return [
+    return tuple(
         Token(str(each.lastgroup), each[0], each.start())
         for each in found
         if each.lastgroup != "space"
-    ]
+    )
 
 
 def parameters(text: str) -> list[Token]:
@@ -132,7 +134,7 @@ def bare(text: str) -> str:
 
 def check(text: str, *, dialect: str, declared: Collection[str]) -> list[TextFinding]:
     """What is wrong with a query; `dialect` is one of `DIALECTS`'s values."""
-    found = tokens(text)
+    found = [*tokens(text)]
     while found and found[-1].text == ";":
         found.pop()
     if not found:

@@ -6,6 +6,7 @@ import importlib.resources
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,15 @@ def day(text: str) -> int:
 
 
 def test_the_machine_is_not_asked_for_zones() -> None:
-    assert zoneinfo.TZPATH == ()
+    data = Path(str(importlib.resources.files("tzdata")))
+    assert (str(data / "zoneinfo"),) == zoneinfo.TZPATH
     assert zones.TZDB_VERSION in str(
         importlib.resources.files("tzdata").joinpath("zoneinfo/tzdata.zi").read_text()
     )
+
+
+def test_the_zones_are_those_of_the_data() -> None:
+    assert zones.names() == zoneinfo.available_timezones()
 
 
 def test_the_release_date_of_the_zone_data_is_written_down() -> None:
@@ -57,6 +63,15 @@ def test_a_quiet_day_begins_at_its_midnight() -> None:
     near = [day(f"2026-03-{n}") for n in (27, 28, 29, 30, 31)]
     assert [zones.midnight(berlin, each) is None for each in near] == [0, 1, 1, 1, 0]
     assert zones.unquiet_days(berlin, near[1]) == range(near[1], near[3] + 1)
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 400, 401])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Africa/Casablanca", "UTC"])
+def test_the_days_on_which_the_clock_changes_are_found(zone: str, days: int) -> None:
+    for first in range(day("2026-03-20"), day("2026-04-10")):
+        within = range(first, first + days)
+        each = [one for one in within if zones.steady_offset(zone, one) is None]
+        assert zones.changing_days(zone, within) == each
 
 
 def test_no_zone_changes_its_clocks_twice_within_three_days() -> None:

@@ -93,6 +93,20 @@ def test_the_hash_follows_the_values(maker: Maker) -> None:
     assert len({one, other}) == 1
 
 
+def test_a_field_may_be_left_out_of_what_is_compared_and_shown(maker: Maker) -> None:
+    class Shelf:
+        name: str
+        memory: dict[str, int] = dataclasses.field(
+            default_factory=dict, compare=False, repr=False
+        )
+
+    shelf = maker(**FROZEN)(Shelf)
+    one, other = shelf(name="a"), shelf(name="a", memory={"x": 1})
+    assert len({one, other}) == 1
+    assert repr(other).endswith("Shelf(name='a')")
+    assert replace(other, name="b").memory == {"x": 1}
+
+
 def test_without_eq_each_is_only_itself(maker: Maker) -> None:
     shelf = made(maker, frozen=True, eq=False)
     one, other = shelf(name="a"), shelf(name="a")

@@ -145,9 +145,7 @@ def upcoming_warnings(timetable: Timetable, today: date) -> list[Finding]:
         return []
     first = max(to_day(today), 0)
     days = range(first, min(first + 400, LAST_DAY))
-    changes = [
-        day for day in days if zones.steady_offset(timetable.timezone, day) is None
-    ]
+    changes = zones.changing_days(timetable.timezone, days)
     return [
         _clock_change(timetable.timezone, rule.path, met)
         for rule in stream.rules

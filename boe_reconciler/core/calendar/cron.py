@@ -24,6 +24,8 @@ MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(5)
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _SPANS = ("0-59", "0-23", "1-31", "1-12 or jan-dec", "0-7 or sun-sat")
+#: Days that every month has.
+_EVERY_MONTH = frozenset(range(1, 29))
 #: The step of these should divide their number of values.
 _CYCLES = {MINUTE: 60, HOUR: 24}
 _ALIASES = {
@@ -352,6 +354,9 @@ def _check_silence(text: str, days: CronDays) -> None:
 @lru_cache(maxsize=4096)
 def longest_silence(days: CronDays) -> int:
     """The most years in a row without a day, over the 28 that the calendar repeats."""
+    dates, weekdays = days.days & _EVERY_MONTH, days.weekdays
+    if (dates and weekdays == ALL_WEEKDAYS) or (weekdays and days.days == ALL_DAYS):
+        return 0
     longest = silent = 0
     for year in (*range(2001, 2029), *range(2001, 2029)):
         months = range(year * 12, year * 12 + 12)
