@@ -107,16 +107,19 @@ def midnight(name: str, day: int) -> int | None:
     return None if found or offset is None else day * DAY - offset
 
 
-def changing_days(name: str, days: range) -> list[int]:
+@lru_cache(maxsize=1024)
+def changing_days(name: str, days: range) -> tuple[int, ...]:
     """The local days on which the clock changes."""
     found: list[int] = []
+    before = offsets(name, days.start * DAY)
     for first in days[::3]:
         three = range(first, min(first + 3, days.stop))
-        ends = {*offsets(name, first * DAY), *offsets(name, three.stop * DAY)}
+        after = offsets(name, three.stop * DAY)
         # No zone changes its clock twice within three days.
-        if len(ends) > 1:
+        if len({*before, *after}) > 1:
             found += (day for day in three if steady_offset(name, day) is None)
-    return found
+        before = after
+    return tuple(found)
 
 
 def unquiet_days(name: str, day: int) -> range:

@@ -125,11 +125,11 @@ class WithJsonSchema:
 # --- Type -> schema of the core ---------------------------------------------------
 
 
+@_kept
 def schema_of(annotation: Any) -> Schema:
     """The core's schema of a type; TypeError for one that the language has no use for."""
-    plain = _PLAIN.get(annotation) if annotation.__hash__ else None
-    if plain is not None:
-        return plain
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return _model(annotation)
     parts = get_args(annotation)
@@ -216,7 +216,6 @@ def _described(schema: Schema, description: str | None) -> Schema:
     )
 
 
-@_kept
 def _model(model: type[Model]) -> Schema:
     name, fields = model.__name__, model.model_fields.items()
     of_fields = {
