@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 
 def read_plainly(command: Any) -> None:
-    """Let the command read texts, paths, choices and what was not given by itself."""
+    """Let the command read texts, paths, choices, numbers and what was not given."""
     parameters = command.get_params
 
     def plain_parameters(context: Any) -> Any:
@@ -38,17 +38,24 @@ class _Reader:
         several = param.multiple or param.nargs == -1
         if value is None:
             return () if several else None
-        kind = param.type_descriptor.annotation
+        kind, said = (
+            param.type_descriptor.annotation,
+            param.type_descriptor.parameter_info,
+        )
         try:
             if several and get_origin(kind) is list:
-                return [_read(one, get_args(kind)[0]) for one in value]
-            return _read(value, kind)
+                return [_read(one, get_args(kind)[0], said) for one in value]
+            return _read(value, kind, said)
         except (LookupError, ValueError):
             return self._otherwise().coerce(value, param=param, ctx=ctx)
 
 
-def _read(value: Any, kind: Any) -> Any:
+def _read(value: Any, kind: Any, said: Any) -> Any:
     """LookupError for what is not plain, ValueError for what is not among the choices."""
     if kind in (str, Path) or (isinstance(kind, type) and issubclass(kind, Enum)):
         return kind(value)
+    if kind is int and str(value).isdecimal() and said.max is None:
+        number = int(value)
+        if said.min is None or number >= said.min:
+            return number
     raise LookupError(kind)
