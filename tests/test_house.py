@@ -233,6 +233,16 @@ def test_everything_imported_is_a_dependency_that_we_name() -> None:
     assert unnamed == set()
 
 
+def test_models_are_not_made_by_pydantic() -> None:
+    """Its core is enough (docs/decisions/0007); JSON Schema alone needs the rest."""
+    importing = {
+        str(file.relative_to(PACKAGE))
+        for file, _, line in _lines()
+        if re.match(r"\s*(from|import) pydantic\b", line)
+    }
+    assert importing == {"core/language/schemas.py", "core/resources/base.py"}
+
+
 def test_the_lock_file_names_no_index_and_hashes_everything() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock
@@ -275,6 +285,7 @@ def _imports(file: Path) -> Iterator[str]:
 
 HEAVY = {"alembic", "boto3", "duckdb", "openpyxl", "pandas", "paramiko", "pyarrow"}
 HEAVY |= {"reportlab", "sqlalchemy"}
+HEAVY |= {"pydantic", "jinja2"}  # not heavy, but as much as all else together
 QUICK = [["--help"], ["validate"], ["next", "--all"]]
 
 

@@ -14,11 +14,9 @@ from functools import lru_cache
 from math import ceil, floor
 from typing import Protocol
 
-from pydantic import Field
-
 from boe_reconciler.core.calendar import Timetable, compile_when
 from boe_reconciler.core.calendar.timetable import Fixed
-from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import (
     CircuitBreaker,
     RateLimit,

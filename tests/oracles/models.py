@@ -5,7 +5,9 @@ Run as a program it has pydantic itself make them, from the same source files.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
@@ -36,7 +38,7 @@ def pydantic_itself() -> ModuleType:
     marks = "BeforeValidator Discriminator Field PlainSerializer Tag WithJsonSchema"
     for name in marks.split():
         setattr(found, name, getattr(pydantic, name))
-    vars(found)["Model"] = Model
+    vars(found).update(Model=Model, schema_of=of_pydantic, validator_of=of_pydantic)
     return found
 
 
@@ -53,14 +55,16 @@ def of_ours(model: Any) -> Any:
 
 def schemas(make: Any) -> dict[str, Any]:
     """Module and name of each model -> its schema, references filled in."""
-    import boe_reconciler.core.resources.envelope
-    import boe_reconciler.core.spec  # noqa: F401 its models become known
+    from boe_reconciler import core
     from boe_reconciler.core.resources.base import Model
+
+    for module in pkgutil.walk_packages(core.__path__, f"{core.__name__}."):
+        importlib.import_module(module.name)
 
     return {
         f"{model.__module__}.{model.__qualname__}": plain(make(model), {})
         for model in below(Model)
-        if model.__module__.startswith("boe_reconciler.")
+        if model.__module__.startswith("boe_reconciler.core.")
     }
 
 
