@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.reconciler import Reconciler
     from boe_reconciler.engine.sweeper import Sweeper
     from boe_reconciler.engine.vitals import Vitals
+    from boe_reconciler.notices.pings import Pings
+    from boe_reconciler.notices.systemd import Systemd
     from boe_reconciler.transforms.children import Children
 
 #: The registries: what YAML calls it -> the module that does it, imported on use.
@@ -293,6 +295,7 @@ class App:
         from boe_reconciler.engine.runner import Runner
 
         gc.enable()
+        _ = self.pings
         scratch = self.state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         self.blobs.sweep_incoming()
@@ -326,6 +329,7 @@ class App:
             blobs=self.blobs,
             clock=self.clock,
             lock=SweepLock(self.state),
+            observe=self.observe,
         )
 
     def examine(self, *, deep: bool = False) -> Sequence[Check]:
@@ -373,6 +377,29 @@ class App:
         self.observers.append(vitals.observe)
         return vitals
 
+    @cached_property
+    def pings(self) -> Pings:
+        from boe_reconciler.notices.pings import Pings
+
+        secrets = self.backends.secrets
+        pings = Pings(
+            resolve=lambda to: to if isinstance(to, str) else secrets.resolve(to),
+            observe=self.observe,
+            clock=self.clock,
+        )
+        self.observers.append(pings.observe)
+        return pings
+
+    @cached_property
+    def systemd(self) -> Systemd | None:
+        """None where no systemd waits for words of ours."""
+        from boe_reconciler.notices import systemd
+
+        found = systemd.create(self.settings.environment)
+        if found is not None:
+            self.observers.append(found.observe)
+        return found
+
     def observe(self, fact: Fact) -> None:
         """Whatever becomes of an observer, the engine goes on."""
         for one in self.observers:
@@ -385,7 +412,7 @@ class App:
 
     def close(self) -> None:
         """Close what was opened, in the reverse order of use."""
-        for name in ("repo", "backends", "ledger", "serve_lock"):
+        for name in ("pings", "repo", "backends", "ledger", "serve_lock"):
             part = self.__dict__.get(name)
             if part is not None:
                 part.release() if name == "serve_lock" else part.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +58,12 @@ SETTINGS = (
         "the option --http wins.",
     ),
     Setting(
+        name="ping_url",
+        default="<none>",
+        description="A URL that `boe run` tells once a minute that it is ready; "
+        "URL/fail if it is not.",
+    ),
+    Setting(
         name="memory_limit",
         default="1GB",
         description="What one DuckDB Connection may use before it spills to disk.",
@@ -82,6 +89,8 @@ class Settings:
     environment: Mapping[str, str]
     #: HOST:PORT of the small HTTP server; None: there is none.
     http: str | None = None
+    #: Told once a minute how it is. A key stands in it: never printed.
+    ping_url: str | None = None
 
 
 def environment() -> Mapping[str, str]:
@@ -112,6 +121,16 @@ def read_settings(*, root: Path | None = None, state: Path | None = None) -> Set
         child_memory=value("child_memory") or "2GB",
         environment=found,
         http=value("http"),
+        ping_url=_url("ping_url", value("ping_url")),
+    )
+
+
+def _url(name: str, text: str | None) -> str | None:
+    if text is None or re.match(r"https?://[^/?#\s]", text):
+        return text
+    raise InputError(
+        f"{PREFIX}{name.upper()} is no web address.",
+        "It begins with https:// and a host.",
     )
 
 

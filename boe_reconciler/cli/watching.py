@@ -1,10 +1,11 @@
-"""Who watches `boe run` from outside: over HTTP, as far as it was asked for."""
+"""Who watches `boe run` from outside: over HTTP, systemd, pings; each if it was asked for."""
 
 from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from boe_reconciler.web.server import Server
 
 log = logging.getLogger(__name__)
+#: Seconds between two looks at how it is.
+PERIOD = 1.0
+Look = Callable[[], None]
 
 
 @contextmanager
@@ -23,7 +27,45 @@ def watched(app: App, http: str | None) -> Iterator[None]:
     with ExitStack() as stack:
         if http is not None:
             stack.callback(_http(app, http).close)
+        looks = [*_systemd(app), *_ping(app)]
+        if looks:
+            stack.enter_context(_looking(looks))
         yield
+
+
+@contextmanager
+def _looking(looks: Sequence[Look]) -> Iterator[None]:
+    """Each is called now and then, on a thread that no run and no loop holds up."""
+    end = threading.Event()
+
+    def work() -> None:
+        while not end.wait(PERIOD):
+            for look in looks:
+                look()
+
+    thread = threading.Thread(target=work, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def _systemd(app: App) -> Iterator[Look]:
+    systemd = app.systemd
+    if systemd is not None:
+        vitals = app.vitals
+        yield lambda: systemd.look(vitals.steps, vitals.ready())
+
+
+def _ping(app: App) -> Iterator[Look]:
+    if app.settings.ping_url is not None:
+        from boe_reconciler.core.resources.connection import EnvSecret
+
+        # As a secret: its value is then masked wherever it would be told.
+        to, vitals, pings = EnvSecret(env="BOE_PING_URL"), app.vitals, app.pings
+        yield lambda: pings.house(to, vitals.ready())
 
 
 def _http(app: App, address: str) -> Server:

@@ -99,6 +99,23 @@ class ReconcileFailed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pinged:
+    """Somebody outside was told, or could not be."""
+
+    #: "sent", "failed" or "dropped".
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """What is kept no longer was removed."""
+
+    runs: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draining:
     """No run is started any more; those at work may end."""
 
@@ -116,6 +133,8 @@ Fact = (
     | ClockJumped
     | Reconciled
     | ReconcileFailed
+    | Pinged
+    | Swept
     | Draining
 )
 #: Is called on the engine's threads: returns at once, and raises nothing.

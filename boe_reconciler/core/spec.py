@@ -17,7 +17,13 @@ from boe_reconciler.core.resources.connection import ConnectionSpec
 from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
 from boe_reconciler.core.resources.others import CalendarSpec
 from boe_reconciler.core.resources.report import ReportSpec
-from boe_reconciler.core.resources.schedule import Execution, Export, OnlyIf, Period
+from boe_reconciler.core.resources.schedule import (
+    Execution,
+    Export,
+    OnlyIf,
+    Period,
+    Ping,
+)
 from boe_reconciler.core.resources.when import When
 
 
@@ -61,6 +67,8 @@ class RunSpec(Model):
     if_unchanged: IfEmpty = "send"
     only_if: OnlyIf | None = None
     execution: Execution
+    #: A URL that is told how its runs go.
+    ping: Ping | None = None
     destinations: list[PlannedDestination] = Field(min_length=1)
     #: Path in the repo -> sha256 of its bytes in the Blobs store.
     files: dict[str, str] = {}

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from boe_reconciler.core.errors import Temporary
+from boe_reconciler.core.facts import Observe, Swept, unobserved
 from boe_reconciler.core.ports import Blobs, Clock, Ledger
 from boe_reconciler.core.retention import UNNAMED, files_kept, retention_of
 from boe_reconciler.core.runs import Event
@@ -53,6 +54,7 @@ class Sweeper:
     clock: Clock
     #: Held while files go: a backup that copies them takes it.
     lock: SweepLock
+    observe: Observe = unobserved
     #: Wall clock minus monotonic clock at the last sweep.
     _offset: datetime | None = field(init=False, default=None)
 
@@ -138,5 +140,6 @@ class Sweeper:
     def _tell(self, found: _Found, now: datetime) -> None:
         if found == _Found():
             return
+        self.observe(Swept(runs=found.runs, files=found.files, bytes=found.bytes))
         log.info("swept", extra={"detail": str(found)})
         self.ledger.note([Event(at=now, action="swept", message=str(found))])

@@ -24,11 +24,13 @@ from boe_reconciler.core.facts import (
     Delivered,
     Fact,
     LeasesLost,
+    Pinged,
     Reconciled,
     ReconcileFailed,
     RunEnded,
     RunPutOff,
     RunStarted,
+    Swept,
 )
 from boe_reconciler.core.ports import Clock
 from boe_reconciler.core.runs import RunStatus, Trigger
@@ -55,6 +57,7 @@ class Metrics:
         self._reasons: set[str] = set()
         self._make_runs()
         self._make_work()
+        self._make_outside()
         self._make_revision()
         self._gauge("build_info", "Always 1: which BOE this is.", *build).labels(
             *build.values()
@@ -70,6 +73,8 @@ class Metrics:
             LeasesLost: lambda fact: self._lost.inc(fact.count),
             ClockJumped: lambda _: self._jumps.inc(),
             Reconciled: self._reconciled,
+            Pinged: lambda fact: self._pings.labels(fact.result).inc(),
+            Swept: self._swept,
             ReconcileFailed: lambda _: self._reconciles.labels("failed").inc(),
         }
 
@@ -129,6 +134,19 @@ class Metrics:
             "clock_jumps", "Jumps of the wall clock by more than 2 seconds."
         )
 
+    def _make_outside(self) -> None:
+        self._pings = self._counter(
+            "pings", "Pings: sent, failed or dropped.", "result"
+        )
+        for result in ("sent", "failed", "dropped"):
+            self._pings.labels(result)
+        self._removed = self._counter(
+            "swept", "What was removed because it is kept no longer.", "what"
+        )
+        self._freed = self._counter(
+            "swept_bytes", "Bytes of the stored files that were removed."
+        )
+
     def _make_revision(self) -> None:
         self._reconciles = self._counter(
             "reconciles", "Looks at the repo: activated or failed.", "result"
@@ -180,6 +198,11 @@ class Metrics:
         self._finished.labels(fact.status.value, self._word(fact.reason)).inc()
         self._failed.inc(fact.status in _BAD)
         self._duration.observe(fact.seconds)
+
+    def _swept(self, fact: Swept) -> None:
+        self._removed.labels("runs").inc(fact.runs)
+        self._removed.labels("files").inc(fact.files)
+        self._freed.inc(fact.bytes)
 
     def _reconciled(self, fact: Reconciled) -> None:
         found = fact.activation

@@ -142,7 +142,9 @@ def test_a_warning_of_python_is_a_line_too(capsys: pytest.CaptureFixture[str]) -
 
 def actions() -> Iterator[str]:
     """The first argument of each call of a logger, and of what alerts."""
-    called = re.compile(r"log\.(debug|info|warning|error|exception|log)|self\._alert")
+    logger = r"(log|logging\.getLogger\(__name__\))"
+    levels = "(debug|info|warning|error|exception|log)"
+    called = re.compile(rf"{logger}\.{levels}|self\._alert")
     for file in (ROOT / "boe_reconciler").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and called.fullmatch(ast.unparse(node.func)):

@@ -240,7 +240,7 @@ REPO: dict[str, str | bytes] = {
         "sql-gap", "query: select 1 from ⟦BOE208⟧where true"
     ),
     # Not yet.
-    "schedules/later.yaml": schedule("later", ping="⟦BOE190⟧https://ping.example.com"),
+    "schedules/later.yaml": schedule("later", notify="⟦BOE190⟧[ops@example.com]"),
 }
 #: Whole files, which no mark can name.
 WHOLE = {

@@ -299,6 +299,17 @@ CASES: dict[str, dict[str, Any]] = {
             "destinations: [{type: webhook, url: ⟦BOE133⟧'http://[::1]:80/hook'}]",
         ),
     },
+    "a ping at a private address": {
+        "schedules/x.yaml": a_schedule("ping: ⟦BOE133⟧http://169.254.169.254/x"),
+        "schedules/y.yaml": a_schedule("ping: https://hc.example.com/x", name="y"),
+        "schedules/z.yaml": a_schedule("ping: {env: PING}", name="z"),
+    },
+    "a ping that is no web address": {
+        "schedules/x.yaml": a_schedule("ping: ⟦BOE038⟧ftp://hc.example.com/x"),
+        "schedules/y.yaml": a_schedule(
+            "ping: ⟦BOE049⟧https://a:b@hc.example.com/x", name="y"
+        ),
+    },
     "a transform": {
         "shape.py": "def run(frame):\n    return frame\n",
         "reports/x.yaml": a_report(

@@ -191,7 +191,14 @@ def a_spec(query: str = "select 1 as one", **fields: Any) -> RunSpec:
             **fields,
         }
     )
-    taken = ("period", "parameters", "if_empty", "if_unchanged", "only_if")
+    taken = (
+        "period",
+        "parameters",
+        "if_empty",
+        "if_unchanged",
+        "only_if",
+        "ping",
+    )
     return RunSpec.model_validate(
         {
             "schedule": "daily",

@@ -21,9 +21,11 @@ from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.facts import (
     ClockJumped,
     LeasesLost,
+    Pinged,
     Reconciled,
     ReconcileFailed,
     RunPutOff,
+    Swept,
 )
 from boe_reconciler.core.health import Health
 from boe_reconciler.ledgers.memory import MemoryLedger
@@ -119,10 +121,16 @@ def test_what_goes_wrong_around_runs_is_counted(metrics: Metrics) -> None:
     metrics.observe(LeasesLost(count=2))
     metrics.observe(ClockJumped(seconds=-3600))
     metrics.observe(ReconcileFailed())
+    metrics.observe(Pinged(result="failed"))
+    metrics.observe(Swept(runs=3, files=2, bytes=100))
     found = numbers(metrics.registry)
     assert found["boe_leases_lost_total"] == 2
     assert found["boe_clock_jumps_total"] == 1
     assert found['boe_reconciles_total{result="failed"}'] == 1
+    assert found['boe_pings_total{result="failed"}'] == 1
+    assert found['boe_swept_total{what="runs"}'] == 3
+    assert found['boe_swept_total{what="files"}'] == 2
+    assert found["boe_swept_bytes_total"] == 100
 
 
 def test_a_revision_that_is_not_served_is_seen(world: World, metrics: Metrics) -> None:

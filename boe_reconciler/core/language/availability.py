@@ -47,7 +47,7 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         what="a notice of failures",
         severity="warning",
     ),
-    Lack(place="Schedule", path=("ping",), what="ping", severity="warning"),
+    Lack(place="Schedule", path=("ping", "sops"), what="secrets from sops"),
     Lack(
         place="Report",
         path=("on_too_many",),

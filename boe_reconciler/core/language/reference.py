@@ -22,6 +22,7 @@ _FORMS = {
     types.DATE_PATTERN: "date",
     types.INSTANT_PATTERN: "instant",
     types.LINE_PATTERN: "one line",
+    types.WEB_PATTERN: "web address",
 }
 _WORDS = {
     "string": "text",

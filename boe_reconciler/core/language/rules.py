@@ -57,6 +57,7 @@ def _schedule(spec: Map, path: Path) -> Findings:
     approval = _map(spec, "approval")
     for at, person in _entries(approval, "by", (*path, "approval")):
         yield from _person(person, at)
+    yield from _url(spec, "ping", path)
     yield from _deliver_to(spec, path)
 
 

@@ -7,6 +7,7 @@ them a second time, and `boe validate` the building of models that nothing else 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from boe_reconciler.core import sql
@@ -18,7 +19,7 @@ from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_when import check_when
-from boe_reconciler.core.plan.policy import domain_findings
+from boe_reconciler.core.plan.policy import domain_findings, host_findings
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
@@ -43,6 +44,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     occurrences, timetable = _when(check, schedule)
     report = _report(check, schedule)
     _people(check, schedule)
+    _ping(check, schedule)
     _export(check, schedule, report)
     destinations = _destinations(check, schedule)
     _values(check, schedule, report, timetable)
@@ -185,6 +187,14 @@ def _people(check: Check, schedule: Schedule) -> None:
         other: str | None = getattr(condition, "schedule", None)
         if other and not check.knows("Schedule", other):
             check.use("Schedule", other, ("spec", "wait_for", number, "schedule"))
+
+
+def _ping(check: Check, schedule: Schedule) -> None:
+    """A ping reaches no host that a webhook could not."""
+    address = schedule.spec.ping
+    if check.judge and isinstance(address, str):
+        found = host_findings(check.judge, {"url": address}, (), webhook=True)
+        check.find(replace(each, path=("spec", "ping")) for each in found)
 
 
 def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
@@ -333,6 +343,7 @@ def _run_spec(
         if_unchanged=spec.if_unchanged,
         only_if=spec.only_if,
         execution=spec.execution,
+        ping=spec.ping,
         destinations=destinations,
         files=report.files,
         max_rows=policy.limits.max_rows,

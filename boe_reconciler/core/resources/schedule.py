@@ -32,6 +32,7 @@ from boe_reconciler.core.resources.types import (
     Duration,
     Line,
     Name,
+    WebAddress,
 )
 from boe_reconciler.core.resources.when import When
 
@@ -251,6 +252,12 @@ class DeliveryRetry(Model):
     )
 
 
+Ping = Annotated[
+    Annotated[WebAddress, Tag("<name>")] | Annotated[Secret, Tag("<inline>")],
+    Discriminator(text_or_inline),
+]
+
+
 class Execution(Model):
     catchup: Literal["latest", "all", "none"] = Field(
         "latest", description="What is still run of what was due while nobody served."
@@ -328,8 +335,8 @@ class ScheduleSpec(Model):
     notify: list[Line] | None = Field(
         None, description="Groups or addresses that hear of failures (the owner)."
     )
-    ping: Line | Secret | None = Field(
-        None, description="A URL told of start, success and failure."
+    ping: Ping | None = Field(
+        None, description="A URL told of start, success and failure of its runs."
     )
     execution: Execution = Field(
         default_factory=shared(Execution), description="How runs are made."

@@ -24,6 +24,7 @@ TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[-+][0-9:]+)$"
 LINE_PATTERN = r"^[^\r\n]*$"
+WEB_PATTERN = r"^https?://[^/?#\s][^\s]*$"
 LABEL_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 SHEET_PATTERN = r"^[^\[\]:*?/\\]+$"
 FILL_PATTERN = r"^(table|range):.+$"
@@ -40,6 +41,7 @@ WORKING_DAYS_PATTERN = f"^{_DAYS}(-{_DAYS})?(, ?{_DAYS}(-{_DAYS})?)*$"
 FORMS = {
     NAME_PATTERN: "a name has a-z, 0-9 and - inside, 63 characters at most",
     LINE_PATTERN: "it is one line of text",
+    WEB_PATTERN: "a web address begins with https:// or http:// and a host",
     LABEL_PATTERN: "the key of a label has letters, digits and - _ . / inside",
     SHEET_PATTERN: "the name of a sheet has none of [ ] : * ? / \\",
     FILL_PATTERN: "write table:NAME or range:NAME",
@@ -144,6 +146,8 @@ def _text(pattern: str, example: str) -> WithJsonSchema:
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 #: One line of text.
 Line = Annotated[str, Field(pattern=LINE_PATTERN, min_length=1, max_length=1000)]
+#: A URL that is called.
+WebAddress = Annotated[str, Field(pattern=WEB_PATTERN, max_length=1000)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

@@ -1,0 +1,1 @@
+"""Words to somebody outside about how it goes: pings, systemd."""
