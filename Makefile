@@ -9,7 +9,7 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden soak bench-reliability lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden soak bench-dispatch bench-reliability lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -81,6 +81,9 @@ golden: $(DEVELOPS)  ## rewrite the expected messages of the tests; read the dif
 
 soak: $(DEVELOPS)  ## end BOE at random, and count what it did (MINUTES=10, PAGE=docs/reliability.md)
 	@$(PYTHON) -m benches.soak --minutes $(or $(MINUTES),10) $(if $(PAGE),--page $(PAGE))
+
+bench-dispatch: $(DEVELOPS)  ## how soon 10,000 schedules due at once are dispatched, beside plain SQLite
+	@$(PYTHON) benches/dispatch.py
 
 bench-reliability: $(MEASURES)  ## the same kills for Celery Beat and APScheduler (PAGE=docs/reliability.md)
 	@$(PYTHON) -m benches.reliability $(if $(PAGE),--page $(PAGE))

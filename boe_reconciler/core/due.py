@@ -86,6 +86,10 @@ class Ticks:
         since = self.since if self._alive(now) and self.since else now
         return min(since, now) - SERVED_WITHIN
 
+    def goes_on(self, now: datetime) -> bool:
+        """Whether a tick at `now` follows the last one, by a clock that went forward."""
+        return self.last is not None and self.last <= now and self._alive(now)
+
     def _alive(self, now: datetime) -> bool:
         return self.last is not None and now - self.last <= SERVED_WITHIN
 
@@ -144,6 +148,10 @@ def execution(standing: Standing) -> Execution:
     return _parsed(standing.timing)[0].execution
 
 
+def jitter(standing: Standing) -> timedelta | None:
+    return _parsed(standing.timing)[0].occurrences.when.jitter
+
+
 def same_occurrences(one: str, other: str) -> bool:
     """Whether two `timing` texts name the same instants."""
     return one == other or _set(one) == _set(other)
@@ -167,6 +175,16 @@ def _parsed(text: str) -> tuple[Timing, Timetable]:
     )
     never = Timetable(timezone="UTC", stream=Fixed(instants=()))
     return timing, compiled.timetable or never
+
+
+def single(standing: Standing) -> tuple[NewRun, datetime | None] | None:
+    """The row of the next occurrence, if it is on time, and the occurrence after it."""
+    following = timetable(standing).iter(standing.high_water)
+    first = next(following, None)
+    if first is None:
+        return None
+    second = next(following, None)
+    return _row(standing, first, second, Trigger.SCHEDULE), second
 
 
 # --- Catching up ------------------------------------------------------------------

@@ -36,6 +36,8 @@ LONGEST_IDLE = 20.0
 LOOK_AGAIN = 0.5
 #: Seconds between two looks at the ledger while runs are at work.
 LOOK = 0.05
+#: Claims in one step, at most: leases and time-outs must get their turn.
+CLAIMS = 50
 #: The longest wait, in seconds: the wall clock is read again at least as often.
 LONGEST_WAIT = 0.5
 #: Seconds that `--once` sweeps, at most.
@@ -204,13 +206,17 @@ class Executor:
         return self._next_due is None or now >= self._next_due or idle >= LONGEST_IDLE
 
     def _claim(self, now: datetime) -> None:
-        self._reap()
-        free = self.workers - len(self._active)
-        if free <= 0:
-            return
-        claims = self.ledger.claim(self.worker, now=now, limit=free, only=self.only)
-        for claimed in claims:
-            self._start(claimed)
+        """Fill the workers; once more where runs end as soon as they start."""
+        for _ in range(CLAIMS):
+            self._reap()
+            free = self.workers - len(self._active)
+            if free <= 0:
+                return
+            claims = self.ledger.claim(self.worker, now=now, limit=free, only=self.only)
+            for claimed in claims:
+                self._start(claimed)
+            if len(claims) < free:
+                return
 
     def _start(self, claimed: Claimed) -> None:
         cancel = CancelToken()

@@ -19,7 +19,7 @@ from boe_reconciler.core.overlap import (
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
 from boe_reconciler.ledgers import _failures, _limits, _rows
-from boe_reconciler.ledgers._store import Page, Store
+from boe_reconciler.ledgers._store import Lease, Page, Store
 
 #: Rows looked at in one go, at least and at most.
 _PAGE, _LARGEST_PAGE = 16, 1024
@@ -51,7 +51,8 @@ class Wanted:
 def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
     _miss_overdue(store, now)
     started: list[str] = []
-    running = Counter(store.running_counts())
+    running: Counter[str] = Counter()
+    known: set[str] = set()
     gate = _limits.gate(store, now)
     page = Page(
         after=None,
@@ -59,17 +60,19 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         full=set(),
         only=wanted.only,
         shut=gate.left.shut,
-        running=set(running),
     )
     while len(started) < wanted.limit:
         candidates = store.candidates(now, page)
+        uids = {one.schedule_uid for one in candidates}
+        running.update(store.running_counts(uids - known))
+        known |= uids
         newest = store.newest(now, _one_only(candidates))
         free = wanted.limit - len(started)
         decision = decide(candidates, running, newest, gate.left, free)
         _carry_out(store, decision, now)
         started += decision.start
-        uids = {one.run_id: one.schedule_uid for one in candidates}
-        running.update(uids[run_id] for run_id in decision.start)
+        uid_of = {one.run_id: one.schedule_uid for one in candidates}
+        running.update(uid_of[run_id] for run_id in decision.start)
         if len(candidates) < page.limit:
             break
         full = {*page.full, *decision.full}
@@ -87,9 +90,11 @@ def _one_only(candidates: Sequence[Candidate]) -> Collection[str]:
 def _start(
     store: Store, run_ids: Sequence[str], worker: str, now: datetime
 ) -> list[Claimed]:
-    readable = [run for run in store.runs(run_ids) if _readable(store, run, now)]
-    runs = [lifecycle.claimed(run, worker, now) for run in readable]
-    store.put_runs(runs)
+    if not run_ids:
+        return []
+    claims = Lease(worker=worker, now=now, until=now + LEASE)
+    begun = store.start(run_ids, claims)
+    runs = [run for run in begun if _readable(store, run, now)]
     again = _rows.records(store, [run for run in runs if run.fence > 1])
     known = {record.run.run_id: record for record in again}
     return [

@@ -51,9 +51,26 @@ class Page:
     #: Only these runs.
     only: Collection[str] | None
     #: Connections without room: their runs are left out,
-    shut: Collection[str] = ()
     #: but for those of schedules that are running, which overlap may decide on.
-    running: Collection[str] = ()
+    shut: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Covered:
+    """What a tick did for some schedules at once."""
+
+    schedules: int
+    #: Run rows inserted.
+    inserted: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """What all claims of one transaction share."""
+
+    worker: str
+    now: datetime
+    until: datetime
 
 
 class Store(Protocol):
@@ -73,8 +90,18 @@ class Store(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         """Those with `next_due` at or before `now`, the earliest first."""
 
-    def marks(self) -> tuple[datetime | None, datetime | None]:
-        """The largest `high_water` and the smallest `next_due` of all."""
+    def cover_on_time(self, since: datetime, now: datetime, limit: int) -> Covered:
+        """A shorter way for schedules that owe one run and owe it on time.
+
+        Those with `next_due` in [since, now] and no other occurrence up to `now`. It does
+        what `due.owed` says, or leaves a schedule as it is; it may leave all of them.
+        """
+
+    def high_mark(self) -> datetime | None:
+        """The largest `high_water` of all."""
+
+    def next_due(self) -> datetime | None:
+        """The smallest `next_due` of all."""
 
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
@@ -121,13 +148,19 @@ class Store(Protocol):
 
     def put_runs(self, runs: Sequence[Run]) -> None: ...
 
+    def start(self, run_ids: Sequence[str], claims: Lease) -> Sequence[Run]:
+        """Claim these, each of which must be waiting for it; the rows after it, in order.
+
+        As `lifecycle.claimed` says.
+        """
+
     def renew(self, claim: Claim, lease_until: datetime) -> bool:
         """Move the lease of a running run whose fence is the claim's; False: lost."""
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]: ...
 
-    def running_counts(self) -> Mapping[str, int]:
-        """Schedule uid -> runs that are running."""
+    def running_counts(self, schedule_uids: Collection[str]) -> Mapping[str, int]:
+        """Schedule uid -> runs that are running, of these that have some."""
 
     def readers(self) -> Mapping[str, int]:
         """Connection -> running runs that have yet to read from it."""

@@ -31,19 +31,32 @@ _TICK_NOTED = timedelta(seconds=10)
 
 
 def materialise(store: Store, *, now: datetime, limit: int) -> Tick:
-    mark = store.marks()[0]
+    ticks = store.ticks()
+    mark = None if ticks.goes_on(now) else store.high_mark()
     if mark is not None and now < mark - BEHIND:
         return Tick(inserted=0, more=False, next_due=None, clock_behind=mark)
     if store.tzdb() != TZDB_VERSION:
         _count_anew(store)
-    ticks = store.ticks()
-    standings = store.due(now, limit + 1)
-    inserted = _rows.cover(store, standings[:limit], ticks, now)
+    inserted, more = _cover_due(store, ticks, now, limit)
     _end_pauses(store, now)
     late = _tell_late(store, now)
     _note_tick(store, ticks, now)
-    more = len(standings) > limit or late == _LATE
+    more = more or late == _LATE
     return Tick(inserted=inserted, more=more, next_due=_next(store, now))
+
+
+def _cover_due(
+    store: Store, ticks: Ticks, now: datetime, limit: int
+) -> tuple[int, bool]:
+    """Rows and gaps inserted for so many schedules, and whether more are due."""
+    next_due = store.next_due()
+    if next_due is None or next_due > now:
+        return 0, False
+    on_time = _rows.cover_on_time(store, ticks, now, limit)
+    left = limit - on_time.schedules
+    standings = store.due(now, left + 1)
+    inserted = on_time.inserted + _rows.cover(store, standings[:left], ticks, now)
+    return inserted, len(standings) > left
 
 
 def _tell_late(store: Store, now: datetime) -> int:
@@ -80,7 +93,7 @@ def _note_tick(store: Store, ticks: Ticks, now: datetime) -> None:
 
 
 def _next(store: Store, now: datetime) -> datetime | None:
-    marks = [store.marks()[1], store.next_start(now), store.next_late()]
+    marks = [store.next_due(), store.next_start(now), store.next_late()]
     return min((mark for mark in marks if mark is not None), default=None)
 
 

@@ -1176,25 +1176,31 @@ def test_what_is_stored_can_be_told_as_json(hourly: Ledger) -> None:
 # --- One that is broken harms no other ----------------------------------------------
 
 
-def broken_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Nobody can work out what this schedule owes."""
-    real = due.owed
+def good_and_bad(ledger: Ledger, deadline: str) -> None:
+    """Two schedules that are told apart by their timing alone."""
+    bad = a_schedule("bad", execution={"deadline": deadline})
+    ledger.activate(an_activation(bad, a_schedule("good")), now=START)
 
-    def owed(standing: Standing, *given: Any) -> Any:
-        if standing.name == name:
+
+def broken_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can work out what the bad schedule owes."""
+    real = due._parsed
+
+    def parsed(timing: str) -> Any:
+        if "7h" in timing:
             raise ZeroDivisionError("of all things")
-        return real(standing, *given)
+        return real(timing)
 
-    monkeypatch.setattr(due, "owed", owed)
+    monkeypatch.setattr(due, "_parsed", parsed)
 
 
 def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    good_and_bad(ledger, "7h")
     now = at("2026-03-01 07:00")
     with monkeypatch.context() as patch:
-        broken_for(patch, "bad")
+        broken_bad(patch)
         tick = ledger.materialise(now=now)
         assert tick.next_due is not None
         assert tick.next_due > now
@@ -1206,10 +1212,10 @@ def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
 def test_what_could_not_be_worked_out_is_not_forgotten(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    good_and_bad(ledger, "7h")
     now = at("2026-03-01 07:00")
     with monkeypatch.context() as patch:
-        broken_for(patch, "bad")
+        broken_bad(patch)
         ledger.materialise(now=now)
     ledger.materialise(now=now + timedelta(seconds=60))
     assert sorted(one.run.schedule for one in ledger.runs()) == ["bad", "good"]
@@ -1219,13 +1225,13 @@ def test_what_could_not_be_worked_out_is_not_forgotten(
 def test_rows_that_are_refused_hold_up_no_other_schedule(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.activate(an_activation(a_schedule("bad"), a_schedule("good")), now=START)
+    good_and_bad(ledger, "8h")
     real = lifecycle.inserted
 
-    def inserted(new: NewRun, *given: Any) -> Any:
-        if new.schedule == "bad":
+    def inserted(new: NewRun, standing: Standing, now: datetime) -> Any:
+        if "8h" in standing.timing:
             raise ValueError("the ledger refuses it")
-        return real(new, *given)
+        return real(new, standing, now)
 
     monkeypatch.setattr(lifecycle, "inserted", inserted)
     now = at("2026-03-01 07:00")

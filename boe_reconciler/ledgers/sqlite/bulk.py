@@ -1,21 +1,55 @@
-"""Many rows in one statement.
+"""Many rows in one statement, written or read.
 
-SQLAlchemy prepares each row of an executemany by itself, at ten times the cost of the
-insert; here it compiles the statement and names the types, and columns are prepared
-whole.
+SQLAlchemy prepares each value of each row by itself, at several times the cost of the
+statement; here it compiles the statement and names the types, and columns are prepared
+whole (docs/decisions/0008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Compiled
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.types import TypeEngine
+
+from boe_reconciler.ledgers.sqlite.tables import Json
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
+_Prepare = Callable[[Any], Any]
+
+
+def to_sql(type_: TypeEngine[Any]) -> _Prepare:
+    """How a value of this type is given to the driver."""
+    return type_.bind_processor(_DIALECT) or _same
+
+
+def _from_sql(type_: TypeEngine[Any]) -> _Prepare | None:
+    return type_.result_processor(_DIALECT, None)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _places(compiled: Compiled) -> list[tuple[str, _Prepare]]:
+    """The names of the parameters, in the order of their places."""
+    binds: Any = getattr(compiled, "binds", {})
+    names: Any = getattr(compiled, "positiontup", None) or ()
+    return [(name, to_sql(binds[name].type)) for name in names]
 
 
 class Bulk:
@@ -25,17 +59,62 @@ class Bulk:
         """`names` are those of the parameters that a row fills."""
         compiled = statement.compile(dialect=_DIALECT, column_keys=list(names))
         self._sql = str(compiled)
-        self._columns = [
-            (attrgetter(name), compiled.binds[name].type.bind_processor(_DIALECT))
-            for name in compiled.positiontup or ()
-        ]
+        places = _places(compiled)
+        self._columns = [(attrgetter(name), prepare) for name, prepare in places]
 
     def run(self, connection: Connection, rows: Sequence[Any]) -> int:
         """How many rows were written."""
-        if not rows:
-            return 0
-        columns = [
-            map(get, rows) if prepare is None else map(prepare, map(get, rows))
-            for get, prepare in self._columns
-        ]
-        return connection.exec_driver_sql(self._sql, list(zip(*columns))).rowcount  # noqa: B905 as many in each
+        columns = [map(prepare, map(get, rows)) for get, prepare in self._columns]
+        return many(connection, self._sql, zip(*columns))  # noqa: B905 as many in each
+
+
+def many(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Rows as the driver takes them; how many were written."""
+    given = list(rows)
+    return connection.exec_driver_sql(sql, given).rowcount if given else 0
+
+
+class Reading:
+    """A query whose shape is always the same; its parameters are named."""
+
+    def __init__(self, query: Select[Any]) -> None:
+        self._query = query
+
+    @cached_property
+    def _compiled(self) -> tuple[str, list[tuple[str, _Prepare]], dict[str, Any]]:
+        """SQL, places and known values: made on first use, so that start-up stays quick."""
+        compiled = self._query.compile(dialect=_DIALECT)
+        return str(compiled), _places(compiled), dict(compiled.params)
+
+    @cached_property
+    def _columns(self) -> list[_Prepare | None]:
+        return [_from_sql(column.type) for column in self._query.selected_columns]
+
+    def rows(self, connection: Connection, **given: Any) -> list[tuple[Any, ...]]:
+        sql, places, known = self._compiled
+        known = {**known, **given}
+        values = tuple(prepare(known[name]) for name, prepare in places)
+        found = connection.exec_driver_sql(sql, values)
+        raw = found.cursor.fetchall() if found.cursor else []
+        found.close()
+        columns = map(_prepared, self._columns, zip(*raw))  # noqa: B905 as many in each
+        return list(zip(*columns))  # noqa: B905 as above
+
+    def value(self, connection: Connection, **given: Any) -> Any:
+        """The first value of the first row, if there is one."""
+        found = self.rows(connection, **given)
+        return found[0][0] if found else None
+
+
+def _prepared(prepare: _Prepare | None, column: tuple[Any, ...]) -> Iterable[Any]:
+    """Rows that are read together have much in common: each value is prepared once."""
+    if prepare is None:
+        return column
+    known = {value: prepare(value) for value in set(column)}
+    return map(known.__getitem__, column)
+
+
+def among(column: Column[Any], name: str) -> ColumnElement[bool]:
+    """In a list that is one parameter: SQLite takes only so many."""
+    given = func.json_each(bindparam(name, type_=Json)).table_valued("value")
+    return column.in_(select(given.c.value))

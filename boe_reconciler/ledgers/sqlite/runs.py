@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Select,
     and_,
     bindparam,
     func,
+    not_,
     or_,
     select,
     text,
@@ -22,11 +22,17 @@ from sqlalchemy.dialects import sqlite
 
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import Claim, Run
-from boe_reconciler.ledgers._store import Page, Query
-from boe_reconciler.ledgers.sqlite.bulk import Bulk
+from boe_reconciler.ledgers._store import Lease, Page, Query
+from boe_reconciler.ledgers.sqlite.bulk import (
+    Bulk,
+    Reading,
+    among,
+    many,
+    to_sql,
+)
 from boe_reconciler.ledgers.sqlite.schedules import Schedules
 from boe_reconciler.ledgers.sqlite.tables import (
-    Json,
+    Instant,
     artifacts,
     columns,
     runs,
@@ -42,6 +48,7 @@ _NOT_BEGUN = text("runs.status = 'pending' AND runs.started_at IS NULL")
 _DELIVERED = text("runs.status = 'succeeded' AND runs.whole")
 _OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
 
+_INSTANT = to_sql(Instant())
 _NAMES = list(columns(runs, "whole"))
 _COLUMNS = [runs.c[name] for name in _NAMES]
 _SAME_TIME = (runs.c.occurrence, runs.c.created_at, runs.c.run_id)
@@ -68,32 +75,39 @@ _RENEW = (
     )
     .values(lease_until=bindparam("until"))
 )
-_BY_ID = select(*_COLUMNS).where(
-    runs.c.run_id.in_(bindparam("run_ids", expanding=True))
+_START = (
+    "UPDATE runs SET status = 'running', reason = '', message = '', worker = ?, "
+    "lease_until = ?, fence = fence + 1, started_at = coalesce(started_at, ?) "
+    "WHERE run_id = ? AND status IN ('pending', 'waiting')"
 )
-_KNOWN = select(runs.c.run_id).where(
-    runs.c.run_id.in_(bindparam("run_ids", expanding=True))
-)
+
+
+_BY_ID = Reading(select(*_COLUMNS).where(among(runs.c.run_id, "run_ids")))
+_KNOWN = Reading(select(runs.c.run_id).where(among(runs.c.run_id, "run_ids")))
 _COUNT = select(func.count()).select_from(runs)
-_COUNTS = (
+_COUNTS = Reading(
     select(runs.c.schedule_uid, func.count())
-    .where(RUNNING)
+    .where(RUNNING, among(runs.c.schedule_uid, "uids"))
     .group_by(runs.c.schedule_uid)
 )
-_READERS = (
+_READERS = Reading(
     select(runs.c.connection, func.count())
     .where(RUNNING, runs.c.connection.is_not(None))
     .group_by(runs.c.connection)
 )
-_LATE = (
+_LATE = Reading(
     select(*_COLUMNS)
     .where(runs.c.late_at <= bindparam("now"))
     .order_by(runs.c.late_at)
     .limit(bindparam("most"))
 )
-_NEXT_LATE = select(func.min(runs.c.late_at)).where(text("runs.late_at IS NOT NULL"))
-_NEXT_START = select(func.min(runs.c.not_before)).where(
-    UNSTARTED, runs.c.not_before > bindparam("now")
+_NEXT_LATE = Reading(
+    select(func.min(runs.c.late_at)).where(text("runs.late_at IS NOT NULL"))
+)
+_NEXT_START = Reading(
+    select(func.min(runs.c.not_before)).where(
+        UNSTARTED, runs.c.not_before > bindparam("now")
+    )
 )
 _LATEST = (
     select(runs.c.occurrence)
@@ -111,7 +125,7 @@ _LAST_DELIVERED = (
     .order_by(runs.c.finished_at.desc())
     .limit(1)
 )
-_newest = runs.alias("newest")
+_newest, _running = runs.alias("newest"), runs.alias("running")
 _LAST_RUNS = select(*_COLUMNS).join(
     schedules,
     runs.c.run_id
@@ -127,7 +141,7 @@ _LAST_RUNS = select(*_COLUMNS).join(
 )
 _SKIPPABLE = and_(_OWED, runs.c.started_at.is_(None))
 _PAUSED = select(schedules.c.uid).where(text("schedules.paused"))
-_OVERDUE = (
+_OVERDUE = Reading(
     select(*_COLUMNS)
     .where(_NOT_BEGUN, runs.c.expires < bindparam("now"))
     .limit(bindparam("most"))
@@ -143,10 +157,7 @@ NOT_HELD = or_(
     text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
     runs.c.schedule_uid.not_in(_PAUSED),
 )
-#: As one parameter: SQLite takes only so many.
-_ONLY = runs.c.run_id.in_(
-    select(func.json_each(bindparam("only", type_=Json)).table_valued("value").c.value)
-)
+_ONLY = among(runs.c.run_id, "only")
 _MAY_START = (UNSTARTED, runs.c.not_before <= bindparam("now"), _IN_TIME, NOT_HELD)
 _CANDIDATES = (
     select(
@@ -161,15 +172,18 @@ _CANDIDATES = (
     .order_by(*_PLACE)
     .limit(bindparam("most"))
 )
-
-
-_NEWEST = (
+_FIRST_CANDIDATES = Reading(_CANDIDATES)
+_CANDIDATE = _CANDIDATES.selected_columns.keys()
+_SHUT = and_(
+    runs.c.connection.is_not(None),
+    among(runs.c.connection, "shut"),
+    runs.c.schedule_uid.not_in(
+        select(_running.c.schedule_uid).where(text("running.status = 'running'"))
+    ),
+)
+_NEWEST = Reading(
     select(runs.c.schedule_uid, func.max(runs.c.occurrence))
-    .where(
-        *_MAY_START,
-        _SKIPPABLE,
-        runs.c.schedule_uid.in_(bindparam("uids", expanding=True)),
-    )
+    .where(*_MAY_START, _SKIPPABLE, among(runs.c.schedule_uid, "uids"))
     .group_by(runs.c.schedule_uid)
 )
 
@@ -178,15 +192,11 @@ class Runs(Schedules):
     """The part of `SqliteStore` that is about the rows of runs themselves."""
 
     def run(self, run_id: str) -> Run | None:
-        found = self._runs(_BY_ID, run_ids=[run_id])
+        found = self._read(_BY_ID, run_ids=[run_id])
         return found[0] if found else None
 
     def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
-        found = {
-            run.run_id: run
-            for chunk in chunks(run_ids)
-            for run in self._runs(_BY_ID, run_ids=chunk)
-        }
+        found = {run.run_id: run for run in self._read(_BY_ID, run_ids=list(run_ids))}
         return [found[run_id] for run_id in run_ids]
 
     def every_run(self) -> Iterable[Run]:
@@ -197,11 +207,8 @@ class Runs(Schedules):
             chunk = self._runs(query.where(runs.c.run_id > chunk[-1].run_id))
 
     def insert_runs(self, new: Sequence[Run]) -> Sequence[str]:
-        known = {
-            run_id
-            for chunk in chunks([run.run_id for run in new])
-            for (run_id,) in self._c.execute(_KNOWN, {"run_ids": chunk})
-        }
+        ids = [run.run_id for run in new]
+        known = {row[0] for row in _KNOWN.rows(self._c, run_ids=ids)}
         fresh = [run for run in new if run.run_id not in known]
         count = _INSERT.run(self._c, fresh)
         ids = [run.run_id for run in fresh]
@@ -210,6 +217,13 @@ class Runs(Schedules):
 
     def put_runs(self, changed: Sequence[Run]) -> None:
         _UPDATE.run(self._c, changed)
+
+    def start(self, run_ids: Sequence[str], claims: Lease) -> Sequence[Run]:
+        until, now = _INSTANT(claims.until), _INSTANT(claims.now)
+        given = [(claims.worker, until, now, run_id) for run_id in run_ids]
+        if many(self._c, _START, given) != len(given):
+            raise ValueError(f"not all of these wait for their claim: {run_ids}")
+        return self.runs(run_ids)
 
     def renew(self, claim: Claim, lease_until: datetime) -> bool:
         same = {"same_run_id": claim.run_id, "same_fence": claim.fence}
@@ -221,17 +235,18 @@ class Runs(Schedules):
             query = query.where(runs.c.schedule_uid == schedule_uid)
         return self._runs(query)
 
-    def running_counts(self) -> Mapping[str, int]:
-        return {row[0]: row[1] for row in self._c.execute(_COUNTS)}
+    def running_counts(self, schedule_uids: Collection[str]) -> Mapping[str, int]:
+        found = _COUNTS.rows(self._c, uids=sorted(schedule_uids))
+        return dict(found)
 
     def readers(self) -> Mapping[str, int]:
-        return {row[0]: row[1] for row in self._c.execute(_READERS)}
+        return dict(_READERS.rows(self._c))
 
     def late(self, now: datetime, limit: int) -> Sequence[Run]:
-        return self._runs(_LATE, now=now, most=limit)
+        return self._read(_LATE, now=now, most=limit)
 
     def next_late(self) -> datetime | None:
-        found: datetime | None = self._c.execute(_NEXT_LATE).scalar()
+        found: datetime | None = _NEXT_LATE.value(self._c)
         return found
 
     def unstarted(self, schedule_uid: str) -> Sequence[Run]:
@@ -239,39 +254,28 @@ class Runs(Schedules):
         return self._runs(select(*_COLUMNS).where(UNSTARTED, same))
 
     def overdue(self, now: datetime, limit: int) -> Sequence[Run]:
-        return self._runs(_OVERDUE, now=now, most=limit)
+        return self._read(_OVERDUE, now=now, most=limit)
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
-        query = _CANDIDATES
-        if page.after is not None:
-            after = page.after
-            place = (after.not_before, after.occurrence, after.run_id)
-            types = [column.type for column in _PLACE]
-            query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
-        if page.full:
-            query = query.where(runs.c.schedule_uid.not_in(page.full))
-        if page.shut:
-            query = query.where(_roomy(page))
-        if page.only is not None:
-            query = query.where(_ONLY)
-        given = {"now": now, "most": page.limit, "only": list(page.only or ())}
-        found = self._c.execute(query, given)
-        names = found.keys()
-        return [
-            Candidate(**dict(zip(names, row, strict=True))) for row in found.fetchall()
-        ]
+        given = {"now": now, "most": page.limit}
+        rows: Iterable[Iterable[Any]]
+        if page.after or page.full or page.shut or page.only is not None:
+            lists = {"only": list(page.only or ()), "shut": list(page.shut)}
+            rows = self._c.execute(_narrowed(page), {**given, **lists}).fetchall()
+        else:
+            rows = _FIRST_CANDIDATES.rows(self._c, **given)
+        return [Candidate(**dict(zip(_CANDIDATE, row, strict=True))) for row in rows]
 
     def newest(
         self, now: datetime, schedule_uids: Collection[str]
     ) -> Mapping[str, datetime]:
-        return {
-            uid: occurrence
-            for chunk in chunks(sorted(schedule_uids))
-            for uid, occurrence in self._c.execute(_NEWEST, {"now": now, "uids": chunk})
-        }
+        if not schedule_uids:
+            return {}
+        found = _NEWEST.rows(self._c, now=now, uids=sorted(schedule_uids))
+        return dict(found)
 
     def next_start(self, now: datetime) -> datetime | None:
-        found: datetime | None = self._c.execute(_NEXT_START, {"now": now}).scalar()
+        found: datetime | None = _NEXT_START.value(self._c, now=now)
         return found
 
     def latest_occurrence(self, schedule: str) -> datetime | None:
@@ -303,6 +307,10 @@ class Runs(Schedules):
         newest = [column.desc() for column in _SAME_TIME]
         return self._runs(wanted.order_by(*newest).limit(query.limit))
 
+    def _read(self, reading: Reading, **given: Any) -> list[Run]:
+        rows = reading.rows(self._c, **given)
+        return [Run(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
         return [
             Run(**dict(zip(_NAMES, row, strict=True)))
@@ -310,12 +318,20 @@ class Runs(Schedules):
         ]
 
 
-def _roomy(page: Page) -> ColumnElement[bool]:
-    return or_(
-        runs.c.connection.is_(None),
-        runs.c.connection.not_in(page.shut),
-        runs.c.schedule_uid.in_(page.running),
-    )
+def _narrowed(page: Page) -> Select[Any]:
+    query = _CANDIDATES
+    if page.after is not None:
+        after = page.after
+        place = (after.not_before, after.occurrence, after.run_id)
+        types = [column.type for column in _PLACE]
+        query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
+    if page.full:
+        query = query.where(runs.c.schedule_uid.not_in(page.full))
+    if page.shut:
+        query = query.where(not_(_SHUT))
+    if page.only is not None:
+        query = query.where(_ONLY)
+    return query
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

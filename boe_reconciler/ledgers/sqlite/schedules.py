@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     Table,
     bindparam,
     delete,
@@ -26,8 +25,9 @@ from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
-from boe_reconciler.ledgers.sqlite import tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk
+from boe_reconciler.ledgers._store import Covered
+from boe_reconciler.ledgers.sqlite import punctual, tables
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
@@ -53,24 +53,27 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 
 
 _NAMES = schedules.c.keys()
-_ALL = select(schedules).order_by(schedules.c.name)
-_ONE = select(schedules).where(schedules.c.name == bindparam("name"))
-_DUE = (
+_ALL = Reading(select(schedules).order_by(schedules.c.name))
+_ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
+_HIGH_MARK = Reading(select(func.max(schedules.c.high_water)))
+_NEXT_DUE = Reading(select(func.min(schedules.c.next_due)))
+_DUE = Reading(
     select(schedules)
     .where(schedules.c.next_due <= bindparam("now"))
     .order_by(schedules.c.next_due, schedules.c.name)
     .limit(bindparam("most"))
 )
 _PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
-_MARK = select(marks.c.value).where(marks.c.name == bindparam("name"))
+_MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
 _PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
 
 
-_USES = select(connections).order_by(connections.c.name)
-_USE = select(connections).where(connections.c.name == bindparam("name"))
+_USES = Reading(select(connections).order_by(connections.c.name))
+_USE = Reading(select(connections).where(connections.c.name == bindparam("name")))
+_CONNECTION = connections.c.keys()
 _PUT_USE = upsert(connections, "name")
 
 
@@ -141,10 +144,16 @@ class Schedules:
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         return self._standings(_DUE, now=now, most=limit)
 
-    def marks(self) -> tuple[datetime | None, datetime | None]:
-        query = select(func.max(schedules.c.high_water), func.min(schedules.c.next_due))
-        high_water, next_due = self._c.execute(query).one()
-        return high_water, next_due
+    def cover_on_time(self, since: datetime, now: datetime, limit: int) -> Covered:
+        return punctual.cover(self._c, since, now, limit)
+
+    def high_mark(self) -> datetime | None:
+        found: datetime | None = _HIGH_MARK.value(self._c)
+        return found
+
+    def next_due(self) -> datetime | None:
+        found: datetime | None = _NEXT_DUE.value(self._c)
+        return found
 
     def put_standings(self, standings: Sequence[Standing]) -> None:
         _PUT.run(self._c, standings)
@@ -234,18 +243,16 @@ class Schedules:
         same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
         self._c.execute(delete(pauses).where(*same))
 
-    def _standings(self, query: Select[Any], **given: Any) -> list[Standing]:
-        return [
-            Standing(**dict(zip(_NAMES, row, strict=True)))
-            for row in self._c.execute(query, given).fetchall()
-        ]
+    def _standings(self, reading: Reading, **given: Any) -> list[Standing]:
+        rows = reading.rows(self._c, **given)
+        return [Standing(**dict(zip(_NAMES, row, strict=True))) for row in rows]
 
-    def _uses(self, query: Select[Any], **given: Any) -> list[Use]:
-        return [_use(dict(row._mapping)) for row in self._c.execute(query, given)]
+    def _uses(self, reading: Reading, **given: Any) -> list[Use]:
+        rows = reading.rows(self._c, **given)
+        return [_use(dict(zip(_CONNECTION, row, strict=True))) for row in rows]
 
     def _mark(self, name: str) -> Any:
-        row = self._c.execute(_MARK, {"name": name}).first()
-        return row[0] if row else None
+        return _MARK.value(self._c, name=name)
 
     def _put_mark(self, name: str, value: Any) -> None:
         self._c.execute(_PUT_MARK, {"name": name, "value": value})

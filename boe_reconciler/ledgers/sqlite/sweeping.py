@@ -13,6 +13,7 @@ from sqlalchemy import and_, bindparam, delete, or_, select, text
 
 from boe_reconciler.core.due import Standing
 from boe_reconciler.core.runs import Run
+from boe_reconciler.ledgers.sqlite.bulk import Reading, among
 from boe_reconciler.ledgers.sqlite.opening import PATIENCE
 from boe_reconciler.ledgers.sqlite.runs import Runs, chunks
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -74,10 +75,8 @@ _DROPS = [
     delete(table).where(table.c.run_id.in_(bindparam("run_ids", expanding=True)))
     for table in (events, runs)
 ]
-_OF_UIDS = (
-    select(schedules)
-    .where(schedules.c.uid.in_(bindparam("uids", expanding=True)))
-    .order_by(schedules.c.name)
+_OF_UIDS = Reading(
+    select(schedules).where(among(schedules.c.uid, "uids")).order_by(schedules.c.name)
 )
 _FILES_IN_USE = text(
     """
@@ -125,11 +124,7 @@ class Sweeping(Runs):
                 self._c.execute(statement, {"run_ids": chunk})
 
     def standings_of(self, uids: Collection[str]) -> Sequence[Standing]:
-        return [
-            standing
-            for chunk in chunks(sorted(uids))
-            for standing in self._standings(_OF_UIDS, uids=chunk)
-        ]
+        return self._standings(_OF_UIDS, uids=sorted(uids))
 
     def files_in_use(self) -> set[str]:
         return {sha256 for (sha256,) in self._c.execute(_FILES_IN_USE)}

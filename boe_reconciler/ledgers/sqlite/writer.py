@@ -68,9 +68,7 @@ class Writer:
     def _commit(self, jobs: list[_Job]) -> None:
         try:
             with writing(self._engine) as connection, connection.begin():
-                outcomes = [
-                    alone(connection, partial(verb, connection)) for verb, _ in jobs
-                ]
+                outcomes = _outcomes(connection, jobs)
         except Exception as error:
             outcomes = [(None, error)] * len(jobs)
         for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
@@ -78,3 +76,12 @@ class Writer:
                 future.set_result(found)
             else:
                 future.set_exception(failure)
+
+
+def _outcomes(
+    connection: Connection, jobs: list[_Job]
+) -> list[tuple[Any, Exception | None]]:
+    """What each gave or raised. One that is alone needs no savepoint to fail alone."""
+    if len(jobs) == 1:
+        return [(jobs[0][0](connection), None)]
+    return [alone(connection, partial(verb, connection)) for verb, _ in jobs]
