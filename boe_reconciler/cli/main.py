@@ -28,6 +28,7 @@ COMMANDS = {
     "validate": "validating",
     "plan": "planning",
     "next": "nextruns",
+    "simulate": "simulating",
     "run": "serving",
     "trigger": "asking",
     "resend": "asking",

@@ -61,7 +61,7 @@ def next_runs(
     """
     app = door(context).app()
     plan = plan_of_files(app)
-    chosen = _chosen(plan, names or [])
+    chosen = chosen_schedules(plan, names or [])
     now = app.clock.now()
     listing = [
         _listing(plan.schedules[name], count, after, until, now) for name in chosen
@@ -72,7 +72,7 @@ def next_runs(
     _print(listing)
 
 
-def _chosen(plan: Plan, names: Sequence[str]) -> Sequence[str]:
+def chosen_schedules(plan: Plan, names: Sequence[str]) -> Sequence[str]:
     """The schedules that were named, or all; invalid ones are told apart."""
     every = [one.name for one in plan.statuses if one.kind == "Schedule"]
     wanted = known_schedules(names or every, every)

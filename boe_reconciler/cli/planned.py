@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,16 @@ def instant(text: str, zone: str, what: str) -> datetime:
             "Write 2026-11-24, 2026-11-24T06:30 or 2026-11-24T06:30:00+01:00.",
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def duration(text: str, what: str) -> timedelta:
+    """ "90m" or "1h30m"; InputError for what is none."""
+    from boe_reconciler.core.resources.types import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{what}: {error}.") from error
 
 
 def folder_of(path: Path) -> Path:

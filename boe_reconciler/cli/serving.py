@@ -19,7 +19,7 @@ from boe_reconciler.cli.door import door
 from boe_reconciler.cli.executing import exit_code
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
-from boe_reconciler.cli.planned import instant, known_schedules
+from boe_reconciler.cli.planned import duration, instant, known_schedules
 from boe_reconciler.cli.progress import Telling, shown
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.cli.watching import watched
@@ -93,7 +93,7 @@ def run(
     if context.args and not now:
         raise InputError(f"Unexpected argument {context.args[0]!r}.")
     end = instant(until, "UTC", "--until") if until else None
-    drain = _duration(drain_timeout, "--drain-timeout")
+    drain = duration(drain_timeout, "--drain-timeout")
     app = door(context).app()
     _take_over(app)
     person = door(context).log_format == "text" and (once or sys.stderr.isatty())
@@ -108,15 +108,6 @@ def run(
             drain=drain,
             person=person,
         ).run(names, now_all=now_all, once=once, until=end)
-
-
-def _duration(text: str, option: str) -> timedelta:
-    from boe_reconciler.core.resources.types import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"{option}: {error}.") from error
 
 
 def _take_over(app: App) -> None:

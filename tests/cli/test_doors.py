@@ -15,13 +15,14 @@ from tests.cli.conftest import Boe
 from tests.folders import BOE, a_folder, run_boe, schedule
 
 COMMANDS = (
-    "init new validate plan next run trigger resend rerun status runs show pause "
-    "resume cancel import schema doctor"
+    "init new validate plan next simulate run trigger resend rerun status runs show "
+    "pause resume cancel import schema doctor"
 ).split()
 READ_ONLY = (
     ["validate"],
     ["plan"],
     ["next", "--all"],
+    ["simulate"],
     ["status"],
     ["runs"],
     ["show", "quick"],
