@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Source,
         Transforms,
     )
+    from boe_reconciler.core.remote import GitRemote
     from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.executor import Executor
     from boe_reconciler.engine.lock import ServeLock
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.vitals import Vitals
     from boe_reconciler.notices.pings import Pings
     from boe_reconciler.notices.systemd import Systemd
+    from boe_reconciler.secrets.references import Secrets
     from boe_reconciler.transforms.children import Children
 
 #: The registries: what YAML calls it -> the module that does it, imported on use.
@@ -259,19 +261,53 @@ class App:
         return FolderRepo(self.settings.root)
 
     @cached_property
-    def backends(self) -> Backends:
+    def git_repo(self) -> Repo | None:
+        """What is served instead of the folder; to use with `serve_lock` alone."""
+        remote = self.settings.git
+        if remote is None:
+            return None
+        import random
+
+        from boe_reconciler.repos import git
+        from boe_reconciler.repos.git.access import Access
+        from boe_reconciler.repos.git.program import Git
+
+        access = Access(
+            remote=remote,
+            token=partial(_token, self.secrets, remote),
+            redact=self.redact,
+            local_config=self.state / "git.config",
+        )
+        program = Git(
+            folder=self.state / "repo.git",
+            clock=self.clock,
+            environment=self.settings.environment,
+            config=access.config(),
+            variables=access.standing(),
+        )
+        return git.create(program, access, random.random)
+
+    @property
+    def served_repo(self) -> Repo:
+        return self.git_repo or self.repo
+
+    @cached_property
+    def secrets(self) -> Secrets:
         from boe_reconciler.secrets import references
 
-        _keep_pandas_out()
-        secrets = references.create(
+        return references.create(
             environment=self.settings.environment, data_root=self.settings.data_root
         )
-        return Backends(settings=self.settings, secrets=secrets)
+
+    @cached_property
+    def backends(self) -> Backends:
+        _keep_pandas_out()
+        return Backends(settings=self.settings, secrets=self.secrets)
 
     def redact(self, text: str) -> str:
         """The text without the value of any secret that was resolved so far."""
-        backends: Backends | None = self.__dict__.get("backends")
-        return backends.redact(text) if backends else text
+        secrets: Secrets | None = self.__dict__.get("secrets")
+        return secrets.redact(text) if secrets else text
 
     @cached_property
     def serve_lock(self) -> ServeLock:
@@ -359,7 +395,7 @@ class App:
         from boe_reconciler.engine.reconciler import Reconciler
 
         return Reconciler(
-            repo=self.repo,
+            repo=self.served_repo,
             ledger=self.ledger,
             blobs=self.blobs,
             clock=self.clock,
@@ -412,10 +448,19 @@ class App:
 
     def close(self) -> None:
         """Close what was opened, in the reverse order of use."""
-        for name in ("pings", "repo", "backends", "ledger", "serve_lock"):
+        for name in ("pings", "repo", "git_repo", "backends", "ledger", "serve_lock"):
             part = self.__dict__.get(name)
             if part is not None:
                 part.release() if name == "serve_lock" else part.close()
+
+
+def _token(secrets: Secrets, remote: GitRemote) -> str:
+    """The token as it is now; from now on it is redacted everywhere."""
+    from boe_reconciler.core.resources.connection import EnvSecret, FileSecret
+
+    if remote.token_file is not None:
+        return secrets.resolve(FileSecret(file=str(remote.token_file)))
+    return secrets.resolve(EnvSecret(env=remote.token_variable or ""))
 
 
 class _NoPandas:

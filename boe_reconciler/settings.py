@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.records import dataclass
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.remote import GitRemote
 
 PREFIX = "BOE_"
 
@@ -73,6 +78,61 @@ SETTINGS = (
         default="2GB",
         description="What a transform, or a run with `isolate`, may use in its process.",
     ),
+    Setting(
+        name="git",
+        default="<none>",
+        description="The URL of the git repo that `boe run` serves instead of the folder; --git wins.",
+    ),
+    Setting(
+        name="branch",
+        default="main",
+        description="The branch that is served; --branch wins.",
+    ),
+    Setting(
+        name="poll",
+        default="30s",
+        description="How often the branch is asked for its head; --poll wins.",
+    ),
+    Setting(
+        name="git_token_file",
+        default="<none>",
+        description="A file with the token for https; read anew at each use.",
+    ),
+    Setting(
+        name="git_token",
+        default="<none>",
+        description="The token itself, where there is no such file.",
+    ),
+    Setting(
+        name="git_username",
+        default="x-access-token",
+        description="The user name that goes with the token.",
+    ),
+    Setting(
+        name="git_ssh_key",
+        default="<none>",
+        description="A file with the private key for ssh; without one, the ssh agent has it.",
+    ),
+    Setting(
+        name="git_known_hosts",
+        default="<none>",
+        description="A file with the public keys of the host; needed for ssh.",
+    ),
+    Setting(
+        name="git_allowed_signers",
+        default="<none>",
+        description="SSH keys that may sign commits, as `ssh-keygen -Y` reads them.",
+    ),
+    Setting(
+        name="git_gpg_home",
+        default="<none>",
+        description="A home of GnuPG whose keys may sign commits.",
+    ),
+    Setting(
+        name="git_release",
+        default="<none>",
+        description="A commit that may be served though the history was rewritten.",
+    ),
 )
 
 
@@ -85,19 +145,35 @@ class Settings:
     workers: int
     memory_limit: str
     child_memory: str
+    #: The git repo to serve; None: the folder `root`.
+    git: GitRemote | None = None
     #: What secrets of the form {env: X} are read from. Never printed.
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
     #: HOST:PORT of the small HTTP server; None: there is none.
     http: str | None = None
     #: Told once a minute how it is. A key stands in it: never printed.
     ping_url: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitFlags:
+    """What the options of `boe run` say; None: nothing."""
+
+    url: str | None = None
+    branch: str | None = None
+    poll: str | None = None
+
+
 def environment() -> Mapping[str, str]:
     return dict(os.environ)
 
 
-def read_settings(*, root: Path | None = None, state: Path | None = None) -> Settings:
+def read_settings(
+    *,
+    root: Path | None = None,
+    state: Path | None = None,
+    git: GitFlags | None = None,
+) -> Settings:
     """Settings from flags and the environment; InputError for a value that is wrong."""
     found = environment()
 
@@ -119,6 +195,7 @@ def read_settings(*, root: Path | None = None, state: Path | None = None) -> Set
         workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
+        git=_git(git or GitFlags(), value, base),
         environment=found,
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),
@@ -132,6 +209,51 @@ def _url(name: str, text: str | None) -> str | None:
         f"{PREFIX}{name.upper()} is no web address.",
         "It begins with https:// and a host.",
     )
+
+
+def _git(
+    flags: GitFlags, value: Callable[[str], str | None], base: Path
+) -> GitRemote | None:
+    url = flags.url or value("git")
+    return _remote(url, flags, value, base) if url else None
+
+
+def _remote(
+    url: str, flags: GitFlags, value: Callable[[str], str | None], base: Path
+) -> GitRemote:
+    # Only those who read from git wait for these.
+    from boe_reconciler.core import remote  # noqa: PLC0415 as above
+    from boe_reconciler.core.resources.types import parse_duration  # noqa: PLC0415 as above
+
+    def file(name: str) -> Path | None:
+        found = value(name)
+        return base / found if found else None
+
+    remote.check_url(url)
+    poll = flags.poll or value("poll") or "30s"
+    try:
+        often = remote.check_poll(parse_duration(poll))
+    except ValueError as error:
+        raise InputError(f"--poll: {error}.") from error
+    release = value("git_release")
+    return remote.GitRemote(
+        url=_absolute(url, base) if remote.is_folder(url) else url,
+        branch=remote.check_branch(flags.branch or value("branch") or "main"),
+        poll=often,
+        username=value("git_username") or "x-access-token",
+        token_variable=PREFIX + "GIT_TOKEN" if value("git_token") else None,
+        token_file=file("git_token_file"),
+        ssh_key=file("git_ssh_key"),
+        known_hosts=file("git_known_hosts"),
+        allowed_signers=file("git_allowed_signers"),
+        gpg_home=file("git_gpg_home"),
+        released=remote.check_commit(release) if release else None,
+    )
+
+
+def _absolute(url: str, base: Path) -> str:
+    """A folder is relative to where BOE runs."""
+    return str((base / Path(url).expanduser()).resolve())
 
 
 def _positive(name: str, text: str | None, default: int) -> int:

@@ -120,6 +120,10 @@ BROKEN_IMPORTS = {
         "import boe_reconciler.formats.csv\n",
     ),
     "The core is pure": ("core/planted.py", "import duckdb\n"),
+    "Repos are strangers to each other": (
+        "repos/folder.py",
+        "import boe_reconciler.repos.git\n",
+    ),
     "Formats are strangers to each other": (
         "formats/csv.py",
         "import boe_reconciler.formats.parquet\n",

@@ -13,7 +13,7 @@ from boe_reconciler.app import App
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.records import dataclass
-from boe_reconciler.settings import Settings, environment, read_settings
+from boe_reconciler.settings import GitFlags, Settings, environment, read_settings
 
 #: What this process has opened: one command's, but in tests.
 _OPENED: list[App] = []
@@ -34,9 +34,17 @@ class Door:
 
     def app(self, root: Path | None = None) -> App:
         """The App over the folder of -C (or `root`), closed when the command ends."""
-        app = App(self.settings(root))
-        _OPENED.append(app)
-        return app
+        return _opened(self.settings(root))
+
+    def serving_app(self, git: GitFlags) -> App:
+        """As `app`; what is served may come from git."""
+        return _opened(read_settings(root=self.root, state=self.state, git=git))
+
+
+def _opened(settings: Settings) -> App:
+    app = App(settings)
+    _OPENED.append(app)
+    return app
 
 
 def door(context: typer.Context) -> Door:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from boe_reconciler.cli.output import say
 from boe_reconciler.cli.progress import shown
 from boe_reconciler.cli.shapes import ended_badly
+from boe_reconciler.core.remote import commit_of
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -20,11 +21,15 @@ FIRST_ACTIVATION = 30.0
 
 
 def make_served(app: App) -> None:
-    """With nobody serving, the files as they are now are what is served."""
+    """With nobody serving, the files as they are now are what is served.
+
+    What came from git stays as it is: `boe run` alone takes up commits.
+    """
     if not _taken(app):
         return
     try:
-        app.reconciler().reconcile()
+        if not serves_git(app):
+            app.reconciler().reconcile()
     finally:
         app.serve_lock.release()
 
@@ -37,6 +42,11 @@ def _taken(app: App) -> bool:
             return False
         app.ledger.wait_for_change(LOOK)
     return True
+
+
+def serves_git(app: App) -> bool:
+    """Whether what is served came from a git repo."""
+    return commit_of(app.ledger.served().serving or "") is not None
 
 
 def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:

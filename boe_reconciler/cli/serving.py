@@ -16,17 +16,18 @@ import typer
 
 from boe_reconciler.cli.asking import enqueue_manual
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.executing import exit_code
+from boe_reconciler.cli.executing import exit_code, serves_git
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
 from boe_reconciler.cli.planned import duration, instant, known_schedules
 from boe_reconciler.cli.progress import Telling, shown
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.cli.watching import watched
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.errors import InputError, RunError
 from boe_reconciler.core.runs import (
     RunOptions,
 )
+from boe_reconciler.settings import GitFlags
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 #: Seconds that another command, such as `boe pause`, may need for its look at the files.
 _PATIENCE = 2.0
-_NOT_YET = "Not in this version."
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -57,9 +57,17 @@ def run(
     until: Annotated[
         str | None, typer.Option(metavar="T", help="Serve until then (UTC).")
     ] = None,
-    git: Annotated[str | None, typer.Option(metavar="URL", help=_NOT_YET)] = None,
-    branch: Annotated[str | None, typer.Option(metavar="B", help=_NOT_YET)] = None,
-    poll: Annotated[str | None, typer.Option(metavar="30s", help=_NOT_YET)] = None,
+    git: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Serve a git repo, not the folder."),
+    ] = None,
+    branch: Annotated[
+        str | None, typer.Option(metavar="B", help="Its branch (default: main).")
+    ] = None,
+    poll: Annotated[
+        str | None,
+        typer.Option(metavar="30s", help="How often the branch is looked at."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Serve a revision whole or not at all.")
     ] = False,
@@ -78,7 +86,7 @@ def run(
 ) -> int:
     """Serve: run what is due, until Ctrl-C.
 
-    Keeps what is served equal to the files of the folder.
+    Keeps what is served equal to the files of the folder, or of a branch in git.
 
     \b
     Examples:
@@ -87,15 +95,17 @@ def run(
       boe run --once --now-all
       boe run --until 2026-11-24T18:00:00Z
       boe run --http 127.0.0.1:8080
+      boe run --git https://git.example.com/reports.git --branch main
     """
-    if git or branch or poll:
-        raise InputError("Reading from git is not available in this version.")
     if context.args and not now:
         raise InputError(f"Unexpected argument {context.args[0]!r}.")
     end = instant(until, "UTC", "--until") if until else None
     drain = duration(drain_timeout, "--drain-timeout")
-    app = door(context).app()
+    app = door(context).serving_app(GitFlags(url=git, branch=branch, poll=poll))
+    if app.settings.git is None and (branch or poll):
+        raise InputError("--branch and --poll go with --git.")
     _take_over(app)
+    _check_mode(app)
     person = door(context).log_format == "text" and (once or sys.stderr.isatty())
     level = logging.WARNING if person else logging.INFO
     start_logging(door(context).log_format, app.redact, level)
@@ -118,6 +128,15 @@ def _take_over(app: App) -> None:
             app.serve_lock.acquire()
             return
         app.clock.sleep(0.1)
+
+
+def _check_mode(app: App) -> None:
+    """A folder without the files of the git repo would remove all that is served."""
+    if app.settings.git is None and serves_git(app):
+        raise InputError(
+            f"{app.settings.state} serves a git repo.",
+            "Add --git URL, or give this one its own folder with --state.",
+        )
 
 
 class _Serving:
@@ -151,9 +170,7 @@ class _Serving:
     ) -> int:
         started = self._app.clock.now()
         with self._signals():
-            problems = self._reconciler.reconcile().problems
-            # Others read them in the log.
-            say_problems(problems if self._person else (), stderr=True)
+            self._look(at_once=once or now_all or bool(names))
             run_ids = self._enqueue(names, now_all=now_all)
             self._executor.start()
             with shown(self._app.ledger, run_ids):
@@ -168,6 +185,21 @@ class _Serving:
                     # Whatever happened: no run outlives the lock and the ledger.
                     self._executor.drain(self._drain, self._hurry)
         return self._exit_code(run_ids, started, once=once)
+
+    def _look(self, *, at_once: bool) -> None:
+        """The first look; one at git need not keep waiting what is served already."""
+        resumed = self._app.settings.git is not None and self._reconciler.resume()
+        if resumed and not at_once:
+            return
+        try:
+            problems = self._reconciler.reconcile().problems
+        except RunError as error:
+            if not resumed:
+                raise
+            self._reconciler.failed(error)
+        else:
+            # Others read them in the log.
+            say_problems(problems if self._person else (), stderr=True)
 
     def _enqueue(self, names: Sequence[str], *, now_all: bool) -> list[str]:
         states = {state.name: state for state in self._app.ledger.states()}
@@ -203,11 +235,15 @@ class _Serving:
             self._executor.serve(self._stop, until)
         finally:
             self._stop.set()
+            self._app.served_repo.interrupt()
             watcher.join()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C end the loop and drain; the second one is impatient."""
+        """SIGTERM and Ctrl-C end the loop and drain; the second one is impatient.
+
+        SIGHUP looks at the repo at once.
+        """
 
         def ask(number: int, _: FrameType | None) -> None:
             if self._stop.is_set():
@@ -215,9 +251,15 @@ class _Serving:
             self._signal = self._signal or number
             self._stop.set()
 
-        before = {
-            one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)
-        }
+        def look(number: int, _: FrameType | None) -> None:
+            self._app.served_repo.hurry()
+
+        handlers = {signal.SIGTERM: ask, signal.SIGINT: ask}
+        if not (
+            sys.stdin and sys.stdin.isatty()
+        ):  # There, SIGHUP says that the terminal is gone.
+            handlers[signal.SIGHUP] = look
+        before = {one: signal.signal(one, each) for one, each in handlers.items()}
         try:
             yield
         finally:

@@ -452,9 +452,23 @@ CODES: dict[str, Code] = {
         "Removals wait",
         "When a revision removes many objects at once, they go on being served until "
         "somebody says that it is meant: the commit trailer `Boe-Allow-Removals: N`, "
-        "or `boe run --allow-removals N` for a folder. `removals` of the Policy says "
+        "or `boe run --allow-removals N`. `removals` of the Policy says "
         "what counts as many: more than 5 and more than 20 %, where nothing else is "
         "said.",
+    ),
+    # Of a whole revision.
+    "BOE195": Code(
+        "The commit is not signed by a listed key",
+        "`BOE_GIT_ALLOWED_SIGNERS` or `BOE_GIT_GPG_HOME` says that only signed commits "
+        "are served. The newest commit of the branch has no signature, or one by "
+        "somebody who is not listed: all goes on as it was served before.",
+    ),
+    "BOE196": Code(
+        "A rewritten history waits",
+        "The newest commit of the branch does not descend from the one that is served, "
+        "as after a force push, and `hold_rewritten_history` of the served Policy is "
+        "true: all goes on as it was. Push commits that descend from it, or say that "
+        "the new history is meant: start with `BOE_GIT_RELEASE=<the commit>`.",
     ),
     # Not available.
     "BOE190": Code(

@@ -18,6 +18,16 @@ class InputError(BoeError):
     """What the user gave is wrong: exit code 1, no report of a bug."""
 
 
+class Refused(BoeError):
+    """A revision of which nothing is served, whatever its files say."""
+
+    def __init__(self, revision: str, code: str, message: str, help: str) -> None:  # noqa: A002 as above
+        super().__init__(message, help)
+        self.revision = revision
+        #: Of its Problem.
+        self.code = code
+
+
 class RunError(BoeError):
     """A run or a delivery went wrong, for a reason that a person can read.
 

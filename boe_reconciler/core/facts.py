@@ -94,6 +94,11 @@ class Reconciled:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """What an earlier process served goes on, before anybody looked at the repo."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReconcileFailed:
     """The repo or the ledger could not be read: all goes on as before."""
 
@@ -132,6 +137,7 @@ Fact = (
     | LeasesLost
     | ClockJumped
     | Reconciled
+    | Resumed
     | ReconcileFailed
     | Pinged
     | Swept

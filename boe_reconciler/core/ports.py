@@ -78,10 +78,20 @@ class Never:
 
 
 class Repo(Protocol):
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """What it holds now. Refused, or another error, where that cannot be had."""
 
     def wait(self, timeout: float) -> bool:
-        """Up to `timeout` seconds; True as soon as something may have changed."""
+        """Up to `timeout` seconds; True as soon as something may have changed.
+
+        Temporary where the far side cannot be asked.
+        """
+
+    def hurry(self) -> None:
+        """From any thread: the next `wait` looks at once, and is True."""
+
+    def interrupt(self) -> None:
+        """From any thread: whatever waits for a far side ends soon, as Temporary."""
 
     def close(self) -> None: ...
 

@@ -9,6 +9,22 @@ from boe_reconciler.core.records import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """How a Revision came from an older one."""
+
+    #: The older one is among its ancestors.
+    descends: bool
+    #: The largest `Boe-Allow-Removals: N` of the commits in between.
+    allow_removals: int
+    #: Somebody said that the newer one is meant, though it may not descend.
+    released: bool = False
+
+
+def no_history(revision: str) -> None:
+    """What a plain folder knows of older revisions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """All files of a Revision that BOE reads, by path relative to the repo's root."""
 
@@ -20,3 +36,5 @@ class Snapshot:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     #: Bytes of a path in `files`. InputError where it cannot be read after all.
     read: Callable[[str], bytes]
+    #: How it came from an older Revision; None where that cannot be said of the two.
+    since: Callable[[str], History | None] = no_history

@@ -6,16 +6,20 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.errors import BoeError, Refused, RunError
 from boe_reconciler.core.facts import (
     Observe,
     Reconciled,
     ReconcileFailed,
+    Resumed,
     unobserved,
 )
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
+from boe_reconciler.core.plan.past import Past, past_of, refused_plan
 from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
+from boe_reconciler.core.runs import Event
 from boe_reconciler.core.snapshot import Snapshot
+from boe_reconciler.core.spec import Served
 
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
@@ -36,10 +40,19 @@ class Reconciler:
     allow_removals: int = 0
     observe: Observe = unobserved
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
+    #: Why the last look failed, as it was told; empty: it did not.
+    _failure: str = field(init=False, default="")
+
+    def resume(self) -> bool:
+        """Go on with what is served, whatever the repo holds; False: nothing is."""
+        served = self.ledger.served().serving is not None
+        if served:
+            self.observe(Resumed())
+        return served
 
     def reconcile(self) -> Plan:
         """Read, validate, and make it the served plan, in one transaction."""
-        plan = self._plan(self.repo.snapshot())
+        plan = self._plan()
         # Blobs first: a spec in the ledger may only name bytes that are stored.
         for content in plan.blobs.values():
             self.blobs.put(content)
@@ -60,27 +73,70 @@ class Reconciler:
     def watch(self, stop: threading.Event) -> None:
         """Reconcile after each change until asked to stop; a failure never ends it."""
         while not stop.is_set():
-            if not self.repo.wait(LOOK):
-                continue
             try:
-                self.reconcile()
-            except Exception as error:
-                self._tell(error)
+                if self.repo.wait(LOOK):
+                    self.reconcile()
+                    self._recovered()
+            except BoeError as error:
+                if not stop.is_set():
+                    self.failed(error)
+            except Exception:
+                self.observe(ReconcileFailed())
+                log.exception("reconcile_crashed")
+                stop.wait(LOOK)
 
-    def _tell(self, error: Exception) -> None:
+    def failed(self, error: BoeError) -> None:
+        """Tell that what is served stays as it is; each cause once until it changes."""
         self.observe(ReconcileFailed())
-        if isinstance(error, BoeError):
-            log.warning("reconcile_failed", extra={"detail": error.message})
-        else:
-            log.error("reconcile_crashed", exc_info=error)
+        if error.message == self._failure:
+            return
+        self._failure = error.message
+        reason = error.reason if isinstance(error, RunError) else "input"
+        details = {"reason": reason, "detail": error.message, "help": error.help}
+        log.warning("reconcile_failed", extra=details)
+        self._note("reconcile_failed", error.message)
 
-    def _plan(self, snapshot: Snapshot) -> Plan:
+    def _recovered(self) -> None:
+        if self._failure:
+            self._failure = ""
+            log.info("reconcile_recovered")
+            self._note("reconcile_recovered", "The repo can be read again.")
+
+    def _plan(self) -> Plan:
+        served = self.ledger.served()
+        try:
+            snapshot = self.repo.snapshot()
+            past = self._past(snapshot, served)
+        except Refused as refusal:
+            if served.serving is None:
+                raise
+            if refusal.revision != served.attempted:
+                self._alert("revision_refused", refusal.message)
+            return refused_plan(served, refusal)
         return make_plan(
             snapshot,
-            served=self.ledger.served(),
+            served=served,
             now=self.clock.now(),
             strict=self.strict,
-            allow_removals=self.allow_removals,
+            allow_removals=max(self.allow_removals, past.allow_removals),
             cache=self._cache,
             read_blob=self.blobs.read,
         )
+
+    def _past(self, snapshot: Snapshot, served: Served) -> Past:
+        """What the revision came from; a rewritten history is told, once a revision."""
+        past = past_of(snapshot, served)
+        if past.lost and snapshot.revision != served.attempted:
+            told = f"{snapshot.revision} does not descend from {past.lost}."
+            self._alert("history_rewritten", told)
+        if past.refusal:
+            raise past.refusal
+        return past
+
+    def _alert(self, action: str, message: str) -> None:
+        log.warning(action, extra={"detail": message})
+        self._note(action, message)
+
+    def _note(self, action: str, message: str) -> None:
+        event = Event(at=self.clock.now(), action=action, message=message)
+        self.ledger.note([event])

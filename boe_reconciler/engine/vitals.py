@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from boe_reconciler.core.facts import Draining, Fact, Reconciled, Stepped, Ticked
+from boe_reconciler.core.facts import (
+    Draining,
+    Fact,
+    Reconciled,
+    Resumed,
+    Stepped,
+    Ticked,
+)
 from boe_reconciler.core.health import Health
 from boe_reconciler.core.ports import Clock
 from boe_reconciler.core.spec import Activation
@@ -39,6 +46,8 @@ class Vitals:
             self._ticked = self.clock.monotonic()
         elif isinstance(fact, Reconciled):
             self.served = self.served or _serves(fact.activation)
+        elif isinstance(fact, Resumed):
+            self.served = True
         elif isinstance(fact, Draining):
             self.draining = True
 

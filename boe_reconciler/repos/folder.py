@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.plan.files import (
     FOLDERS,
+    IS_LINK,
     MAX_BYTES,
     MAX_FILES,
     POLICY_FILE,
     blob_id,
+    clashes,
     is_ignored,
     is_resource_file,
-    referenced_files,
+    shown_path,
+    wrong_path,
 )
 from boe_reconciler.core.snapshot import Snapshot
+from boe_reconciler.repos._references import References
 from boe_reconciler.repos._watch import Watcher
 
 #: What a file is recognised by, without reading it: times, size, inode.
@@ -30,11 +33,8 @@ _Stamp = tuple[int, ...]
 #: path -> its stamp, or why it cannot be read; None: it is not there.
 _Survey = dict[str, _Stamp | str | None]
 
-#: A YAML file without any of these refers to no other file.
-_MAY_REFER = re.compile(rb"""(_file|file|workbook|text|html|transform)["']?\s*:""")
 #: Kubernetes swaps this link when a ConfigMap changes.
 _KUBERNETES = "..data"
-_IS_LINK = "it is a symbolic link"
 
 
 class FolderRepo:
@@ -49,17 +49,24 @@ class FolderRepo:
         self._poll = poll
         self._settle = settle
         self._blobs: dict[str, tuple[_Stamp, str]] = {}
-        self._references: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._references = References()
         self._referenced: frozenset[str] = frozenset()
         self._surveyed: _Survey | None = None
         self._watcher: Watcher | None = None
+        self._hurried = threading.Event()
 
     def snapshot(self) -> Snapshot:
         real = self._real_root()
         survey = _survey(real)
         files, unreadable = self._read_all(real, survey)
-        referenced = self._references_of(real, files)
-        others: _Survey = {path: _stamp_strict(real, path) for path in referenced}
+        unreadable |= (alike := clashes(files))
+        files = {path: files[path] for path in files if path not in alike}
+        referenced = self._references.of(files)
+        others: _Survey = {
+            path: _stamp_strict(real, path)
+            for path in referenced
+            if path not in unreadable
+        }
         more, unreadable_too = self._read_all(real, others)
         files |= more
         self._surveyed, self._referenced = survey | others, frozenset(referenced)
@@ -81,7 +88,15 @@ class FolderRepo:
             if self._watcher.wait(pause, self._settle) or self._has_changed():
                 return True
             timeout -= pause
-        return False
+        hurried = self._hurried.is_set()
+        self._hurried.clear()
+        return hurried
+
+    def hurry(self) -> None:
+        self._hurried.set()
+
+    def interrupt(self) -> None:
+        """Nothing here waits for a far side."""
 
     def close(self) -> None:
         if self._watcher is not None:
@@ -122,27 +137,13 @@ class FolderRepo:
         content = _read(f"{real}/{path}")
         blob = blob_id(content)
         self._blobs[path] = (stamp, blob)
-        if is_resource_file(path):
-            self._references[path, blob] = _references(path, content)
+        self._references.learn(path, blob, content)
         return blob
-
-    def _references_of(self, real: Path, files: dict[str, str]) -> list[str]:
-        """The other files that these refer to, sorted."""
-        found = {
-            reference
-            for path, blob in files.items()
-            for reference in self._references[path, blob]
-        }
-        return sorted(found.difference(files))
 
     def _forget(self, files: dict[str, str]) -> None:
         """What is no longer there need not be remembered."""
         self._blobs = {path: self._blobs[path] for path in files}
-        self._references = {
-            key: value
-            for key, value in self._references.items()
-            if files.get(key[0]) == key[1]
-        }
+        self._references.forget_others(files)
 
     # Watching.
 
@@ -177,17 +178,6 @@ def _revision(files: dict[str, str]) -> str:
     )
 
 
-def _references(path: str, content: bytes) -> tuple[str, ...]:
-    if not _MAY_REFER.search(content):
-        return ()
-    documents, _ = read_documents(path, content)
-    return tuple(
-        target
-        for document in documents
-        for target in referenced_files(path, document.data)
-    )
-
-
 # --- Looking ------------------------------------------------------------------
 
 
@@ -209,8 +199,8 @@ def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]
     path = real / folder
     if not path.is_dir():
         return
-    if path.is_symlink() and not _is_mounted(real, str(path)):
-        yield folder, _IS_LINK
+    if why := _closed(real, folder):
+        yield shown_path(folder), why
         return
     try:
         with os.scandir(path) as entries:
@@ -225,12 +215,15 @@ def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]
         if entry.is_dir():
             yield from _below(real, below)
         elif is_resource_file(below):
-            yield _printable(below), _stamp(real, below)
+            yield shown_path(below), _stamp(real, below)
 
 
-def _printable(path: str) -> str:
-    """A name that is no text shows its bytes."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+def _closed(real: Path, folder: str) -> str:
+    """Why a folder is not entered; empty where it is."""
+    path = real / folder
+    if path.is_symlink() and not _is_mounted(real, str(path)):
+        return IS_LINK
+    return wrong_path(folder)
 
 
 def _stamp(real: Path, path: str) -> _Stamp | str | None:
@@ -240,7 +233,7 @@ def _stamp(real: Path, path: str) -> _Stamp | str | None:
         info = os.lstat(full)
         if stat.S_ISLNK(info.st_mode):
             if not _is_mounted(real, full):
-                return _IS_LINK
+                return IS_LINK
             info = os.lstat(os.path.realpath(full))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -255,14 +248,14 @@ def _refusal(path: str, info: os.stat_result) -> str:
         return "it is not a regular file"
     if info.st_size > MAX_BYTES:
         return f"it has more than {MAX_BYTES:,} bytes"
-    return "" if path == _printable(path) else "its name is not UTF-8"
+    return wrong_path(path)
 
 
 def _stamp_strict(real: Path, path: str) -> _Stamp | str | None:
     """Of any file: none of its folders may be a link either."""
     full = f"{real}/{path}"
     if os.path.realpath(full) != full and not _is_mounted(real, full):
-        return _IS_LINK
+        return IS_LINK
     return _stamp(real, path)
 
 

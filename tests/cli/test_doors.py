@@ -83,7 +83,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["--log-format", "yaml", "runs"], "'yaml' is neither text nor json"),
         (["--env", "staging", "run"], "not available in this version"),
         (["run", "quick"], "Unexpected argument 'quick'"),
-        (["run", "--git", "https://example.com/x.git"], "not available"),
+        (["run", "--git", "http://example.com/x.git"], "only https"),
         (["run", "--until", "tomorrow"], "'tomorrow' is not a time"),
         (["run", "--drain-timeout", "soon"], "--drain-timeout"),
         (["validate", "--online"], "not available in this version"),

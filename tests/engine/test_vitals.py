@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from boe_reconciler.core.facts import Draining, Reconciled
+from boe_reconciler.core.facts import Draining, Reconciled, Resumed
 from boe_reconciler.core.runs import Tick
 from boe_reconciler.engine.vitals import LATE, STUCK, Vitals
 from boe_reconciler.ledgers.memory import MemoryLedger
@@ -66,6 +66,11 @@ def reasons(vitals: Vitals) -> tuple[str, str]:
 def test_before_anything_is_served_it_lives_and_is_not_ready(vitals: Vitals) -> None:
     assert reasons(vitals) == ("", "no_plan")
     vitals.observe(Reconciled(activation=an_activation()))
+    assert reasons(vitals) == ("", "starting")
+
+
+def test_what_an_earlier_process_served_is_a_plan(vitals: Vitals) -> None:
+    vitals.observe(Resumed())
     assert reasons(vitals) == ("", "starting")
 
 

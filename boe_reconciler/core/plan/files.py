@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from boe_reconciler.core.names import check_relative, transform_parts
@@ -25,6 +26,12 @@ FOLDERS = {
 #: Files that a revision may have, and bytes that one of them may have.
 MAX_FILES = 100_000
 MAX_BYTES = 50_000_000
+#: Folders above a file, and bytes that its path may have.
+MAX_FOLDERS = 50
+MAX_PATH = 1_000
+#: Why a file is not read, wherever it comes from.
+IS_LINK = "it is a symbolic link"
+TOO_LARGE = f"it has more than {MAX_BYTES:,} bytes"
 
 
 def is_resource_file(path: str) -> bool:
@@ -48,6 +55,45 @@ def kind_of_path(path: str) -> str | None:
 def is_ignored(name: str) -> bool:
     """Hidden files, and what editors leave beside the file that is being edited."""
     return name.startswith((".", "#", "~")) or name.endswith(("~", ".swp", ".tmp"))
+
+
+def wrong_path(path: str) -> str:
+    """Why no file or folder of this path is read; empty where it is fine.
+
+    Bytes that are no text stand in it as surrogates.
+    """
+    if path.count("/") > MAX_FOLDERS:
+        return f"it is more than {MAX_FOLDERS} folders deep"
+    if len(path.encode(errors="surrogateescape")) > MAX_PATH:
+        return f"its path is longer than {MAX_PATH:,} bytes"
+    categories = {unicodedata.category(each) for each in path}
+    if "Cs" in categories:
+        return "its name is not UTF-8"
+    if categories & {"Cc", "Cf", "Zl", "Zp"}:
+        return "its name holds an invisible character"
+    return ""
+
+
+def shown_path(path: str) -> str:
+    """A path on one line: what is no text, or would break the line, is escaped."""
+    if not wrong_path(path):
+        return path
+    text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    shown = (each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return "".join(shown)[:MAX_PATH]
+
+
+def clashes(paths: Iterable[str]) -> dict[str, str]:
+    """Paths that are one on some machines, each with why neither is read."""
+    alike: dict[str, list[str]] = {}
+    for path in paths:
+        alike.setdefault(unicodedata.normalize("NFC", path).casefold(), []).append(path)
+    return {
+        path: f"on some machines {other} is the same file"
+        for several in alike.values()
+        if len(several) > 1
+        for path, other in zip(several, [*several[1:], several[0]], strict=True)
+    }
 
 
 def blob_id(content: bytes) -> str:

@@ -49,6 +49,7 @@ def _wait(held: AbstractSet[Key], total: int, judge: Judge) -> Problem:
         detail=f"{len(held)} of {total} objects would be removed ({shown}{more}); "
         f"more than {limit.max_count} and more than {limit.max_fraction:.0%} wait "
         f"(removals, {judge.where('removals')})",
-        help=f"if that is meant: boe run --allow-removals {len(held)}",
+        help=f"if that is meant: boe run --allow-removals {len(held)}, or in git a commit "
+        f"with the trailer Boe-Allow-Removals: {len(held)}",
         range=Range.whole_file(POLICY_FILE),
     )

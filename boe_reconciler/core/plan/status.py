@@ -16,6 +16,7 @@ REASONS = {
     "Duplicate": "Another object has its name.",
     "DependencyInvalid": "What it refers to cannot be used.",
     "Held": "It fits only the newer versions of what it refers to, and those wait.",
+    "Refused": "Nothing of the revision is served: its Problem says why.",
     "Strict": "With --strict nothing of a revision is served while it has Problems.",
     "Unreadable": "It is not in the files, but one of them cannot be read.",
     "RemovalHeld": "It was removed together with so many others that this waits.",

@@ -1,0 +1,190 @@
+"""A branch of a git repo: asked for its head, mirrored, and read without a work tree."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from boe_reconciler.core.errors import BoeError, Refused, Temporary
+from boe_reconciler.core.remote import commit_of
+from boe_reconciler.core.retry import delay
+from boe_reconciler.core.snapshot import History, Snapshot
+from boe_reconciler.repos.git.access import Access
+from boe_reconciler.repos.git.mirror import Mirror
+from boe_reconciler.repos.git.objects import Contents, Damaged
+from boe_reconciler.repos.git.program import Git
+from boe_reconciler.repos.git.reading import Files, Reader
+
+#: The wait after a first failure, and the longest one.
+_FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
+
+
+def create(git: Git, access: Access, random: Callable[[], float]) -> GitRepo:
+    """InputError where git, or what the settings name, cannot be used."""
+    access.check()
+    git.check()
+    access.prepare()
+    return GitRepo(Mirror(git=git, access=access), random)
+
+
+class GitRepo:
+    """One process at a time may use it: whoever has `serve.lock`."""
+
+    def __init__(self, mirror: Mirror, random: Callable[[], float]) -> None:
+        self._mirror = mirror
+        self._remote = mirror.access.remote
+        self._clock = mirror.git.clock
+        self._random = random
+        self._contents = Contents(git=mirror.git)
+        self._reader = Reader(git=mirror.git, contents=self._contents)
+        self._is_ready = False
+        #: The head over there, if it was asked for since the last snapshot.
+        self._asked: str | None = None
+        #: The head that was looked at last.
+        self._seen: str | None = None
+        self._failures = 0
+        #: When to ask next, on the monotonic clock.
+        self._next = self._clock.monotonic()
+        self._hurried = threading.Event()
+
+    def wait(self, timeout: float) -> bool:
+        """True where the head moved, where it can be had again, and after `hurry`."""
+        pause = self._next - self._clock.monotonic()
+        hurried = self._hurried.wait(max(0, min(timeout, pause)))
+        if pause > timeout and not hurried:
+            return False
+        self._hurried.clear()
+        self._asked = self._tried(self._ask)
+        return hurried or self._failures > 0 or self._asked != self._seen
+
+    def hurry(self) -> None:
+        self._hurried.set()
+
+    def interrupt(self) -> None:
+        self._mirror.git.interrupted.set()
+
+    def snapshot(self) -> Snapshot:
+        """The head as it is over there. Refused where it has to be signed and is not."""
+        try:
+            return self._snapshot()
+        except Damaged:
+            self._start_anew()
+        try:
+            return self._snapshot()
+        except Damaged as error:
+            raise self._damaged(error) from error
+
+    def snapshot_at(self, name: str) -> Snapshot:
+        """Any commit of what was fetched; InputError where there is none of that name."""
+        reader = Reader(git=self._mirror.git, contents=self._contents)
+        try:
+            commit = self._mirror.commit(name)
+            return self._of(commit, reader.read(commit))
+        except Damaged as error:
+            raise self._damaged(error) from error
+
+    def close(self) -> None:
+        self._contents.close()
+
+    # --- The far side
+
+    def _snapshot(self) -> Snapshot:
+        commit = self._tried(self._fetch)
+        self._failures, self._seen = 0, commit
+        if self._remote.signed:
+            self._verify(commit)
+        return self._of(commit, self._reader.read(commit))
+
+    def _ask(self) -> str:
+        if not self._is_ready:
+            self._mirror.prepare()
+            self._is_ready = True
+        return self._mirror.ask_head()
+
+    def _fetch(self) -> str:
+        """The head over there, once it is here as well."""
+        head = self._asked or self._ask()
+        self._asked = None
+        if self._mirror.head() != head:
+            self._mirror.fetch()
+        found = self._mirror.head()
+        if found is None:
+            raise Damaged("git fetched nothing")
+        return found
+
+    def _tried(self, reach: Callable[[], str]) -> str:
+        """What reaching the far side gives; it says when to do so again."""
+        try:
+            found = reach()
+        except BoeError:
+            self._failures += 1
+            most = max(_LONGEST, self._remote.poll)
+            pause = delay(
+                self._failures, initial=_FIRST, most=most, random=self._random()
+            )
+            self._next = self._clock.monotonic() + pause.total_seconds()
+            raise
+        spread = 0.9 + self._random() / 5
+        self._next = (
+            self._clock.monotonic() + self._remote.poll.total_seconds() * spread
+        )
+        return found
+
+    def _verify(self, commit: str) -> None:
+        why = self._mirror.verify(commit)
+        if why:
+            raise Refused(
+                self._revision(commit),
+                "BOE195",
+                f"the commit {commit} is not signed by a key that is listed: {why}",
+                "sign it with a listed key, or list the key; then push again",
+            )
+
+    # --- This side
+
+    def _of(self, commit: str, files: Files) -> Snapshot:
+        return Snapshot(
+            revision=self._revision(commit),
+            files=files.files,
+            unreadable=files.unreadable,
+            read=partial(self._content, files),
+            since=partial(self._since, commit),
+        )
+
+    def _revision(self, commit: str) -> str:
+        return f"{self._remote.branch}@sha1:{commit}"
+
+    def _content(self, files: Files, path: str) -> bytes:
+        blob = files.files[path]
+        known = files.fresh.get(blob)
+        if known is not None:
+            return known
+        try:
+            return self._contents.read({blob: files.sizes[blob]})[blob]
+        except Damaged as error:
+            raise self._damaged(error) from error
+
+    def _since(self, commit: str, revision: str) -> History | None:
+        """None: of another branch, or of no git repo."""
+        before = commit_of(revision)
+        if before is None or before[0] != self._remote.branch:
+            return None
+        try:
+            return self._mirror.history(before[1], commit)
+        except Damaged as error:
+            raise self._damaged(error) from error
+
+    def _start_anew(self) -> None:
+        self._contents.close()
+        self._mirror.remove()
+        self._is_ready = False
+
+    def _damaged(self, error: Damaged) -> Temporary:
+        """It cannot be used as it is: the next look fetches all of it again."""
+        self._start_anew()
+        self._failures += 1
+        why = self._mirror.access.told(str(error))
+        folder = self._mirror.git.folder
+        return Temporary("git_damaged", f"the mirror {folder} is damaged: {why}")

@@ -1,0 +1,210 @@
+"""A commit -> which files of it are read, and why others are not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.plan.files import (
+    FOLDERS,
+    IS_LINK,
+    MAX_BYTES,
+    MAX_FILES,
+    MAX_PATH,
+    POLICY_FILE,
+    TOO_LARGE,
+    clashes,
+    is_ignored,
+    is_resource_file,
+    shown_path,
+    wrong_path,
+)
+from boe_reconciler.repos._references import References
+from boe_reconciler.repos.git.objects import (
+    FOLDER,
+    LINK,
+    SUBMODULE,
+    Contents,
+    TreeEntry,
+    list_tree,
+)
+from boe_reconciler.repos.git.program import Git
+
+#: Bytes of all files together.
+MAX_TOTAL = 500_000_000
+#: Modes of files; 100664 stands in trees of old.
+_REGULAR = ("100644", "100755", "100664")
+_IS_SUBMODULE = "it is a submodule"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Files:
+    """Of one commit."""
+
+    #: path -> blob id.
+    files: Mapping[str, str]
+    #: path -> why it cannot be read.
+    unreadable: Mapping[str, str]
+    #: blob id -> bytes.
+    sizes: Mapping[str, int]
+    #: blob id -> content, where it was read for the first time.
+    fresh: Mapping[str, bytes]
+
+
+@dataclass(kw_only=True)
+class Reader:
+    """Reads commit after commit; remembers what unchanged files refer to."""
+
+    git: Git
+    contents: Contents
+    _references: References = field(default_factory=References)
+
+    def read(self, commit: str) -> Files:
+        found = _Found()
+        for entry in list_tree(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
+            self._take(commit, entry, found)
+        found.leave_out(clashes(found.files))
+        found.check_total()
+        fresh = self._learn(found)
+        self._references.forget_others(found.files)
+        others = set(self._references.of(found.files)).difference(found.unreadable)
+        self._take_others(commit, sorted(others), found)
+        found.check_total()
+        return Files(
+            files=found.files,
+            unreadable=found.unreadable,
+            sizes=found.sizes,
+            fresh=fresh,
+        )
+
+    def _take(self, commit: str, entry: TreeEntry, found: _Found) -> None:
+        """What a folder of resources holds: only YAML counts, and what may hide some."""
+        if any(map(is_ignored, entry.path.split("/")[1:])):
+            return
+        if is_resource_file(entry.path):
+            found.take(entry)
+        elif entry.mode == SUBMODULE:
+            found.refuse(entry.path, _IS_SUBMODULE)
+        elif entry.mode == LINK and self._leads_to_folder(commit, entry):
+            found.refuse(entry.path, IS_LINK)
+
+    def _leads_to_folder(self, commit: str, link: TreeEntry) -> bool:
+        """Whether a link may hide YAML: it leads to a folder, or who knows where."""
+        if link.size > MAX_PATH:
+            return True
+        content = self.contents.read({link.blob: link.size})[link.blob]
+        target = _target(link.path, os.fsdecode(content))
+        if not target or "\0" in target:
+            return True
+        entries = self._entries(commit, [target])
+        there = entries.get(target)
+        return _leads_away(target, entries) is not None or (
+            there is not None and there.mode == FOLDER
+        )
+
+    def _learn(self, found: _Found) -> dict[str, bytes]:
+        """Look into the files that are new; their contents by blob id."""
+        new = {
+            path: blob
+            for path, blob in found.files.items()
+            if not self._references.knows(path, blob)
+        }
+        fresh = self.contents.read({blob: found.sizes[blob] for blob in new.values()})
+        for path, blob in new.items():
+            self._references.learn(path, blob, fresh[blob])
+        return fresh
+
+    def _take_others(self, commit: str, paths: Sequence[str], found: _Found) -> None:
+        """Files that others refer to; none of their folders may be a link either."""
+        entries = self._entries(commit, paths)
+        for path in paths:
+            away = _leads_away(path, entries)
+            if away is not None:
+                found.refuse(path, _refusal(away))
+            elif path in entries:
+                found.take(entries[path])
+
+    def _entries(self, commit: str, paths: Sequence[str]) -> dict[str, TreeEntry]:
+        """What stands at these paths, and at the folders above them."""
+        asked = sorted({each for path in paths for each in _with_folders(path)})
+        listed = list_tree(self.git, commit, asked, deep=False)
+        return {entry.path: entry for entry in listed}
+
+
+@dataclass(kw_only=True, slots=True)
+class _Found:
+    files: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def take(self, entry: TreeEntry) -> None:
+        why = _refusal(entry)
+        if why:
+            self.refuse(entry.path, why)
+        else:
+            self.files[entry.path] = entry.blob
+            self.sizes[entry.blob] = entry.size
+        self._check_limits()
+
+    def refuse(self, path: str, why: str) -> None:
+        self.unreadable[shown_path(path)] = why
+
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        for path, why in reasons.items():
+            del self.files[path]
+            self.refuse(path, why)
+
+    def check_total(self) -> None:
+        """InputError where a revision is larger than anybody means it to be."""
+        if sum(self.sizes.values()) > MAX_TOTAL:
+            raise InputError(
+                f"The files that BOE reads have more than {MAX_TOTAL:,} bytes.",
+                "Remove what does not belong there, or split the repo.",
+            )
+
+    def _check_limits(self) -> None:
+        if len(self.files) + len(self.unreadable) > MAX_FILES:
+            raise InputError(
+                f"The revision holds more than {MAX_FILES:,} YAML files.",
+                "Remove what does not belong there, or split the repo.",
+            )
+
+
+def _refusal(entry: TreeEntry) -> str:
+    """Why it is not read; empty where it is."""
+    if entry.mode == LINK:
+        return IS_LINK
+    if entry.mode == SUBMODULE:
+        return _IS_SUBMODULE
+    if entry.mode not in _REGULAR:
+        return "it is not a regular file"
+    if entry.size > MAX_BYTES:
+        return TOO_LARGE
+    return wrong_path(entry.path)
+
+
+def _with_folders(path: str) -> list[str]:
+    """a, a/b, a/b/c of a/b/c."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _leads_away(path: str, entries: Mapping[str, TreeEntry]) -> TreeEntry | None:
+    """A link or a submodule at a path, or at one of the folders above it."""
+    way = (entries[each] for each in _with_folders(path) if each in entries)
+    return next((entry for entry in way if entry.mode in (LINK, SUBMODULE)), None)
+
+
+def _target(path: str, link: str) -> str:
+    """Where a link at `path` leads, from the root; empty where that is outside, or it."""
+    folders = [] if link.startswith("/") else path.split("/")[:-1]
+    for part in link.split("/"):
+        if part == ".." and not folders:
+            return ""
+        if part == "..":
+            folders.pop()
+        elif part not in ("", "."):
+            folders.append(part)
+    return "" if link.startswith("/") else "/".join(folders)

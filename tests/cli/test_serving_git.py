@@ -1,0 +1,103 @@
+"""`boe run --git`: what is refused at the start, and what other commands leave alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Boe
+from tests.folders import a_folder, document, schedule
+from tests.gits import Upstream
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Where BOE runs: no YAML, only its state folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Upstream:
+    found = Upstream(tmp_path / "upstream.git")
+    connection = document("Connection", "none", {"type": "duckdb"})
+    found.write("connections/none.yaml", json.dumps(connection))
+    found.write("schedules/a.yaml", json.dumps(schedule("a")))
+    found.commit()
+    return found
+
+
+def test_what_cannot_be_read_at_the_first_start_ends_it_with_a_reason(
+    boe: Boe, here: Path, tmp_path: Path
+) -> None:
+    said = boe(here, "run", "--git", str(tmp_path / "none"))
+    assert said.code == 1
+    assert "cannot be read" in said.err
+
+
+def test_later_what_is_served_goes_on_with_a_warning(
+    boe: Boe, here: Path, upstream: Upstream, tmp_path: Path
+) -> None:
+    options = ("run", "--git", str(upstream.path), "--once", "--now", "a")
+    assert boe(here, *options).code == 0
+    upstream.path.rename(tmp_path / "away")
+    said = boe(here, *options)
+    assert said.code == 0
+    assert "reconcile_failed" in said.err
+    assert [one["status"] for one in boe(here, "runs", "--format", "json").json] == [
+        "succeeded",
+        "succeeded",
+    ]
+
+
+def test_other_commands_and_a_folder_leave_what_came_from_git_alone(
+    boe: Boe, here: Path, upstream: Upstream
+) -> None:
+    """The working folder holds no YAML: taking it for the repo would remove all."""
+    assert boe(here, "run", "--git", str(upstream.path), "--once").code == 0
+    assert boe(here, "trigger", "a").code == 0
+    said = boe(here, "run", "--once")
+    assert said.code == 1
+    assert "serves a git repo" in said.err
+    found = boe(here, "status", "--format", "json").json
+    assert found["revision"]["serving"] == f"main@sha1:{upstream.head()}"
+    assert {one["name"] for one in found["objects"]} == {"a", "none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("GIT_TOKEN_FILE", "none", "the secret's file"),
+        ("GIT", "https://u:s3cret@localhost/x", "holds a credential"),
+        ("BRANCH", "a..b", "--branch"),
+        ("POLL", "soon", "--poll"),
+        ("POLL", "0s", "--poll"),
+        ("GIT_RELEASE", "main", "40 digits"),
+        ("GIT_KNOWN_HOSTS", "none", "BOE_GIT_KNOWN_HOSTS"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told(
+    boe: Boe,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("BOE_GIT", "https://localhost:1/x")
+    monkeypatch.setenv(f"BOE_{name}", value)
+    said = boe(here, "run", "--once")
+    assert said.code == 1
+    assert message in said.err
+    assert "s3cret" not in said.err
+
+
+def test_branch_and_poll_go_with_git(boe: Boe, tmp_path: Path) -> None:
+    folder = a_folder(tmp_path / "repo", schedule("a"))
+    for option in (("--branch", "main"), ("--poll", "30s")):
+        said = boe(folder, "run", "--once", *option)
+        assert said.code == 1
+        assert "go with --git" in said.err
