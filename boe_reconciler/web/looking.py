@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.health import Health
+from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.ports import Clock, Ledger
 from boe_reconciler.core.runs import RunStatus
 
@@ -46,6 +47,14 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "How long the first run could have gone on that still waits; 0 if none could.",
         (),
     ),
+    "breaker_open": (
+        "1 while a Connection that failed is left alone, or tried once.",
+        ("connection",),
+    ),
+    "connection_failures": (
+        "Failures in a row that may pass, of a Connection with a limit.",
+        ("connection",),
+    ),
     "state_free_bytes": ("Free on the disk of the state folder.", ()),
     "state_disk_bytes": ("The size of the disk of the state folder.", ()),
     "ledger_bytes": ("The ledger's file and its log beside it.", ()),
@@ -69,9 +78,7 @@ class Looking(Collector):
 
     def __init__(self, outlook: Outlook) -> None:
         self._outlook = outlook
-        self._census = Patient(
-            lambda: outlook.ledger.census(now=outlook.clock.now()), PATIENCE
-        )
+        self._asked = Patient(self._ask, PATIENCE)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         found = self._loop() | _disk(self._outlook.state) | self._ledger()
@@ -93,10 +100,13 @@ class Looking(Collector):
         return found
 
     def _ledger(self) -> Samples:
-        census = self._census.ask()
-        if census is None:
-            return {"ledger_up": [((), 0.0)]}
-        return {"ledger_up": [((), 1.0)], **_counts(census, self._outlook.clock.now())}
+        return self._asked.ask() or {"ledger_up": [((), 0.0)]}
+
+    def _ask(self) -> Samples:
+        now, ledger = self._outlook.clock.now(), self._outlook.ledger
+        counts = _counts(ledger.census(now=now), now)
+        limits = ledger.limits(now=now)
+        return {"ledger_up": [((), 1.0)], **counts, **_limits(limits)}
 
 
 def _counts(census: Census, now: datetime) -> Samples:
@@ -113,6 +123,15 @@ def _counts(census: Census, now: datetime) -> Samples:
         "schedules": [(("active",), active), (("paused",), census.paused)],
         "oldest_due_age_seconds": [((), _age(census.next_due, now))],
         "oldest_start_age_seconds": [((), _age(census.next_start, now))],
+    }
+
+
+def _limits(connections: Sequence[ConnectionState]) -> Samples:
+    return {
+        "breaker_open": [
+            ((one.name,), float(one.breaker is not Phase.CLOSED)) for one in connections
+        ],
+        "connection_failures": [((one.name,), one.failures) for one in connections],
     }
 
 

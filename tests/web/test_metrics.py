@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import (
 )
 
 from boe_reconciler.core.census import Census
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import (
     ClockJumped,
     LeasesLost,
@@ -202,6 +202,18 @@ def test_what_the_ledger_holds_is_counted(world: World, tmp_path: Path) -> None:
     assert found["boe_ledger_bytes"] == 100
     assert found["boe_state_free_bytes"] > 0
     assert (found["boe_ready"], found["boe_last_tick_age_seconds"]) == (1, 2)
+
+
+def test_a_connection_that_is_left_alone_is_seen(world: World, tmp_path: Path) -> None:
+    def down(_: object) -> None:
+        raise Temporary("database_unreachable", "connection refused")
+
+    world.backends.source = down  # type: ignore[method-assign,assignment]  # it is down
+    breaker = {"type": "duckdb", "circuit_breaker": {"failures": 1}}
+    world.run_now(a_spec(connection=breaker))
+    found = looked_at(world, tmp_path)
+    assert found['boe_breaker_open{connection="db"}'] == 1
+    assert found['boe_connection_failures{connection="db"}'] == 1
 
 
 @pytest.mark.parametrize("ledger", [Hung, Broken])
