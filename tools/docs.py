@@ -10,6 +10,7 @@ import typer
 
 from boe_reconciler.cli.main import boe
 from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.explain import GATES, REASONS, RUN_GATES
 from boe_reconciler.core.language.reference import (
     render_problem_pages,
     render_reference,
@@ -27,6 +28,7 @@ def main() -> None:
         "reference.md": render_reference(),
         "settings.md": settings_page(),
         "cli.md": cli_page(),
+        "explain.md": explain_page(),
         "metrics.md": metrics_page(),
         **render_problem_pages(),
     }
@@ -98,6 +100,50 @@ def _metric(name: str, kind: str, labels: Sequence[str], what: str) -> str:
     whole = f"{name}_total" if kind == "counter" else name
     shown = ", ".join(f"`{label}`" for label in labels)
     return f"| `{whole}` | {kind} | {shown} | {what} |"
+
+
+def explain_page() -> str:
+    """What `boe explain` may answer."""
+    rows = [f"| `{code}` | {meaning} |" for code, meaning in REASONS.items()]
+    gates = ", ".join(f"`{name}`" for name in GATES)
+    run_gates = ", ".join(f"`{name}`" for name in RUN_GATES)
+    return "\n".join(
+        (
+            "# Explaining",
+            "",
+            NOTE,
+            "`boe explain NAME` says why a schedule will or will not run next;",
+            "`boe explain RUN` what became of a run, why it waits, or why there is none.",
+            "It only reads: the files, and the state folder where there is one.",
+            "",
+            "## In order",
+            "Several things may hold a run back. They are looked at in one order, and the",
+            "first that holds it is the answer; `--format json` tells all of them as",
+            "`gates`. For a schedule:",
+            f"{gates}.",
+            "",
+            f"For a run that is on its way: {run_gates}.",
+            "For a run that is over there is `outcome`, for a time without a run",
+            "`occurrence`.",
+            "",
+            "## JSON",
+            '`{"verdict","reason_code","place","text","gates":[{"gate","passed",',
+            '"reason_code","place","text"}]}`. `verdict` is `will_run`, `will_not_run`,',
+            "`waits` (it goes on by itself), `running`, `unknown` (exit code 1), or how the",
+            "run ended: `succeeded`, `partial`, `failed`, `skipped`, `missed`, `cancelled`.",
+            "`place` is `file:line` of what decides: in the Schedule, its ScheduleTemplate,",
+            "the Policy's defaults, a Calendar or a Connection; the file alone where an",
+            "older version of it is served; null where no file decides.",
+            "",
+            "## Reasons",
+            "A run that failed has the code of its error.",
+            "",
+            "| reason_code | meaning |",
+            "|---|---|",
+            *rows,
+            "",
+        )
+    )
 
 
 def cli_page() -> str:

@@ -29,6 +29,7 @@ COMMANDS = {
     "plan": "planning",
     "next": "nextruns",
     "simulate": "simulating",
+    "explain": "explaining",
     "run": "serving",
     "trigger": "asking",
     "resend": "asking",

@@ -10,10 +10,14 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+
+from boe_reconciler.core.wording import both, local
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+__all__ = ["both", "local"]
 
 
 class OutputFormat(StrEnum):
@@ -101,22 +105,6 @@ def utc(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def local(moment: datetime, zone: str) -> str:
-    """Tue 2026-11-24 06:30 CET"""
-    there = moment.astimezone(ZoneInfo(zone))
-    seconds = ":%S" if there.second else ""
-    return there.strftime(f"%a %Y-%m-%d %H:%M{seconds} %Z")
-
-
-def both(moment: datetime, zone: str) -> str:
-    """Tue 2026-11-24 06:30 CET (05:30 UTC), with the day where that is another."""
-    shown, there = local(moment, zone), moment.astimezone(UTC)
-    if shown.endswith("UTC"):
-        return shown
-    same_day = there.date() == moment.astimezone(ZoneInfo(zone)).date()
-    return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
 
 
 def near(place: str) -> str:

@@ -15,14 +15,15 @@ from tests.cli.conftest import Boe
 from tests.folders import BOE, a_folder, run_boe, schedule
 
 COMMANDS = (
-    "init new validate plan next simulate run trigger resend rerun status runs show "
-    "pause resume cancel import schema doctor"
+    "init new validate plan next simulate explain run trigger resend rerun status runs "
+    "show pause resume cancel import schema doctor"
 ).split()
 READ_ONLY = (
     ["validate"],
     ["plan"],
     ["next", "--all"],
     ["simulate"],
+    ["explain", "quick"],
     ["status"],
     ["runs"],
     ["show", "quick"],

@@ -1,0 +1,30 @@
+"""Instants as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+
+def local(moment: datetime, zone: str) -> str:
+    """Tue 2026-11-24 06:30 CET"""
+    there = moment.astimezone(ZoneInfo(zone))
+    seconds = ":%S" if there.second else ""
+    return there.strftime(f"%a %Y-%m-%d %H:%M{seconds} %Z")
+
+
+def both(moment: datetime, zone: str) -> str:
+    """Tue 2026-11-24 06:30 CET (05:30 UTC), with the day where that is another."""
+    shown, there = local(moment, zone), moment.astimezone(UTC)
+    if shown.endswith("UTC"):
+        return shown
+    same_day = there.date() == moment.astimezone(ZoneInfo(zone)).date()
+    return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return f"{text[0].upper()}{text[1:]}" + ("" if text[-1] in ".!?" else ".")
