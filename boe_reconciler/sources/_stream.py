@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Lock, Thread, Timer
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core import names, sql
@@ -19,7 +19,41 @@ if TYPE_CHECKING:
 
 #: Rows in one record batch, at most.
 BATCH_ROWS = 16_384
+#: Seconds between two interrupts of one query.
+_AGAIN = 0.2
 Placeholder = Callable[[str, int], str]
+
+
+class _Interrupter:
+    """Interrupts again and again, in a thread of its own.
+
+    An interrupt that comes a moment before the query is lost; and one that asks a far
+    server may take long, which is not to hold up who wants the query to stop.
+    """
+
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        self._thread = Thread(target=self._repeat, name="interrupt", daemon=True)
+        self._over = Event()
+        #: Held while interrupting: then the connection stays open.
+        self._lock = Lock()
+
+    def start(self) -> None:
+        with suppress(RuntimeError):  # a time-out and a cancel: it is started once
+            self._thread.start()
+
+    def end(self) -> None:
+        """From now on nothing is interrupted."""
+        self._over.set()
+        with self._lock:
+            return
+
+    def _repeat(self) -> None:
+        while not self._over.is_set():
+            with self._lock, suppress(Exception):  # it may have ended by itself
+                if not self._over.is_set():
+                    self._interrupt()
+            self._over.wait(_AGAIN)
 
 
 class Watch:
@@ -32,26 +66,28 @@ class Watch:
 
     @contextmanager
     def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Within the context, `interrupt` is called from another thread to stop it."""
+        """Within the context, `interrupt` is called from another thread to stop it.
 
-        def stop() -> None:
-            with suppress(Exception):  # it may have ended by itself in this moment
-                interrupt()
+        Raises what `check` raises if it had to stop before.
+        """
+        interrupter = _Interrupter(interrupt)
 
         def expire() -> None:
             self._expired.set()
-            stop()
+            interrupter.start()
 
         timer = Timer(self._timeout.total_seconds(), expire) if self._timeout else None
-        with self._cancel.on_cancel(stop):
+        with self._cancel.on_cancel(interrupter.start):
             if timer:
                 timer.daemon = True
                 timer.start()
             try:
+                self.check()
                 yield
             finally:
                 if timer:
                     timer.cancel()
+                interrupter.end()
 
     def check(self) -> None:
         """Raise what the cancel raises, or Temporary `timeout`."""

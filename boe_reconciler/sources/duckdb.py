@@ -44,7 +44,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
-#: Seconds that a database file is kept open for a next query: opening takes 30 ms.
+#: Seconds that an instance is kept for a next query: opening one takes 30 ms.
 _LINGER = 0.5
 #: What may be otherwise at the next attempt, by the first words of DuckDB's message.
 _TEMPORARY = {
@@ -101,8 +101,8 @@ class DuckDBSource:
     """One locked-down DuckDB instance, shared by threads through cursors.
 
     An instance sees only the files it was opened for. When one of them changes,
-    the next query opens another instance. A database file is let go soon after its
-    last query, so that its writer is not kept out.
+    the next query opens another instance. It is closed soon after its last query: its
+    memory is given back, and the writer of a database file is not kept out.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class DuckDBSource:
         self._memory_limit = memory_limit
         self._lock = Lock()
         self._instance: _Instance | None = None
-        #: Lets the database file go; at most one at a time.
+        #: Closes the instance; at most one at a time.
         self._timer: Timer | None = None
 
     def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
@@ -195,7 +195,7 @@ class DuckDBSource:
                 return
             if instance is not self._instance:
                 instance.close()
-            elif instance.files.database:
+            else:
                 self._stop_timer()
                 self._timer = Timer(_LINGER, self._let_go, [instance])
                 self._timer.daemon = True

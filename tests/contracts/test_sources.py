@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +18,7 @@ from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.ports import Source
 from boe_reconciler.core.resources.connection import CONNECTIONS, DATABASE_TYPES
 from tests.servers import postgresql
+from tests.sources.conftest import ByHand
 
 NUMBERS = (
     "with recursive c(n) as (select 1 union all select n + 1 from c where n < 40000)"
@@ -168,3 +171,65 @@ def test_rows_may_be_closed_unread_and_twice(source: Source) -> None:
     rows.close()
     rows.close()
     assert read(source, "select 1 as one") == [{"one": 1}]
+
+
+# --- Stopping a query ---------------------------------------------------------------
+
+FOREVER = "with recursive c(n) as (select 1 union all select n + 1 from c) "
+STOPPED_WITHIN = 2.0  # one second, and one for a busy machine
+
+
+@pytest.fixture
+def soon() -> Iterator[ByHand]:
+    """A cancel that is pulled from another thread after a moment."""
+    cancel = ByHand()
+    timer = threading.Timer(0.4, cancel.pull)
+    timer.start()
+    yield cancel
+    timer.join()
+    assert cancel.callbacks == []
+
+
+@pytest.mark.parametrize("query", ["select max(n) as n from c", "select n from c"])
+def test_a_cancel_interrupts_a_query_within_a_second(
+    source: Source, soon: ByHand, query: str
+) -> None:
+    read(source, "select 1 as one")  # what is loaded once is not counted
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        consume(source, FOREVER + query, soon)
+    assert time.monotonic() - began < 0.4 + STOPPED_WITHIN
+    assert read(source, "select 1 as one") == [{"one": 1}]
+
+
+def test_of_two_queries_at_once_only_the_cancelled_one_ends(
+    source: Source, soon: ByHand
+) -> None:
+    found: list[list[dict[str, Any]]] = []
+    query = NUMBERS + " select count(*) as k from c"
+    other = threading.Thread(
+        target=lambda: found.extend(read(source, query) for _ in range(3))
+    )
+    other.start()
+    with pytest.raises(Cancelled):
+        consume(source, FOREVER + "select max(n) as n from c", soon)
+    other.join()
+    assert found == [{"k": 40_000}] * 3
+
+
+def test_a_query_that_was_cancelled_before_it_began_is_not_asked(
+    source: Source,
+) -> None:
+    cancel = ByHand()
+    cancel.pull()
+    with pytest.raises(Cancelled):
+        consume(source, FOREVER + "select max(n) as n from c", cancel)
+
+
+def consume(source: Source, query: str, cancel: ByHand) -> None:
+    rows = source.rows(query, {}, cancel)
+    try:
+        for _ in rows:
+            pass
+    finally:
+        rows.close()
