@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.textobject import PDFTextObject
 
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.ports import Format, FormatOptions, Table, Written
+from boe_reconciler.core.ports import Cancel, Format, FormatOptions, Table, Written
 from boe_reconciler.formats import _display as display
 from boe_reconciler.formats import _values as values
 from boe_reconciler.formats._pdf_fonts import BOLD, REGULAR, Fonts
@@ -67,7 +68,7 @@ class Pdf:
         for table in tables:
             room = MAX_ROWS - sum(sheet.rows for sheet in sheets)
             sheets.append(_read(table, room, options))
-        with _DRAWING:
+        with _drawing(options.cancel):
             document = _Document(options)
             for sheet in sheets:
                 document.add(sheet, alone=len(sheets) == 1)
@@ -79,6 +80,17 @@ class Pdf:
 
 def create() -> Format:
     return Pdf()
+
+
+@contextmanager
+def _drawing(cancel: Cancel) -> Iterator[None]:
+    """Wait until nobody else draws, but not longer than somebody wants the pdf."""
+    while not _DRAWING.acquire(timeout=0.2):
+        cancel.check()
+    try:
+        yield
+    finally:
+        _DRAWING.release()
 
 
 # --- Reading --------------------------------------------------------------------
@@ -131,9 +143,12 @@ class _Layout:
     widths: Sequence[float]
 
 
-def _layout(sheet: _Sheet, fonts: Fonts) -> _Layout:
+def _layout(sheet: _Sheet, fonts: Fonts, cancel: Cancel) -> _Layout:
     """The first paper that the table fits on; else its texts are squeezed."""
-    natural = [_natural(sheet, place, fonts) for place in range(len(sheet.columns))]
+    natural = []
+    for place in range(len(sheet.columns)):
+        cancel.check()
+        natural.append(_natural(sheet, place, fonts))
     bound = [
         display.on_one_line(column.type) or column.look.width is not None
         for column in sheet.columns
@@ -276,7 +291,7 @@ class _Document:
         return notes
 
     def add(self, sheet: _Sheet, *, alone: bool) -> None:
-        layout = _layout(sheet, self._fonts)
+        layout = _layout(sheet, self._fonts, self._options.cancel)
         self._new_page(layout)
         if self._page == 1:
             self._title(layout)
@@ -299,6 +314,7 @@ class _Document:
 
     def _new_page(self, layout: _Layout) -> None:
         """The canvas stands on a fresh page: paper and foot."""
+        self._options.cancel.check()
         self._page += 1
         width, height = layout.paper
         self._canvas.setPageSize(layout.paper)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core import sql
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
-from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
+from boe_reconciler.core.ports import Cancel, Never, Rows, SecretResolver
 from boe_reconciler.core.resources.connection import SQLiteConnection
 from boe_reconciler.sources._stream import (
     BATCH_ROWS,
@@ -33,8 +33,9 @@ from boe_reconciler.sources._stream import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Seconds that a query waits for somebody who writes.
-_BUSY_WAIT = 10.0
+#: How often a query asks whether somebody still writes, and the seconds of each wait:
+#: SQLite itself does not look up from a wait when it is interrupted.
+_TRIES, _BUSY_WAIT = 50, 0.2
 _TEMPORARY = {
     sqlite3.SQLITE_BUSY: "database_busy",
     sqlite3.SQLITE_LOCKED: "database_busy",
@@ -83,7 +84,7 @@ class SQLiteSource:
             with watch.translating(_translate):
                 connection = held.enter_context(closing(self._connect()))
                 held.enter_context(watch.interrupting(connection.interrupt))
-                connection.execute("BEGIN")
+                _begin(connection, watch)
                 schema, fetched = _typed(connection, sql.bare(text), values)
             batches = watched(_batches(schema, fetched), watch, _translate)
             return Stream(schema, batches, held.pop_all())
@@ -92,7 +93,7 @@ class SQLiteSource:
     def check(self) -> None:
         try:
             with closing(self._connect()) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_schema")
+                _begin(connection, Watch(Never()))
         except sqlite3.Error as error:
             raise _translate(error) from error
 
@@ -119,6 +120,20 @@ class SQLiteSource:
         connection.text_factory = _text
         connection.set_authorizer(_authorize)
         return connection
+
+
+def _begin(connection: sqlite3.Connection, watch: Watch) -> None:
+    """Wait for somebody who writes, then hold the snapshot that the first read takes."""
+    connection.execute("BEGIN")
+    for left in reversed(range(_TRIES)):
+        watch.check()
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError as error:
+            if not left or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
 
 
 def _authorize(action: int, *_: object) -> int:

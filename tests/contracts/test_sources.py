@@ -214,7 +214,7 @@ def test_of_two_queries_at_once_only_the_cancelled_one_ends(
     with pytest.raises(Cancelled):
         consume(source, FOREVER + "select max(n) as n from c", soon)
     other.join()
-    assert found == [{"k": 40_000}] * 3
+    assert found == [[{"k": 40_000}]] * 3
 
 
 def test_a_query_that_was_cancelled_before_it_began_is_not_asked(

@@ -153,6 +153,18 @@ def test_a_cancel_interrupts_a_query(make: Open, cancelled_soon: Any) -> None:
     assert time.perf_counter() - began < 3
 
 
+def test_a_cancel_interrupts_the_wait_for_a_writer(
+    make: Open, data: Path, cancelled_soon: Any
+) -> None:
+    writer = sqlite3.connect(data / "shop.sqlite", isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    began = time.perf_counter()
+    with pytest.raises(Cancelled):
+        list(make().rows("select * from t", {}, cancelled_soon))
+    assert time.perf_counter() - began < 2
+    writer.close()
+
+
 def test_a_time_out_interrupts_a_query(make: Open, cancel: Any) -> None:
     with pytest.raises(Temporary, match="took longer than 1s"):
         list(make(timeout="1s").rows(ENDLESS, {}, cancel))
@@ -177,7 +189,7 @@ def test_an_error_in_the_middle_of_the_stream_is_ours(make: Open, read: Any) -> 
 def test_a_locked_database_is_busy(
     make: Open, read: Any, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_BUSY_WAIT", 0.1)
+    monkeypatch.setattr(source, "_TRIES", 2)
     writer = sqlite3.connect(data / "shop.sqlite", isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(Temporary) as error:
