@@ -54,9 +54,10 @@ def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], 
 def _init(self: Any, *given: Any, **named: Any) -> None:
     fields = self.__record_fields__
     if given:
-        if fields[0].kw_only or len(given) > len(fields):
+        first = dict(zip((one.name for one in fields), given, strict=False))
+        if fields[0].kw_only or len(first) < len(given) or first.keys() & named:
             raise TypeError(f"{type(self).__name__}: {given} are too many")
-        named |= zip((field.name for field in fields), given, strict=False)
+        named |= first
     for field in fields:
         name = field.name
         _set(self, name, named.pop(name) if name in named else _default(self, field))

@@ -57,6 +57,8 @@ def test_fields_may_be_given_by_their_order(maker: Maker) -> None:
     assert shelf("a", 4).width == 4
     with pytest.raises(TypeError):
         shelf("a", 4, [], "more")
+    with pytest.raises(TypeError):
+        shelf("a", name="b")
 
 
 def test_it_shows_its_fields(maker: Maker) -> None:
