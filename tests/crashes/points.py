@@ -73,10 +73,13 @@ POINTS: dict[str, tuple[str, str]] = {
     "deliver, after": (f"{LOCAL}LocalDestination._deliver", "after"),
 }
 
-#: Met only by a process that takes over what another left, or that drains.
+#: Met only by a process that takes over what another left, that drains, or that sweeps.
 OTHERS = {
     **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
     **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
+    **_of_verb("sweep", "boe_reconciler.ledgers._sweep:sweep_runs"),
+    "sweep, before a file goes": (f"{BLOBS}FolderBlobs.remove_older", "before"),
+    "sweep, after a file went": (f"{BLOBS}FolderBlobs.remove_older", "after"),
 }
 
 #: What happens at the point. It may not come back.

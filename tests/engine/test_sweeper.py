@@ -17,6 +17,7 @@ from boe_reconciler.core.spec import Served, ServedObject
 from boe_reconciler.engine import sweeper as module
 from boe_reconciler.engine.lock import SweepLock
 from boe_reconciler.engine.sweeper import Sweeper
+from tests.crashes.points import OTHERS, trap
 from tests.engine.world import World, a_spec
 
 DAY = 86_400.0
@@ -274,3 +275,31 @@ def test_an_executor_that_serves_sweeps_soon(
     thread.join()
     executor.drain(0)
     assert stored(world) == []
+
+
+# --- Deaths -------------------------------------------------------------------------
+
+
+class Death(BaseException):
+    """The process dies here: nothing after it is executed."""
+
+
+@pytest.mark.parametrize("point", [one for one in OTHERS if one.startswith("sweep")])
+def test_what_a_death_left_of_a_sweep_the_next_one_does(
+    world: World, sweeper: Sweeper, point: str
+) -> None:
+    _, second = run_some(world, 1, 2)
+    world.clock.move(398 * DAY)
+    third = run_some(world, 3)[0]
+    kept = [third.run.run_id, second.run.run_id]
+
+    def death() -> None:
+        raise Death
+
+    with trap(point, death), pytest.raises(Death):
+        sweeper.sweep(always)
+    assert world.ledger.broken_invariants(now=world.clock.now()) == []
+    assert third.artifacts[0].sha256 in stored(world)
+    sweeper.sweep(always)
+    assert [one.run.run_id for one in world.ledger.runs()] == kept
+    assert stored(world) == [third.artifacts[0].sha256]
