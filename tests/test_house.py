@@ -289,7 +289,7 @@ def _imports(file: Path) -> Iterator[str]:
 # --- the quick commands stay quick ----------------------------------------------------
 
 HEAVY = {"alembic", "boto3", "duckdb", "openpyxl", "pandas", "paramiko", "pyarrow"}
-HEAVY |= {"reportlab", "sqlalchemy"}
+HEAVY |= {"httpx", "prometheus_client", "reportlab", "sqlalchemy"}
 HEAVY |= {"pydantic", "jinja2"}  # not heavy, but as much as all else together
 QUICK = [["--help"], ["validate"], ["next", "--all"]]
 
