@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from boe_reconciler.core.remote import GitRemote
     from boe_reconciler.core.spec import RunSpec
+    from boe_reconciler.engine.backup import Manifest
     from boe_reconciler.engine.executor import Executor
     from boe_reconciler.engine.lock import ServeLock
     from boe_reconciler.engine.reconciler import Reconciler
@@ -368,10 +369,45 @@ class App:
             observe=self.observe,
         )
 
+    def back_up(self, target: Path) -> tuple[Manifest, Sequence[str]]:
+        """See `engine.backup.back_up`; InputError while there is no state folder."""
+        from boe_reconciler.engine.backup import Origin, back_up
+        from boe_reconciler.ledgers.sqlite import file
+
+        path = self.settings.state / "ledger.sqlite"
+        if not self.has_state:
+            raise InputError(
+                f"There is nothing in {self.settings.state}.",
+                "Nothing has run here yet.",
+            )
+        origin = Origin(
+            state=self.state,
+            copy_ledger=lambda copy: file.copy(path, copy),
+            blobs=self.blobs,
+            clock=self.clock,
+            version=_version(),
+        )
+        return back_up(origin, target)
+
+    def restore(
+        self, source: Path, *, catch_up: bool
+    ) -> tuple[Manifest, Sequence[Check]]:
+        """See `engine.backup.restore`; with what the doctor says of it."""
+        from boe_reconciler.engine.backup import restore
+
+        def settle(folder: Path, manifest: Manifest) -> Sequence[Check]:
+            inside = App(replace(self.settings, state=folder), self.clock)
+            now = self.clock.now()
+            try:
+                inside.ledger.restored(manifest.made, catch_up=catch_up, now=now)
+                return inside.examine()
+            finally:
+                inside.close()
+
+        return restore(source, self.settings.state, settle)
+
     def examine(self, *, deep: bool = False) -> Sequence[Check]:
         """What `boe doctor` finds."""
-        from importlib.metadata import version
-
         from boe_reconciler.engine.doctor import Patient, examine
         from boe_reconciler.ledgers.sqlite import file
 
@@ -383,7 +419,7 @@ class App:
             ledger=lambda: self.ledger,
             blobs=lambda: self.blobs,
             holder=self.who_serves(),
-            version=version("boe-reconciler"),
+            version=_version(),
             now=self.clock.now(),
             deep=deep,
         )
@@ -461,6 +497,12 @@ def _token(secrets: Secrets, remote: GitRemote) -> str:
     if remote.token_file is not None:
         return secrets.resolve(FileSecret(file=str(remote.token_file)))
     return secrets.resolve(EnvSecret(env=remote.token_variable or ""))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("boe-reconciler")
 
 
 class _NoPandas:

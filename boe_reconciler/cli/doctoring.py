@@ -43,18 +43,24 @@ def doctor(
     checks = door(context).app().examine(deep=deep)
     if output is OutputFormat.JSON:
         say_json(_as_json(checks))
-    else:
-        say_checks(checks)
-    return 1 if _broken(checks) else 0
+        return 1 if _broken(checks) else 0
+    return _say(checks, checks)
 
 
-def say_checks(checks: Sequence[Check]) -> None:
-    for one in checks:
+def say_broken(checks: Sequence[Check]) -> int:
+    """Only what is broken, or that nothing is; the exit code."""
+    return _say(checks, _broken(checks))
+
+
+def _say(checks: Sequence[Check], shown: Sequence[Check]) -> int:
+    for one in shown:
         todo = f" ({one.help})" if one.help else ""
         mark = f"{one.mark.value:<5}"
         say_parts([(mark, _STYLES[one.mark]), (f"{one.name}: {one.text}{todo}", "")])
-    if not _broken(checks):
-        say("All is sound.", style="green")
+    if _broken(checks):
+        return 1
+    say("All is sound.", style="green")
+    return 0
 
 
 def _as_json(checks: Sequence[Check]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ COMMANDS = {
     "import": "importing",
     "schema": "schemas",
     "doctor": "doctoring",
+    "backup": "backups",
+    "restore": "backups",
 }
 
 

@@ -481,6 +481,13 @@ class Ledger(Protocol):
     def blobs_needed(self, keep: timedelta, *, now: datetime) -> Mapping[str, str]:
         """Hash of each file that has to be stored -> whose it is, in words."""
 
+    def restored(self, made: datetime, *, catch_up: bool, now: datetime) -> None:
+        """It comes out of a backup made then: its leases are void.
+
+        What was due since is caught up; or (without `catch_up`) becomes gaps, and
+        runs that were open are cancelled, both with the reason "restored".
+        """
+
     # History.
     def note(self, events: Sequence[Event]) -> None: ...
 

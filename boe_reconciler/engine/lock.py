@@ -16,12 +16,12 @@ class FolderLock:
     """An flock that ends with its process, however that ends."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
         """Take it, and write who holds it; False when another process does."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,7 +33,7 @@ class FolderLock:
         return True
 
     def holder(self) -> str:
-        return self._path.read_text().strip() or "Another process"
+        return self.path.read_text().strip() or "Another process"
 
     def release(self) -> None:
         if self._fd is not None:
@@ -49,14 +49,14 @@ class ServeLock(FolderLock):
         """Take it, or say which process serves."""
         if not self.try_acquire():
             raise InputError(
-                f"{self.holder()} already serves {self._path.parent}.",
+                f"{self.holder()} already serves {self.path.parent}.",
                 "Stop it first, or give this one its own folder with --state.",
             )
 
     def seen(self) -> str | None:
         """Its holder, without taking it; None while nobody serves."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:

@@ -33,6 +33,7 @@ from boe_reconciler.ledgers import (
     _claims,
     _limits,
     _people,
+    _restore,
     _rows,
     _sweep,
     _time,
@@ -238,6 +239,11 @@ class StoredLedger:
 
     def blobs_needed(self, keep: timedelta, *, now: datetime) -> Mapping[str, str]:
         return self._read(lambda store: _sweep.blobs_needed(store, now - keep))
+
+    def restored(self, made: datetime, *, catch_up: bool, now: datetime) -> None:
+        self._write(
+            lambda store: _restore.restored(store, made, catch_up=catch_up, now=now)
+        )
 
     # History.
     def note(self, events: Sequence[Event]) -> None:

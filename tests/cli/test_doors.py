@@ -39,6 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return a_folder(tmp_path_factory.mktemp("doors") / "repo", schedule("quick"))
 
 
+# Last, and for the whole state folder.
+COMMANDS += ["backup", "restore"]
+
+
 def test_without_a_command_the_commands_are_listed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
