@@ -28,7 +28,7 @@ def test_from_the_files_alone(repo: Path, boe: Boe) -> None:
     assert lines[1].startswith(
         "It is paused in its files (`paused: true` at schedules/"
     )
-    assert lines[2].startswith("Also: It is due next on ")
+    assert lines[2].startswith("Also: Its next time is ")
     assert lines[3] == "(paused_in_git, schedules/asleep.yaml:26)"
     assert not (repo / ".boe").exists()
 

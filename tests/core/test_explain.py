@@ -672,6 +672,12 @@ SENTENCES = {
     "It starts right after.",
     a_holiday: "Tue 2026-11-24 is a day off, Harvest (calendars/work.yaml:9); "
     "`if_day_off: skip` leaves it out. It runs next on Thu 2026-11-26 06:30 UTC.",
+    cancelled: "It ended on Tue 2026-11-24 06:30 UTC: Cancelled by ada. "
+    f"`boe rerun {RUN}` makes up for it.",
+    breaker_open: "The Connection db failed once and is left alone until Tue 2026-11-24 "
+    "06:35 UTC. The last time it said: Connection refused. It is tried again by itself.",
+    connection_limit: "The Connection db is in use by another run, and no more than 1 may "
+    "use it at once. It starts when one of them has read its rows.",
     nobody_serves: "Nobody serves this folder, so nothing starts by itself. Start "
     "`boe run`; what was due meanwhile is made up for as its `catchup` says.",
 }
@@ -679,7 +685,8 @@ SENTENCES = {
 
 @pytest.mark.parametrize("plant", SENTENCES, ids=lambda plant: plant.__name__)
 def test_the_words_are_golden(plant: Plant) -> None:
-    assert plant().explained().text == SENTENCES[plant]
+    asked = RUN if plant is cancelled else "daily"
+    assert plant().explained(asked).text == SENTENCES[plant]
 
 
 @pytest.mark.parametrize(
@@ -719,3 +726,18 @@ def test_the_docs_have_every_reason() -> None:
     rows = [f"| `{code}` | {meaning} |" for code, meaning in REASONS.items()]
     assert [row for row in rows if row not in text] == []
     assert [name for name in GATES if f"`{name}`" not in text] == []
+
+
+def test_counts_are_told_in_words() -> None:
+    house = House()
+    house.write(DB, a_db("circuit_breaker: {failures: 2}", "max_concurrent: 2"))
+    for name in ("a", "b"):
+        house.write(f"schedules/{name}.yaml", a_daily().replace("daily", name))
+    house.due()
+    house.claim()
+    house.claim()
+    busy = house.explained()
+    assert "in use by 2 runs" in busy.text
+    for _ in range(2):
+        house.ledger.used("db", failure="refused", now=house.now)
+    assert "failed 2 times in a row" in house.explained().text

@@ -62,14 +62,20 @@ def file(facts: Facts) -> Gate | None:
             text=f"It cannot run because of a mistake at {place}: {why}. Correct it there.",
         )
     text = f"Its file cannot be used because of {place}: {why}."
-    served = status.serving_revision or "earlier"
-    text += f" Until that is corrected, the version of {served} goes on."
+    served = _short(status.serving_revision or "")
+    text += f" Until that is corrected, the last good version ({served}) goes on."
     due = facts.next
     if due is not None:
         text += f" That one is due on {facts.when(due)}."
     return Gate(
         gate="file", passed=False, reason_code="older_version", place=place, text=text
     )
+
+
+def _short(revision: str) -> str:
+    """Enough of a revision to tell it from others."""
+    kind, colon, digest = revision.rpartition(":")
+    return f"{kind}{colon}{digest[:12]}"
 
 
 # --- Pauses -------------------------------------------------------------------------
@@ -365,18 +371,26 @@ def _limited(facts: Facts) -> Gate | None:
     tell = {
         "breaker_open": (
             ("circuit_breaker",),
-            f"failed {now.failures} times in a row and is left alone{until}. The last "
+            f"failed {_times(now.failures)} and is left alone{until}. The last "
             f"time it said: {sentence(now.cause)} It is tried again by itself.",
         ),
         "connection_limit": (
             ("max_concurrent",),
-            f"is in use by {now.running} runs, and {now.max_concurrent} may use it at "
-            "once. It starts when one of them has read its rows.",
+            f"is in use by {_runs(now.running)}, and no more than "
+            f"{now.max_concurrent} may use it at once. It starts when one of them has read its rows.",
         ),
         "rate_limit": (("rate_limit",), f"may be used only so often.{often}"),
     }
     path, text = tell[now.held_by]
     return _held_by(facts, now.held_by, path, text)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times in a row"
+
+
+def _runs(number: int) -> str:
+    return "another run" if number == 1 else f"{number} runs"
 
 
 def _held_by(facts: Facts, code: str, path: tuple[str, ...], text: str) -> Gate:
@@ -496,5 +510,5 @@ def time(facts: Facts) -> Gate | None:
         passed=False,
         reason_code="not_due",
         place=place,
-        text=f"It is due next on {facts.when(due)}.{more}",
+        text=f"Its next time is {facts.when(due)}.{more}",
     )

@@ -127,8 +127,8 @@ def _again(run: Run) -> str:
 
 def _cancelled(facts: Facts, record: RunRecord) -> str:
     run = record.run
-    why = sentence(run.message or REASONS.get(run.reason, run.reason))
-    return f"It was cancelled{_ended_at(facts, run)}. {why}{_again(run)}"
+    why = (run.message or REASONS.get(run.reason, run.reason)).rstrip(".")
+    return f"It ended{_ended_at(facts, run)}: {why}.{_again(run)}"
 
 
 _OUTCOMES: Mapping[RunStatus, Callable[[Facts, RunRecord], str]] = {
