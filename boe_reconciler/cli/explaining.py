@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from boe_reconciler.core.explain import Explanation, Facts
     from boe_reconciler.core.plan import Plan
     from boe_reconciler.core.runs import RunRecord
-    from boe_reconciler.core.snapshot import Snapshot
-    from boe_reconciler.core.whereabouts import Whereabouts
 
 #: The id of a run that a schedule owes.
 _OWED = re.compile(r"(?P<name>.+)\.(?P<time>[0-9]{8}T[0-9]{6}Z)")
@@ -106,6 +104,7 @@ _STYLES = {
 
 def gathered(app: App, target: str) -> Facts:
     from boe_reconciler.core.explain import Facts
+    from boe_reconciler.core.whereabouts import whereabouts
 
     plan, snapshot = plan_of_now(app), app.repo.snapshot()
     record = app.ledger.run(target) if app.has_state else None
@@ -120,7 +119,7 @@ def gathered(app: App, target: str) -> Facts:
         now=app.clock.now(),
         asked=target,
         name=name,
-        where=_where(plan, snapshot),
+        where=whereabouts(snapshot, plan.objects),
         known=[one.name for one in plan.statuses if one.kind == "Schedule"],
         status=status,
         problem=_problem(diagnostics, [("Schedule", name), *_needs(status)]),
@@ -145,18 +144,6 @@ def _named(
         return target, None
     moment = datetime.strptime(match["time"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return match["name"], moment
-
-
-def _where(plan: Plan, snapshot: Snapshot) -> Whereabouts:
-    from boe_reconciler.core.whereabouts import whereabouts
-
-    found = whereabouts(snapshot)
-    older = {
-        key
-        for key, one in plan.objects.items()
-        if key in found.documents and found.documents[key].data != dict(one.data)
-    }
-    return whereabouts(snapshot, frozenset(older))
 
 
 def _needs(status: Any) -> list[tuple[str, str]]:

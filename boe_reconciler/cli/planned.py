@@ -25,16 +25,17 @@ def plan_of_files(app: App) -> Plan:
 def plan_of_now(app: App) -> Plan:
     """What a command would act upon; nothing is written.
 
-    Beside a process that serves, what it serves. Otherwise the files, and for what
-    cannot be used in them the version that is served.
+    Beside a process that serves, what it serves, and what came from git in any case.
+    Otherwise the files, and for what cannot be used in them the version that is served.
     """
     from boe_reconciler.core.plan import make_plan, served_plan
+    from boe_reconciler.core.remote import commit_of
 
     now = app.clock.now()
     if not app.has_state:
         return plan_of_files(app)
     served = app.ledger.served()
-    if app.who_serves():
+    if app.who_serves() or commit_of(served.serving or "") is not None:
         return served_plan(served, now=now, read_blob=app.blobs.read)
     snapshot = app.repo.snapshot()
     return make_plan(snapshot, served=served, now=now, read_blob=app.blobs.read)

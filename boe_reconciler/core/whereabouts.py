@@ -10,6 +10,7 @@ from boe_reconciler.core.language.places import Document, text_at
 from boe_reconciler.core.plan.reading import PlanCache, read
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.snapshot import Snapshot
+from boe_reconciler.core.spec import ServedObject
 
 #: (kind, name).
 Key = tuple[str, str]
@@ -18,19 +19,18 @@ Key = tuple[str, str]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Whereabouts:
     documents: Mapping[Key, Document]
-    #: Objects of which another version is served: its lines are not known.
-    older: frozenset[Key] = frozenset()
+    #: The file of each object of which another version is served, or one of another
+    #: place than these files: its lines are not known.
+    elsewhere: Mapping[Key, str]
 
     def place(self, kind: str, name: str, *path: str | int) -> str | None:
         """file:line of a value, or of what it would stand in; None: in no file.
 
-        The file alone where an older version of it is served.
+        The file alone where another version than that of the files is served.
         """
         document = self.documents.get((kind, name))
-        if document is None:
-            return None
-        if (kind, name) in self.older:
-            return document.filename
+        if document is None or (kind, name) in self.elsewhere:
+            return self.elsewhere.get((kind, name))
         if kind == "Schedule":
             document = self._merged(document)
         at = document.key_range(_known(document, path))
@@ -45,11 +45,19 @@ class Whereabouts:
         return merged_schedule(schedule, template, next(policies, None))
 
 
-def whereabouts(snapshot: Snapshot, older: frozenset[Key] = frozenset()) -> Whereabouts:
+def whereabouts(
+    snapshot: Snapshot, served: Mapping[Key, ServedObject] | None = None
+) -> Whereabouts:
+    """Of the files as they are, and of what is served."""
     documents: dict[Key, Document] = {}
     for entry in read(snapshot, PlanCache()).entries:
         documents.setdefault(entry.key, entry.document)
-    return Whereabouts(documents=documents, older=older)
+    elsewhere = {
+        key: one.file
+        for key, one in (served or {}).items()
+        if key not in documents or documents[key].data != dict(one.data)
+    }
+    return Whereabouts(documents=documents, elsewhere=elsewhere)
 
 
 def _known(document: Document, path: Path) -> Path:

@@ -51,6 +51,8 @@ class House:
     now: datetime = NOW
     serves: str | None = "process 1"
     has_state: bool = True
+    #: What lies in the folder, if that is not what is served.
+    folder: dict[str, str] | None = None
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
 
     def write(self, file: str, text: str) -> None:
@@ -92,10 +94,14 @@ class House:
     def end(self, status: RunStatus, reason: str, message: str = "") -> None:
         self.ledger.finish(self.claim().claim, status, reason, message, now=self.now)
 
+    @property
+    def in_folder(self) -> dict[str, str]:
+        return self.files if self.folder is None else self.folder
+
     def explained(self, asked: str = "daily") -> Explanation:
         app: Any = SimpleNamespace(
             clock=SimpleNamespace(now=lambda: self.now),
-            repo=SimpleNamespace(snapshot=lambda: a_snapshot(self.files)),
+            repo=SimpleNamespace(snapshot=lambda: a_snapshot(self.in_folder)),
             ledger=self.ledger,
             has_state=self.has_state,
             who_serves=lambda: self.serves,
@@ -741,3 +747,9 @@ def test_counts_are_told_in_words() -> None:
     for _ in range(2):
         house.ledger.used("db", failure="refused", now=house.now)
     assert "failed 2 times in a row" in house.explained().text
+
+
+def test_what_is_served_from_elsewhere_names_its_file() -> None:
+    house = paused_in_git()
+    house.folder = {}
+    assert house.explained().place == DAILY
