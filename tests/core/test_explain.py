@@ -753,3 +753,12 @@ def test_what_is_served_from_elsewhere_names_its_file() -> None:
     house = paused_in_git()
     house.folder = {}
     assert house.explained().place == DAILY
+
+
+def test_a_deadline_is_told_to_those_who_wait() -> None:
+    house = House()
+    black = 'blackouts: [{cron: "0 6 * * *", duration: 2h, timezone: UTC}]'
+    house.write(DB, a_db(black))
+    house.due(a_daily("execution: {deadline: 10m}"))
+    told = "If it has not started by Tue 2026-11-24 06:40 UTC, it is missed."
+    assert house.explained().text.endswith(told)

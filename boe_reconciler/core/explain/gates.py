@@ -385,6 +385,13 @@ def _limited(facts: Facts) -> Gate | None:
     return _held_by(facts, now.held_by, path, text)
 
 
+def _by_deadline(facts: Facts) -> str:
+    run = _due(facts)
+    if run is None or run.expires is None or run.expires_reason != "deadline":
+        return ""
+    return f" If it has not started by {facts.when(run.expires)}, it is missed."
+
+
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times in a row"
 
@@ -403,7 +410,7 @@ def _held_by(facts: Facts, code: str, path: tuple[str, ...], text: str) -> Gate:
         reason_code=code,
         place=place,
         verdict="waits",
-        text=f"The Connection {name} {text}",
+        text=f"The Connection {name} {text}{_by_deadline(facts)}",
     )
 
 
@@ -416,7 +423,8 @@ def workers(facts: Facts) -> Gate | None:
         reason_code="workers_busy",
         verdict="waits",
         text=f"All {facts.workers} workers are busy with other runs. It starts as soon as "
-        "one is free; the setting BOE_WORKERS allows more at once.",
+        "one is free; the setting BOE_WORKERS allows more at once."
+        f"{_by_deadline(facts)}",
     )
 
 
