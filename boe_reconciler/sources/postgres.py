@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -13,6 +14,7 @@ from boe_reconciler.core import sql
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
 from boe_reconciler.core.resources.connection import PostgresConnection
+from boe_reconciler.sources._apart import Apart
 from boe_reconciler.sources._stream import (
     BATCH_ROWS,
     Stream,
@@ -79,7 +81,7 @@ class PostgresSource:
         watch = Watch(cancel, self._spec.timeout)
         with ExitStack() as held:
             with watch.translating(_translate):
-                connection = held.enter_context(self._connected())
+                connection = self._connect(held, watch)
                 held.enter_context(watch.interrupting(connection.cancel))
                 cursor = _Cursor(connection, sql.bare(text), _bindable(values))
                 first = cursor.fetch()
@@ -99,6 +101,19 @@ class PostgresSource:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _connect(self, held: ExitStack, watch: Watch) -> AdbcConnection:
+        """A server that does not answer is left behind when the watch has to stop."""
+        apart, opened = Apart(watch), ExitStack()
+        with ExitStack() as failed:
+            failed.callback(apart.leave, opened.close)
+            with apart.watched():
+                connect = partial(opened.enter_context, self._connected())
+                connection = apart.call(connect)
+            failed.pop_all()
+            apart.leave(lambda: None)
+            held.push(opened)
+        return connection
 
     @contextmanager
     def _connected(self) -> Iterator[AdbcConnection]:

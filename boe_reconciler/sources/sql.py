@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Rows, SecretResolver
 from boe_reconciler.core.resources.connection import SQLConnection
+from boe_reconciler.sources._apart import Apart
 from boe_reconciler.sources._stream import (
     BATCH_ROWS,
     Stream,
@@ -57,14 +59,18 @@ class SQLSource:
     def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
         marked, _ = select(query, parameters, "", lambda name, _: f"\0{name}\0")
         watch = Watch(cancel, self._spec.timeout)
+        apart, opened = Apart(watch), ExitStack()
         with ExitStack() as held:
+            held.callback(apart.leave, opened.close)
             with watch.translating(_translate):
-                connection = held.enter_context(self._connected())
-                held.enter_context(watch.interrupting(_interrupter(connection)))
-                result = connection.execute(_clause(marked, parameters))
-                held.callback(result.close)
+                held.enter_context(apart.watched())
+                connected = partial(opened.enter_context, self._connected())
+                connection = apart.call(connected)
+                apart.interrupt = _interrupter(connection)
+                clause = _clause(marked, parameters)
+                result = apart.call(partial(connection.execute, clause))
                 names = list(result.keys())
-                fetch = _fetcher(result)
+                fetch = partial(apart.call, partial(result.fetchmany, BATCH_ROWS))
                 first = fetch()
                 schema = _schema(names, first)
             rows = chain([first], iter(fetch, []))
@@ -120,15 +126,15 @@ class SQLSource:
         return url.set(password=self._secrets.resolve(self._spec.password))
 
 
-def _interrupter(connection: Connection) -> Callable[[], None]:
-    """The driver's own way to stop a query; without one it stops between batches."""
+def _interrupter(connection: Connection) -> Callable[[], None] | None:
+    """The driver's own way to stop a query; without one it is left behind."""
     driver = connection.connection.driver_connection
     for name in ("cancel", "interrupt"):
         found = getattr(driver, name, None)
         if callable(found):
             stop: Callable[[], None] = found
             return stop
-    return lambda: None
+    return None
 
 
 def _clause(marked: str, parameters: Mapping[str, Any]) -> TextClause:
@@ -148,10 +154,6 @@ def _clause(marked: str, parameters: Mapping[str, Any]) -> TextClause:
 # --- Rows to Arrow ------------------------------------------------------------
 
 Row = Sequence[Any]
-
-
-def _fetcher(result: Any) -> Callable[[], list[Row]]:
-    return lambda: result.fetchmany(BATCH_ROWS)
 
 
 def _schema(names: Sequence[str], rows: Sequence[Row]) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -164,6 +165,19 @@ def test_a_cancel_stops_the_query_on_the_server(
     )
     (row,) = read(make(), running + " and pid <> pg_backend_pid()")
     assert row["c"] == 0
+
+
+def test_a_cancel_does_not_wait_for_a_server_that_does_not_answer(
+    make: Open, cancelled_soon: Any
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        host, port = silent.getsockname()
+        began = time.perf_counter()
+        with pytest.raises(Cancelled):
+            list(make(host=host, port=port).rows("select 1", {}, cancelled_soon))
+        assert time.perf_counter() - began < 2.5
 
 
 def test_a_time_out_stops_the_query(make: Open, cancel: Any) -> None:

@@ -143,6 +143,22 @@ def test_a_cancel_interrupts_where_the_driver_can(
     assert time.perf_counter() - began < 3
 
 
+#: Ends by itself, some seconds after the test: its thread is a daemon.
+MINUTES = ENDLESS.replace(
+    "select n + 1 from c)", "select n + 1 from c where n < 9999999)"
+)
+
+
+def test_a_driver_that_cannot_be_stopped_is_left_behind(
+    make: Open, cancelled_soon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_interrupter", lambda _connection: None)
+    began = time.perf_counter()
+    with pytest.raises(Cancelled):
+        list(make().rows(MINUTES, {}, cancelled_soon))
+    assert time.perf_counter() - began < 3
+
+
 def test_a_time_out_interrupts(make: Open, cancel: Any) -> None:
     with pytest.raises(Temporary, match="took longer than 1s"):
         list(make(timeout="1s").rows(ENDLESS, {}, cancel))

@@ -1,0 +1,59 @@
+"""What the engine gets from `app`: Sources that are opened once and closed in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from boe_reconciler.sources.duckdb import DuckDBSource
+from tests.engine.world import World, a_spec
+
+OLD, NEW = {"type": "duckdb"}, {"type": "duckdb", "timeout": "9s"}
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[DuckDBSource]:
+    """Those that were closed, in order."""
+    found: list[DuckDBSource] = []
+    real = DuckDBSource.close
+
+    def close(source: DuckDBSource) -> None:
+        found.append(source)
+        real(source)
+
+    monkeypatch.setattr(DuckDBSource, "close", close)
+    return found
+
+
+def test_runs_share_the_source_of_a_connection(
+    world: World, closed: list[DuckDBSource]
+) -> None:
+    spec = a_spec(connection=OLD)
+    with (
+        world.backends.source(spec) as one,
+        world.backends.source(a_spec("select 2 as two", connection=OLD)) as other,
+    ):
+        assert one is other
+    with world.backends.source(spec) as again:
+        assert again is one
+    assert closed == []
+
+
+def test_the_source_of_an_edited_connection_closes_with_its_last_run(
+    world: World, closed: list[DuckDBSource]
+) -> None:
+    with world.backends.source(a_spec(connection=OLD)) as old:
+        with world.backends.source(a_spec(connection=NEW)) as new:
+            assert new is not old
+        assert closed == []
+    assert closed == [old]
+    world.backends.close()
+    assert closed == [old, new]
+
+
+def test_the_source_of_an_edited_connection_that_nobody_uses_closes_at_once(
+    world: World, closed: list[DuckDBSource]
+) -> None:
+    with world.backends.source(a_spec(connection=OLD)) as old:
+        pass
+    with world.backends.source(a_spec(connection=NEW)):
+        assert closed == [old]
