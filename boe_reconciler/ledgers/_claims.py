@@ -153,7 +153,7 @@ def _miss_overdue(store: Store, now: datetime) -> None:
     overdue = store.overdue(now, _OVERDUE)
     if not overdue:
         return
-    paused = {one.uid for one in store.standings() if one.paused}
+    paused = store.paused()
     held = _limits.held_until(store, overdue)
     missed = []
     for run in overdue:

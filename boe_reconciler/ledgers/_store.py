@@ -103,6 +103,9 @@ class Store(Protocol):
     def next_due(self) -> datetime | None:
         """The smallest `next_due` of all."""
 
+    def paused(self) -> Collection[str]:
+        """The uids of those that are paused."""
+
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
     def drop_standing(self, name: str) -> None: ...

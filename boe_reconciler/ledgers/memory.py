@@ -150,6 +150,9 @@ class _MemoryStore:
         dues = (one.next_due for one in self._t.standings.values())
         return min((due for due in dues if due is not None), default=None)
 
+    def paused(self) -> Collection[str]:
+        return {one.uid for one in self._t.standings.values() if one.paused}
+
     def put_standings(self, standings: Sequence[Standing]) -> None:
         self._t.standings.update({one.name: one for one in standings})
 
@@ -291,7 +294,7 @@ class _MemoryStore:
         return found
 
     def _may_start(self, now: datetime) -> list[Candidate]:
-        paused = self._paused()
+        paused = self.paused()
         found = [
             _candidate(run)
             for run in self._t.runs.values()
@@ -300,9 +303,6 @@ class _MemoryStore:
             and not _expired(run, now)
         ]
         return [one for one in found if not _held(one, paused)]
-
-    def _paused(self) -> Collection[str]:
-        return {one.uid for one in self._t.standings.values() if one.paused}
 
     def next_start(self, now: datetime) -> datetime | None:
         later = (
@@ -336,7 +336,7 @@ class _MemoryStore:
         return max(found)[1] if found else None
 
     def open_runs(self) -> int:
-        paused = self._paused()
+        paused = self.paused()
         return sum(not _held(_candidate(one), paused) for one in self._open())
 
     def find(self, query: Query) -> Sequence[Run]:
@@ -473,7 +473,7 @@ class _MemoryStore:
         self._t.events.extend(events)
 
     def census(self, now: datetime) -> Census:
-        since, paused, standings = now - RECENT, self._paused(), self.standings()
+        since, paused, standings = now - RECENT, self.paused(), self.standings()
         starts = [_candidate(one) for one in self._unstarted()]
         gaps: Counter[str] = Counter()
         for gap in chain.from_iterable(self._t.gaps.values()):

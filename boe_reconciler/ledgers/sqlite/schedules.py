@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from threading import Lock
@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.dialects import sqlite
 
@@ -55,6 +56,7 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 _NAMES = schedules.c.keys()
 _ALL = Reading(select(schedules).order_by(schedules.c.name))
 _ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
+_PAUSED = Reading(select(schedules.c.uid).where(text("schedules.paused")))
 _HIGH_MARK = Reading(select(func.max(schedules.c.high_water)))
 _NEXT_DUE = Reading(select(func.min(schedules.c.next_due)))
 _DUE = Reading(
@@ -154,6 +156,9 @@ class Schedules:
     def next_due(self) -> datetime | None:
         found: datetime | None = _NEXT_DUE.value(self._c)
         return found
+
+    def paused(self) -> Collection[str]:
+        return {uid for (uid,) in _PAUSED.rows(self._c)}
 
     def put_standings(self, standings: Sequence[Standing]) -> None:
         _PUT.run(self._c, standings)
