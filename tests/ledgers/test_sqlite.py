@@ -18,8 +18,9 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.pool import Pool
 
 from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.ports import Ledger
@@ -428,10 +429,10 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     """No statement of a tick, a claim or a look at history reads all runs."""
     seen: set[str] = set()
 
-    def remember(*arguments: Any) -> None:
-        seen.add(arguments[2])
+    def remember(driver: sqlite3.Connection, *_: object) -> None:
+        driver.set_trace_callback(seen.add)
 
-    event.listen(Engine, "before_cursor_execute", remember)
+    event.listen(Pool, "checkout", remember)
     now = START + HOUR
     ledger.materialise(now=now)
     (claimed,) = ledger.claim("w", now=now, limit=1)
@@ -442,14 +443,12 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
         look()
     ledger.runs(schedule="daily", since=START)
     ledger.last_rows_digest("daily")
-    event.remove(Engine, "before_cursor_execute", remember)
+    event.remove(Pool, "checkout", remember)
     about_runs = [one for one in seen if one.startswith(("SELECT", "UPDATE runs"))]
     assert len(about_runs) > 10
     with closing(sqlite3.connect(path)) as connection:
         plans = {
-            statement: connection.execute(
-                f"EXPLAIN QUERY PLAN {statement}", [0] * statement.count("?")
-            ).fetchall()
+            statement: connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             for statement in about_runs
         }
     searched = [

@@ -11,12 +11,16 @@ from typing import TypeVar
 
 import uuid_utils
 from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.ledgers._ledger import StoredLedger
 from boe_reconciler.ledgers._store import Store
-from boe_reconciler.ledgers.sqlite.opening import open_engine
+from boe_reconciler.ledgers.sqlite.opening import (
+    DATABASE_ERRORS,
+    INTEGRITY_ERRORS,
+    open_engine,
+    said,
+)
 from boe_reconciler.ledgers.sqlite.schedules import SpecCache
 from boe_reconciler.ledgers.sqlite.store import SqliteStore
 from boe_reconciler.ledgers.sqlite.sweeping import drop_unused_specs
@@ -52,7 +56,12 @@ class _Sqlite:
             )
 
     def read(self, verb: Callable[[Store], T]) -> T:
-        with _translated(self._path), self._engine.connect() as connection:
+        """All of it from one snapshot."""
+        with (
+            _translated(self._path),
+            self._engine.connect() as connection,
+            connection.begin(),
+        ):
             return verb(SqliteStore(connection, self._specs))
 
     def drop_unused_specs(self) -> int:
@@ -73,12 +82,12 @@ def _translated(path: Path) -> Iterator[None]:
     """The driver's errors in our words."""
     try:
         yield
-    except IntegrityError as error:
-        raise ValueError(f"the ledger refuses it: {error.orig}") from error
-    except DatabaseError as error:
+    except INTEGRITY_ERRORS as error:
+        raise ValueError(f"the ledger refuses it: {said(error)}") from error
+    except DATABASE_ERRORS as error:
         raise Temporary(
             "ledger_unavailable",
-            f"The ledger {path} cannot be used: {error.orig}.",
+            f"The ledger {path} cannot be used: {said(error)}.",
             "Look at its folder's rights and space, and at `boe doctor`.",
         ) from error
 

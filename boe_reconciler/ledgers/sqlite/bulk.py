@@ -1,16 +1,18 @@
-"""Many rows in one statement, written or read.
+"""The statements of every tick, claim and run.
 
-SQLAlchemy prepares each value of each row by itself, at several times the cost of the
-statement; here it compiles the statement and names the types, and columns are prepared
-whole (docs/decisions/0008).
+SQLAlchemy prepares each execution, and each value of each row, at many times the cost of
+the statement itself. Here it compiles a statement once and names the types; the driver
+executes it, in the transaction that SQLAlchemy began, and columns are prepared whole
+(docs/decisions/0008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     Column,
@@ -55,23 +57,47 @@ def _places(compiled: Compiled) -> list[tuple[str, _Prepare]]:
 class Bulk:
     """A statement whose parameters are attributes of the rows it is given."""
 
-    def __init__(self, statement: UpdateBase, names: Sequence[str]) -> None:
-        """`names` are those of the parameters that a row fills."""
-        compiled = statement.compile(dialect=_DIALECT, column_keys=list(names))
-        self._sql = str(compiled)
-        places = _places(compiled)
-        self._columns = [(attrgetter(name), prepare) for name, prepare in places]
+    def __init__(
+        self,
+        statement: UpdateBase,
+        names: Iterable[str],
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """`names` are those of the parameters that a row fills; `attributes` are the
+        paths of those that are called otherwise in the row."""
+        self._statement = statement
+        self._names = list(names)
+        self._attributes = attributes or {}
+
+    @cached_property
+    def _compiled(self) -> tuple[str, list[tuple[Any, _Prepare]]]:
+        """Made on first use, so that start-up stays quick."""
+        compiled = self._statement.compile(dialect=_DIALECT, column_keys=self._names)
+        columns = [
+            (attrgetter(self._attributes.get(name, name)), prepare)
+            for name, prepare in _places(compiled)
+        ]
+        return str(compiled), columns
 
     def run(self, connection: Connection, rows: Sequence[Any]) -> int:
         """How many rows were written."""
-        columns = [map(prepare, map(get, rows)) for get, prepare in self._columns]
-        return many(connection, self._sql, zip(*columns))  # noqa: B905 as many in each
+        if not rows:
+            return 0
+        sql, places = self._compiled
+        columns = [map(prepare, map(get, rows)) for get, prepare in places]
+        return many(connection, sql, zip(*columns))  # noqa: B905 as many in each
 
 
 def many(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
     """Rows as the driver takes them; how many were written."""
     given = list(rows)
-    return connection.exec_driver_sql(sql, given).rowcount if given else 0
+    return driver(connection).executemany(sql, given).rowcount if given else 0
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Its errors are sqlite3's own."""
+    found: Any = connection.connection.driver_connection
+    return cast(sqlite3.Connection, found)
 
 
 class Reading:
@@ -94,9 +120,7 @@ class Reading:
         sql, places, known = self._compiled
         known = {**known, **given}
         values = tuple(prepare(known[name]) for name, prepare in places)
-        found = connection.exec_driver_sql(sql, values)
-        raw = found.cursor.fetchall() if found.cursor else []
-        found.close()
+        raw = driver(connection).execute(sql, values).fetchall()
         columns = map(_prepared, self._columns, zip(*raw))  # noqa: B905 as many in each
         return list(zip(*columns))  # noqa: B905 as above
 

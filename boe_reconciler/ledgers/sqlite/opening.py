@@ -17,6 +17,9 @@ from boe_reconciler.ledgers.sqlite.tables import NEWEST
 T = TypeVar("T")
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
+#: As SQLAlchemy raises them, and as the driver does.
+INTEGRITY_ERRORS = (IntegrityError, sqlite3.IntegrityError)
+DATABASE_ERRORS = (DatabaseError, sqlite3.DatabaseError)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -39,10 +42,10 @@ def open_engine(path: Path) -> Engine:
             version = _version(connection)
         if version != NEWEST:
             _migrate(engine, path)
-    except (DatabaseError, sqlite3.DatabaseError) as error:
+    except DATABASE_ERRORS as error:
         engine.dispose()
         raise InputError(
-            f"The ledger {path} cannot be opened: {getattr(error, 'orig', error)}.",
+            f"The ledger {path} cannot be opened: {said(error)}.",
             "Look at its folder's rights and space; a damaged file can be replaced by "
             "a backup.",
         ) from error
@@ -76,13 +79,18 @@ def alone(
     try:
         with connection.begin_nested():
             return act(), None
-    except IntegrityError as error:
+    except INTEGRITY_ERRORS as error:
         return None, error
-    except DatabaseError:
+    except DATABASE_ERRORS:
         # A full disk or a lock may have undone the whole transaction.
         raise
     except Exception as error:
         return None, error
+
+
+def said(error: Exception) -> str:
+    """The driver's own words."""
+    return str(getattr(error, "orig", error))
 
 
 def _use_wal(path: Path) -> None:

@@ -66,15 +66,7 @@ _UPDATE = Bulk(
     .values({name: bindparam(name) for name in _CHANGING}),
     _CHANGING,
 )
-_RENEW = (
-    update(runs)
-    .where(
-        runs.c.run_id == bindparam("same_run_id"),
-        runs.c.fence == bindparam("same_fence"),
-        RUNNING,
-    )
-    .values(lease_until=bindparam("until"))
-)
+_RENEW = "UPDATE runs SET lease_until = ? WHERE run_id = ? AND fence = ? AND status = 'running'"
 _START = (
     "UPDATE runs SET status = 'running', reason = '', message = '', worker = ?, "
     "lease_until = ?, fence = fence + 1, started_at = coalesce(started_at, ?) "
@@ -226,8 +218,8 @@ class Runs(Schedules):
         return self.runs(run_ids)
 
     def renew(self, claim: Claim, lease_until: datetime) -> bool:
-        same = {"same_run_id": claim.run_id, "same_fence": claim.fence}
-        return self._c.execute(_RENEW, {**same, "until": lease_until}).rowcount == 1
+        given = (_INSTANT(lease_until), claim.run_id, claim.fence)
+        return many(self._c, _RENEW, [given]) == 1
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
         query = select(*_COLUMNS).where(RUNNING)

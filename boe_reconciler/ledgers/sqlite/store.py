@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
-    Select,
     Table,
     bindparam,
     insert,
@@ -28,7 +26,7 @@ from boe_reconciler.core.runs import (
     GapRow,
 )
 from boe_reconciler.ledgers.sqlite import counting
-from boe_reconciler.ledgers.sqlite.runs import chunks
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -43,20 +41,25 @@ from boe_reconciler.ledgers.sqlite.tables import (
 T = TypeVar("T")
 _ROWID: ColumnElement[int] = literal_column("rowid")
 _KEY = ("run_id", "part", "destination", "recipient", "copy")
-_PUT_ATTEMPT = upsert(attempts, "run_id", "number")
-_PUT_DELIVERY = upsert(deliveries, *_KEY)
+_PUT_ATTEMPT = Bulk(upsert(attempts, "run_id", "number"), attempts.c.keys())
+_PUT_DELIVERY = Bulk(
+    upsert(deliveries, *_KEY),
+    deliveries.c.keys(),
+    {name: f"key.{name}" for name in _KEY},
+)
+_PUT_EVENT = Bulk(insert(events), events.c.keys())
 
 
-def _of_runs(table: Table, *order: Any) -> Select[Any]:
-    mine = table.c.run_id.in_(bindparam("run_ids", expanding=True))
-    return select(table).where(mine).order_by(*order)
+def _of_runs(table: Table, *order: Any) -> Reading:
+    mine = among(table.c.run_id, "run_ids")
+    return Reading(select(table).where(mine).order_by(*order))
 
 
 _ATTEMPTS = _of_runs(attempts, attempts.c.run_id, attempts.c.number)
 _ARTIFACTS = _of_runs(artifacts, _ROWID)
 _DELIVERIES = _of_runs(deliveries, _ROWID)
-_DELIVERY = select(deliveries).where(
-    *[deliveries.c[name] == bindparam(name) for name in _KEY]
+_DELIVERY = Reading(
+    select(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in _KEY])
 )
 _EVENTS = select(events).where(events.c.run_id == bindparam("run_id")).order_by(_ROWID)
 _GAPS = (
@@ -69,18 +72,17 @@ class SqliteStore(Sweeping):
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
         found: dict[str, list[Attempt]] = defaultdict(list)
-        for row in self._children(_ATTEMPTS, run_ids):
-            found[row.run_id].append(Attempt(**row._mapping))
+        for row in self._children(_ATTEMPTS, attempts, run_ids):
+            found[row["run_id"]].append(Attempt(**row))
         return found
 
     def put_attempt(self, attempt: Attempt) -> None:
-        self._c.execute(_PUT_ATTEMPT, values(attempt))
+        _PUT_ATTEMPT.run(self._c, [attempt])
 
     def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]:
         found: dict[str, list[Artifact]] = defaultdict(list)
-        for row in self._children(_ARTIFACTS, run_ids):
-            given = dict(row._mapping)
-            found[given.pop("run_id")].append(Artifact(**given))
+        for row in self._children(_ARTIFACTS, artifacts, run_ids):
+            found[row.pop("run_id")].append(Artifact(**row))
         return found
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
@@ -90,16 +92,16 @@ class SqliteStore(Sweeping):
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found: dict[str, list[Delivery]] = defaultdict(list)
-        for row in self._children(_DELIVERIES, run_ids):
-            found[row.run_id].append(_delivery(row))
+        for row in self._children(_DELIVERIES, deliveries, run_ids):
+            found[row["run_id"]].append(_delivery(row))
         return found
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
-        row = self._c.execute(_DELIVERY, values(key)).first()
-        return _delivery(row) if row else None
+        found = _DELIVERY.rows(self._c, **values(key))
+        return _delivery(_named(deliveries, found[0])) if found else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
-        self._many(_PUT_DELIVERY, [_flat(one) for one in deliveries])
+        _PUT_DELIVERY.run(self._c, deliveries)
 
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:
         found = self._c.execute(_GAPS, {"uid": schedule_uid})
@@ -113,27 +115,25 @@ class SqliteStore(Sweeping):
         return [Event(**row._mapping) for row in found]
 
     def insert_events(self, new: Sequence[Event]) -> None:
-        self._many(insert(events), [values(one) for one in new])
+        _PUT_EVENT.run(self._c, new)
 
     def census(self, now: datetime) -> Census:
         return counting.census(self._c, now)
 
     def _children(
-        self, query: Select[Any], run_ids: Sequence[str]
-    ) -> Iterator[Row[Any]]:
-        for chunk in chunks(run_ids):
-            yield from self._c.execute(query, {"run_ids": chunk})
+        self, reading: Reading, table: Table, run_ids: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        for row in reading.rows(self._c, run_ids=list(run_ids)) if run_ids else ():
+            yield _named(table, row)
+
+
+def _named(table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(table.c.keys(), row, strict=True))
 
 
 _INSERT_ARTIFACT = insert(artifacts)
 
 
-def _delivery(row: Row[Any]) -> Delivery:
-    given = dict(row._mapping)
-    key = DeliveryKey(**{name: given.pop(name) for name in _KEY})
-    return Delivery(key=key, **given)
-
-
-def _flat(delivery: Delivery) -> dict[str, Any]:
-    flat = values(delivery)
-    return {**values(flat.pop("key")), **flat, "intent": dict(delivery.intent)}
+def _delivery(row: dict[str, Any]) -> Delivery:
+    key = DeliveryKey(**{name: row.pop(name) for name in _KEY})
+    return Delivery(key=key, **row)
