@@ -171,7 +171,8 @@ class _Serving:
         started = self._app.clock.now()
         with self._signals():
             self._look(at_once=once or now_all or bool(names))
-            run_ids = self._enqueue(names, now_all=now_all)
+            asked = () if self._stop.is_set() else names
+            run_ids = self._enqueue(asked, now_all=now_all)
             self._executor.start()
             with shown(self._app.ledger, run_ids):
                 try:
@@ -194,6 +195,8 @@ class _Serving:
         try:
             problems = self._reconciler.reconcile().problems
         except RunError as error:
+            if self._stop.is_set():
+                return
             if not resumed:
                 raise
             self._reconciler.failed(error)
@@ -250,14 +253,14 @@ class _Serving:
                 self._hurry.set()
             self._signal = self._signal or number
             self._stop.set()
+            self._app.served_repo.interrupt()
 
         def look(number: int, _: FrameType | None) -> None:
             self._app.served_repo.hurry()
 
         handlers = {signal.SIGTERM: ask, signal.SIGINT: ask}
-        if not (
-            sys.stdin and sys.stdin.isatty()
-        ):  # There, SIGHUP says that the terminal is gone.
+        # At a terminal, SIGHUP says that it is gone.
+        if not (sys.stdin and sys.stdin.isatty()):
             handlers[signal.SIGHUP] = look
         before = {one: signal.signal(one, each) for one, each in handlers.items()}
         try:

@@ -24,6 +24,8 @@ from boe_reconciler.core.spec import Served
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
 LOOK = 0.5
+#: Seconds until a revision that could not be activated is tried again.
+AGAIN = 15.0
 #: Problems of one revision that are logged; `boe status` has all of them.
 PROBLEMS_TOLD = 20
 
@@ -42,6 +44,10 @@ class Reconciler:
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
     #: Why the last look failed, as it was told; empty: it did not.
     _failure: str = field(init=False, default="")
+    #: A revision was read and not activated: the repo will not tell of it again.
+    _owed: bool = field(init=False, default=False)
+    #: When to try that again, on the monotonic clock.
+    _try_at: float = field(init=False, default=0.0)
 
     def resume(self) -> bool:
         """Go on with what is served, whatever the repo holds; False: nothing is."""
@@ -57,6 +63,7 @@ class Reconciler:
         for content in plan.blobs.values():
             self.blobs.put(content)
         self.ledger.activate(plan.activation, now=self.clock.now())
+        self._owed = False
         self.observe(Reconciled(activation=plan.activation))
         log.info(
             "revision_activated",
@@ -74,20 +81,20 @@ class Reconciler:
         """Reconcile after each change until asked to stop; a failure never ends it."""
         while not stop.is_set():
             try:
-                if self.repo.wait(LOOK):
+                if self.repo.wait(LOOK) or self._is_due():
                     self.reconcile()
                     self._recovered()
             except BoeError as error:
                 if not stop.is_set():
                     self.failed(error)
             except Exception:
-                self.observe(ReconcileFailed())
+                self._put_off()
                 log.exception("reconcile_crashed")
                 stop.wait(LOOK)
 
     def failed(self, error: BoeError) -> None:
         """Tell that what is served stays as it is; each cause once until it changes."""
-        self.observe(ReconcileFailed())
+        self._put_off()
         if error.message == self._failure:
             return
         self._failure = error.message
@@ -95,6 +102,13 @@ class Reconciler:
         details = {"reason": reason, "detail": error.message, "help": error.help}
         log.warning("reconcile_failed", extra=details)
         self._note("reconcile_failed", error.message)
+
+    def _put_off(self) -> None:
+        self._try_at = self.clock.monotonic() + AGAIN
+        self.observe(ReconcileFailed())
+
+    def _is_due(self) -> bool:
+        return self._owed and self.clock.monotonic() >= self._try_at
 
     def _recovered(self) -> None:
         if self._failure:
@@ -106,10 +120,12 @@ class Reconciler:
         served = self.ledger.served()
         try:
             snapshot = self.repo.snapshot()
+            self._owed = True
             past = self._past(snapshot, served)
         except Refused as refusal:
             if served.serving is None:
                 raise
+            self._owed = True
             if refusal.revision != served.attempted:
                 self._alert("revision_refused", refusal.message)
             return refused_plan(served, refusal)

@@ -74,6 +74,18 @@ def test_a_hangup_fetches_at_once_and_a_restart_needs_no_git(
         assert served.log.read_text().count("reconcile_failed") == 1
 
 
+def hanging(tmp_path: Path) -> tuple[str, Path]:
+    """A PATH whose git asks no far side and does not end, and what shows that it began."""
+    script, asked = tmp_path / "bin/git", tmp_path / "asked"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\n[ "$1" = ls-remote ] && touch {asked} && sleep 600\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    script.chmod(0o755)
+    return f"{script.parent}:{os.environ['PATH']}", asked
+
+
 @pytest.mark.slow
 def test_a_git_that_hangs_delays_neither_the_start_nor_the_end(
     upstream: Upstream, here: Path, tmp_path: Path
@@ -81,20 +93,30 @@ def test_a_git_that_hangs_delays_neither_the_start_nor_the_end(
     push(upstream, schedule("a"))
     done = run_boe(here, "run", "--git", str(upstream.path), "--once", "--now", "a")
     assert done.returncode == 0, done.stderr
-    script = tmp_path / "bin/git"
-    script.parent.mkdir()
-    real, asked = shutil.which("git"), tmp_path / "asked"
-    script.write_text(
-        f'#!/bin/sh\n[ "$1" = ls-remote ] && touch {asked} && sleep 600\n'
-        f'exec {real} "$@"\n'
-    )
-    script.chmod(0o755)
-    path = f"{script.parent}:{os.environ['PATH']}"
+    path, asked = hanging(tmp_path)
     with serving(here, "--git", str(upstream.path), PATH=path) as served:
         until(asked.exists)
         begin = time.monotonic()
         assert served.end() == 0
         assert time.monotonic() - begin < 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
+)
+def test_a_first_start_can_be_ended_while_git_hangs(
+    here: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    path, asked = hanging(tmp_path)
+    process = subprocess.Popen(
+        [BOE, "-C", str(here), "run", "--git", str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PATH": path},
+    )
+    until(asked.exists)
+    process.send_signal(number)
+    assert process.wait(20) == code
 
 
 @pytest.mark.slow
@@ -106,7 +128,7 @@ def test_kills_at_any_moment_leave_one_whole_plan(
 
     def push_number(number: int) -> str:
         query = f"select {number} as number"
-        return push(upstream, *(schedule(f"s{n}", query=query) for n in range(20)))
+        return push(upstream, *(schedule(f"s{n}", query=query) for n in range(9)))
 
     push_number(0)
     options = ["--git", str(upstream.path), "--poll", "1s"]
@@ -126,7 +148,7 @@ def test_kills_at_any_moment_leave_one_whole_plan(
         assert {one["serving_revision"] for one in found["objects"]} == {
             found["revision"]["serving"]
         }
-        assert len(found["objects"]) == 21
+        assert len(found["objects"]) == 10
     done = run_boe(here, "run", *options, "--once")
     assert done.returncode == 0, done.stderr
     assert revision(here)["serving"] == last

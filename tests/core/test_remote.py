@@ -15,6 +15,7 @@ from boe_reconciler.core.remote import (
     check_poll,
     check_url,
     commit_of,
+    is_folder,
     scheme_of,
 )
 
@@ -37,6 +38,7 @@ GOOD_URLS = {
 def test_https_ssh_and_folders_are_read_from(url: str) -> None:
     assert check_url(url) == url
     assert scheme_of(url) == GOOD_URLS[url]
+    assert is_folder(url) == (GOOD_URLS[url] == "file" and "://" not in url)
 
 
 @pytest.mark.parametrize(

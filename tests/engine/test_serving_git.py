@@ -7,14 +7,14 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from boe_reconciler.blobs import folder
-from boe_reconciler.core.errors import Refused
+from boe_reconciler.core.errors import Refused, Temporary
 from boe_reconciler.core.remote import GitRemote
 from boe_reconciler.engine import reconciler as reconciler_module
 from boe_reconciler.engine.reconciler import Reconciler
@@ -31,6 +31,13 @@ class Noted(MemoryLedger):
     def __init__(self) -> None:
         super().__init__()
         self.noted: list[str] = []
+        self.fails = 0
+
+    def activate(self, activation: Any, *, now: datetime) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise Temporary("ledger_unavailable", "The disk is full.")
+        super().activate(activation, now=now)
 
     def note(self, events: Any) -> None:
         self.noted += [one.action for one in events]
@@ -187,3 +194,24 @@ def test_an_outage_is_told_once_and_its_end_too(
         watcher.join()
     failed = [one for one in caplog.records if one.message == "reconcile_failed"]
     assert [getattr(one, "reason", None) for one in failed] == ["git_unreachable"]
+
+
+def test_a_commit_that_could_not_be_activated_is_tried_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The branch does not move again because our disk was full."""
+    monkeypatch.setattr(reconciler_module, "LOOK", 0.02)
+    monkeypatch.setattr(reconciler_module, "AGAIN", 0.0)
+    revision = site.push(schedule("a"))
+    site.ledger.fails = 2
+    reconciler = site.reconciler(poll=timedelta(hours=1))
+    stop = threading.Event()
+    watcher = threading.Thread(target=reconciler.watch, args=(stop,))
+    watcher.start()
+    try:
+        until(lambda: site.serving() == revision)
+        until(lambda: len(site.ledger.noted) == 2)
+    finally:
+        stop.set()
+        watcher.join()
+    assert site.ledger.noted == ["reconcile_failed", "reconcile_recovered"]

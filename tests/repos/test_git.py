@@ -234,8 +234,7 @@ def test_whatever_a_tree_holds_is_read_or_told(anything, files):
         for path, what in files.items()
         if not any(other.startswith(path + b"/") for other in files)
     }
-    upstream.commit(parent=None)
-    snapshot = repo.snapshot_at("main")
+    snapshot = repo.snapshot_at(upstream.commit(parent=None))
     found = read(snapshot, PlanCache())
     for path in {**snapshot.files, **snapshot.unreadable}:
         assert not re.search("[\0-\x1f\x7f\u2028\u202e\ud800-\udfff]", path)
@@ -388,6 +387,30 @@ def test_a_branch_that_is_not_there_is_told(tmp_path, upstream):
         repo.snapshot()
 
 
+def test_a_branch_may_be_called_like_a_folder_of_the_one_before(tmp_path, upstream):
+    upstream.commit(branch="release")
+    repo = a_repo(tmp_path / "state", a_remote(upstream.path, branch="release"))
+    repo.snapshot()
+    repo.close()
+    upstream._ref("release").unlink()
+    newer = upstream.commit(branch="release/2026")
+    repo = a_repo(tmp_path / "state", a_remote(upstream.path, branch="release/2026"))
+    assert repo.snapshot().revision == f"release/2026@sha1:{newer}"
+    repo.close()
+
+
+def test_a_file_that_lfs_keeps_is_told(repo, upstream):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n"
+    upstream.write("reports/a.yaml", YAML)
+    upstream.write("reports/sales.sql", pointer)
+    upstream.write("reports/b.yaml", pointer)
+    upstream.commit()
+    snapshot = repo.snapshot()
+    for path in ("reports/sales.sql", "reports/b.yaml"):
+        with pytest.raises(InputError, match=f"{path} .*Git LFS"):
+            snapshot.read(path)
+
+
 def test_other_branches_and_tags_are_not_fetched(repo, upstream, tmp_path):
     upstream.commit()
     upstream.commit(branch="other", parent=None)
@@ -399,7 +422,7 @@ def test_other_branches_and_tags_are_not_fetched(repo, upstream, tmp_path):
         text=True,
         check=True,
     )
-    assert refs.stdout.split()[2:] == ["refs/heads/main"]
+    assert refs.stdout.split()[2:] == ["refs/boe/branch"]
 
 
 def test_an_older_commit_can_be_read(repo, upstream):
@@ -556,7 +579,7 @@ def test_a_damaged_mirror_is_made_anew(repo, upstream, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "left", ["refs/heads/main.lock", "packed-refs.lock", "config.lock"]
+    "left", ["refs/boe/branch.lock", "packed-refs.lock", "config.lock"]
 )
 def test_a_lock_that_a_killed_process_left_is_in_nobodys_way(
     repo, upstream, tmp_path, left

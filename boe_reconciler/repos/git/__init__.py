@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from boe_reconciler.core.errors import BoeError, Refused, Temporary
+from boe_reconciler.core.errors import BoeError, InputError, Refused, Temporary
 from boe_reconciler.core.remote import commit_of
 from boe_reconciler.core.retry import delay
 from boe_reconciler.core.snapshot import History, Snapshot
@@ -17,6 +17,8 @@ from boe_reconciler.repos.git.objects import Contents, Damaged
 from boe_reconciler.repos.git.program import Git
 from boe_reconciler.repos.git.reading import Files, Reader
 
+#: How a file begins that stands for one that Git LFS keeps.
+_LFS = b"version https://git-lfs.github.com/spec/"
 #: The wait after a first failure, and the longest one.
 _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
@@ -158,13 +160,15 @@ class GitRepo:
 
     def _content(self, files: Files, path: str) -> bytes:
         blob = files.files[path]
-        known = files.fresh.get(blob)
-        if known is not None:
-            return known
-        try:
-            return self._contents.read({blob: files.sizes[blob]})[blob]
-        except Damaged as error:
-            raise self._damaged(error) from error
+        content = files.fresh.get(blob)
+        if content is None:
+            try:
+                content = self._contents.read({blob: files.sizes[blob]})[blob]
+            except Damaged as error:
+                raise self._damaged(error) from error
+        if content.startswith(_LFS):
+            raise InputError(f"{path} cannot be read: Git LFS keeps it elsewhere")
+        return content
 
     def _since(self, commit: str, revision: str) -> History | None:
         """None: of another branch, or of no git repo."""

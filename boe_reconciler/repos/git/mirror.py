@@ -21,6 +21,9 @@ FETCH = 1800.0
 CHECK = 600.0
 #: Commits whose message is looked at for a trailer, and the largest number in one.
 _COMMITS = 10_000
+#: The one ref of the mirror, whatever the branch is called: one of another name might
+#: be in its way.
+_HERE = "refs/boe/branch"
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _TRAILER = "%(trailers:key=Boe-Allow-Removals,valueonly,separator=%x2C)"
 
@@ -74,7 +77,7 @@ class Mirror:
     def fetch(self) -> None:
         """All of the branch, with its whole history, and nothing else."""
         flags = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"]
-        refspec = f"+{self._branch}:{self._branch}"
+        refspec = f"+{self._branch}:{_HERE}"
         try:
             done = self._far(["fetch", *flags, "origin", refspec], FETCH)
         except Temporary:
@@ -110,11 +113,12 @@ class Mirror:
 
     def head(self) -> str | None:
         """The commit that was fetched last; None: none was."""
-        return self._id(f"{self._branch}^{{commit}}")
+        return self._id(f"{_HERE}^{{commit}}")
 
     def commit(self, name: str) -> str:
-        """The commit that a branch, a tag or an id means. InputError where none does."""
-        known = None if name.startswith("-") else self._id(f"{name}^{{commit}}")
+        """The commit that the branch or an id means. InputError where none does."""
+        here = _HERE if name == self.remote.branch else name
+        known = None if here.startswith("-") else self._id(f"{here}^{{commit}}")
         if known is None:
             raise InputError(f"There is no commit {name} in what was fetched.")
         return known

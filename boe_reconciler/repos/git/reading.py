@@ -64,7 +64,8 @@ class Reader:
     def read(self, commit: str) -> Files:
         found = _Found()
         for entry in list_tree(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
-            self._take(commit, entry, found)
+            found.see(entry)
+        self._judge_links(commit, found)
         found.leave_out(clashes(found.files))
         found.check_total()
         fresh = self._learn(found)
@@ -79,30 +80,20 @@ class Reader:
             fresh=fresh,
         )
 
-    def _take(self, commit: str, entry: TreeEntry, found: _Found) -> None:
-        """What a folder of resources holds: only YAML counts, and what may hide some."""
-        if any(map(is_ignored, entry.path.split("/")[1:])):
-            return
-        if is_resource_file(entry.path):
-            found.take(entry)
-        elif entry.mode == SUBMODULE:
-            found.refuse(entry.path, _IS_SUBMODULE)
-        elif entry.mode == LINK and self._leads_to_folder(commit, entry):
-            found.refuse(entry.path, IS_LINK)
-
-    def _leads_to_folder(self, commit: str, link: TreeEntry) -> bool:
-        """Whether a link may hide YAML: it leads to a folder, or who knows where."""
-        if link.size > MAX_PATH:
-            return True
-        content = self.contents.read({link.blob: link.size})[link.blob]
-        target = _target(link.path, os.fsdecode(content))
-        if not target or "\0" in target:
-            return True
-        entries = self._entries(commit, [target])
-        there = entries.get(target)
-        return _leads_away(target, entries) is not None or (
-            there is not None and there.mode == FOLDER
-        )
+    def _judge_links(self, commit: str, found: _Found) -> None:
+        """A link may hide YAML where it leads to a folder, or to who knows where."""
+        short = {one.blob: one.size for one in found.links if one.size <= MAX_PATH}
+        contents = self.contents.read(short)
+        targets = {
+            one: _target(one.path, os.fsdecode(contents.get(one.blob, b"")))
+            for one in found.links
+        }
+        entries = self._entries(commit, [each for each in targets.values() if each])
+        for link, target in targets.items():
+            there = entries.get(target)
+            is_folder = there is not None and there.mode == FOLDER
+            if not target or is_folder or _leads_away(target, entries):
+                found.refuse(link.path, IS_LINK)
 
     def _learn(self, found: _Found) -> dict[str, bytes]:
         """Look into the files that are new; their contents by blob id."""
@@ -138,6 +129,19 @@ class _Found:
     files: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    #: Beside the YAML; where they lead decides whether they are told.
+    links: list[TreeEntry] = field(default_factory=list)
+
+    def see(self, entry: TreeEntry) -> None:
+        """What a folder of resources holds: only YAML counts, and what may hide some."""
+        if any(map(is_ignored, entry.path.split("/")[1:])):
+            return
+        if is_resource_file(entry.path):
+            self.take(entry)
+        elif entry.mode == SUBMODULE:
+            self.refuse(entry.path, _IS_SUBMODULE)
+        elif entry.mode == LINK:
+            self.links.append(entry)
 
     def take(self, entry: TreeEntry) -> None:
         why = _refusal(entry)
@@ -198,8 +202,10 @@ def _leads_away(path: str, entries: Mapping[str, TreeEntry]) -> TreeEntry | None
 
 
 def _target(path: str, link: str) -> str:
-    """Where a link at `path` leads, from the root; empty where that is outside, or it."""
-    folders = [] if link.startswith("/") else path.split("/")[:-1]
+    """Where a link at `path` leads, from the root; empty: to it, or who knows where."""
+    if link.startswith("/") or "\0" in link:
+        return ""
+    folders = path.split("/")[:-1]
     for part in link.split("/"):
         if part == ".." and not folders:
             return ""
@@ -207,4 +213,4 @@ def _target(path: str, link: str) -> str:
             folders.pop()
         elif part not in ("", "."):
             folders.append(part)
-    return "" if link.startswith("/") else "/".join(folders)
+    return "/".join(folders) if link else ""
