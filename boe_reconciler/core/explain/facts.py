@@ -52,7 +52,8 @@ REASONS = {
     "day_off": "Its time falls on a day off of its Calendar.",
     "not_due": "Its time has not come yet.",
     "not_an_occurrence": "The schedule is not due at this time.",
-    "before_first_activation": "The schedule was not served yet at this time.",
+    "before_first_activation": "The schedule was not served yet at this time, or its run "
+    "is kept no longer.",
     # What became of a run.
     "succeeded": "It was built and delivered.",
     "dry_run": "It was built, and delivered to nobody.",

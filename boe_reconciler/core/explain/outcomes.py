@@ -174,7 +174,8 @@ def without_row(facts: Facts) -> Gate:
     return _tell(
         facts,
         "before_first_activation",
-        f"On {facts.when(moment)} the schedule was not served yet. {_fill(facts, moment)}",
+        f"Nothing is known of {facts.when(moment)}: the schedule was not served yet, or "
+        f"it is longer ago than runs are kept. {_fill(facts, moment)}",
         verdict="missed",
     )
 
