@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from boe_reconciler.core import due, lifecycle
@@ -78,6 +78,10 @@ def named(found: Pattern, one: Standing, now: datetime) -> Run:
     mark=st.integers(0, 60 * 86_400),
     after=st.integers(0, 50_000_000),
 )
+@example(when=WHENS[-1], execution={}, mark=59 * 86_400, after=0)
+@example(when=WHENS[0], execution={}, mark=0, after=90_000_000)
+@example(when=WHENS[1], execution={}, mark=0, after=0)
+@example(when=WHENS[2], execution={}, mark=0, after=0)
 def test_the_pattern_gives_the_row_that_is_owed(
     when: dict[str, Any], execution: dict[str, Any], mark: int, after: int
 ) -> None:
