@@ -202,6 +202,24 @@ def test_what_is_served_is_not_judged_again(ledger: Ledger) -> None:
     assert {("Connection", "mail"), ("Distribution", "mails")} <= set(plan.objects)
 
 
+def test_a_transform_goes_on_in_the_version_that_was_good(ledger: Ledger) -> None:
+    """Its code is kept with what is served: the file may be broken, or be gone."""
+    good, path = "def run(frame): ...\n", "shapes/margin.py"
+    report = GOOD["reports/sales.yaml"] + "  transform: shapes.margin:run\n"
+    allowed = a_document("Policy", "policy", f"allow: {{transforms: [{path}]}}")
+    files = {**many(0), "reports/sales.yaml": report, "policy.yaml": allowed}
+    first = ledger.step({**files, path: good})
+    assert first.problems == []
+    stored = first.schedules["daily"].spec.files[path]
+    assert ledger.read(stored) == good.encode()
+    forbidden = a_document("Policy", "policy", "allow: {transforms: []}")
+    for change in ({path: "def run("}, {}, {path: good, "policy.yaml": forbidden}):
+        plan = ledger.step({**files, **change})
+        plan = ledger.step({**files, **change})
+        assert reasons(plan)["sales"] == "Invalid"
+        assert plan.schedules["daily"].spec.files == {path: stored}
+
+
 # --- Removals ---------------------------------------------------------------------------
 
 

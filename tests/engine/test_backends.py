@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from boe_reconciler.app import App
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.settings import read_settings
 from boe_reconciler.sources.duckdb import DuckDBSource
 from tests.engine.world import World, a_spec
 
@@ -57,3 +62,13 @@ def test_the_source_of_an_edited_connection_that_nobody_uses_closes_at_once(
         pass
     with world.backends.source(a_spec(connection=NEW)):
         assert closed == [old]
+
+
+@pytest.mark.parametrize("size", ["much", "1MB"])
+def test_a_limit_of_memory_that_is_none_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setenv("BOE_CHILD_MEMORY", size)
+    app = App(read_settings(root=tmp_path))
+    with pytest.raises(InputError, match="BOE_CHILD_MEMORY"):
+        assert app.backends

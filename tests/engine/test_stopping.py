@@ -24,13 +24,21 @@ ENDLESS = ROWS.format(10**12)
 PAGES = "select *, a as c, a as d, a as e, a as f from (" + ROWS.format(49_000) + ")"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+#: The two that are quick to test stand for the others in the quick suite.
+EACH = [
+    pytest.param(name, marks=() if name in ("csv", "pdf") else pytest.mark.slow)
+    for name in FORMATS
+]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_a_drain_interrupts_the_writing_of_any_format(world: World, name: str) -> None:
     query = PAGES if name == "pdf" else ENDLESS
     spec = a_spec(query, export={"format": name})
     assert_stops(world, spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

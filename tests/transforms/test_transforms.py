@@ -216,11 +216,17 @@ HANGS = {
     "it waits": "time.sleep(600)",
     "it is busy": "sum(range(10**12))",
     "it lets no signal in": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
-    "it holds the interpreter": "re.match('(a+)+$', 'a' * 64 + 'b')",
+    (WORST := "it holds the interpreter"): "re.match('(a+)+$', 'a' * 64 + 'b')",
 }
 
 
-@pytest.mark.parametrize("how", HANGS)
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(how, marks=pytest.mark.slow if how != WORST else ())
+        for how in HANGS
+    ],
+)
 def test_a_hanging_transform_is_killed_by_a_cancel(run: Run, how: str) -> None:
     text = f"import re, signal, time\ndef widen(frame):\n    {HANGS[how]}"
     cancel = ByHand()
@@ -249,7 +255,7 @@ def test_what_is_stopped_while_it_is_fed_ends_at_once(children: Children) -> Non
 
 
 def test_no_child_outlives_a_main_process_that_was_killed(tmp_path: Path) -> None:
-    assert_child_ends(tmp_path, HANGS["it holds the interpreter"], "main")
+    assert_child_ends(tmp_path, HANGS[WORST], "main")
 
 
 @pytest.mark.slow
