@@ -463,7 +463,7 @@ class Ledger(Protocol):
     def holds(self) -> Sequence[Hold]: ...
 
     # Retention.
-    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 200) -> Swept:
+    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:
         """Remove the oldest runs that ended longer ago, with all their rows.
 
         Up to `limit` in one transaction; once no run is left, the specs that nothing

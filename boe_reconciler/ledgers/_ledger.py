@@ -222,7 +222,7 @@ class StoredLedger:
         return ()
 
     # Retention.
-    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 200) -> Swept:
+    def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:
         before = now - keep
         runs, specs = 0, 0
         if self._read(lambda store: store.ended(before, 1)):
