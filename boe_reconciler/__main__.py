@@ -12,8 +12,10 @@ def main() -> None:
     from boe_reconciler.cli import run  # noqa: PLC0415 so that an import error is reported too
 
     code = run(sys.argv[1:])
-    # Python's end would look through all that it is about to forget: 20 ms.
-    gc.freeze()
+    if not gc.isenabled():
+        # Python's end would look through all that it is about to forget: 20 ms. Where
+        # runs were executed, libraries want to be let go of one by one.
+        gc.freeze()
     sys.exit(code)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Boe
-from tests.folders import a_folder, document, schedule, write
+from tests.folders import a_folder, document, run_boe, schedule, write
 
 REPORT = {
     "connection": "none",
@@ -98,6 +98,14 @@ def test_until_an_instant_it_serves_and_then_ends(repo: Path, boe: Boe) -> None:
 
 
 # --- boe trigger ----------------------------------------------------------------------
+
+
+def test_a_process_that_exported_ends_without_a_word_of_its_libraries(
+    repo: Path,
+) -> None:
+    done = run_boe(repo, "trigger", "good")
+    assert done.returncode == 0
+    assert done.stderr == ""
 
 
 def test_a_parameter_wins_over_the_schedule(repo: Path, boe: Boe) -> None:
