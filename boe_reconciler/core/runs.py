@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -352,6 +352,8 @@ class Tick:
     next_due: datetime | None
     #: The clock lies more than an hour behind this mark: start nothing, alert.
     clock_behind: datetime | None = None
+    #: `run_late`, for each run that has not succeeded by its `grace`.
+    late: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -194,6 +194,10 @@ class Executor:
             tick = self.ledger.materialise(now=now)
             self._last_tick, self._next_due = self._last.monotonic, tick.next_due
             self.observe(Ticked(tick=tick))
+            for late in tick.late:
+                log.warning(
+                    "run_late", extra={"run_id": late.run_id, "detail": late.message}
+                )
             if not tick.more:
                 break
             self._next_due = now

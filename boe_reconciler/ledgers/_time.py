@@ -41,8 +41,8 @@ def materialise(store: Store, *, now: datetime, limit: int) -> Tick:
     _end_pauses(store, now)
     late = _tell_late(store, now)
     _note_tick(store, ticks, now)
-    more = more or late == _LATE
-    return Tick(inserted=inserted, more=more, next_due=_next(store, now))
+    more = more or len(late) == _LATE
+    return Tick(inserted=inserted, more=more, next_due=_next(store, now), late=late)
 
 
 def _cover_due(
@@ -59,12 +59,13 @@ def _cover_due(
     return inserted, len(standings) > left
 
 
-def _tell_late(store: Store, now: datetime) -> int:
-    """Once for each run that has not succeeded by its `grace`; how many."""
+def _tell_late(store: Store, now: datetime) -> Sequence[Event]:
+    """Once for each run that has not succeeded by its `grace`."""
     late = store.late(now, _LATE)
-    store.insert_events([_late(run, now) for run in late])
+    events = [_late(run, now) for run in late]
+    store.insert_events(events)
     store.put_runs([replace(run, late_at=None) for run in late])
-    return len(late)
+    return events
 
 
 def _late(run: Run, now: datetime) -> Event:

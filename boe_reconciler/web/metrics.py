@@ -31,6 +31,7 @@ from boe_reconciler.core.facts import (
     RunPutOff,
     RunStarted,
     Swept,
+    Ticked,
 )
 from boe_reconciler.core.ports import Clock
 from boe_reconciler.core.runs import RunStatus, Trigger
@@ -64,6 +65,7 @@ class Metrics:
         ).set(1)
         ProcessCollector(registry=self.registry)
         self._does: dict[type[Fact], Callable[[Any], None]] = {
+            Ticked: lambda fact: self._late.inc(len(fact.tick.late)),
             RunStarted: self._started,
             AttemptBegun: lambda _: self._attempts.inc(),
             Built: self._built,
@@ -114,6 +116,9 @@ class Metrics:
         )
         self._put_off = self._counter(
             "runs_put_off", "Times that a run had to wait for another try.", "reason"
+        )
+        self._late = self._counter(
+            "runs_late", "Runs that had not succeeded by their `grace`."
         )
         self._lost = self._counter("leases_lost", "Runs whose worker vanished.")
 

@@ -84,6 +84,21 @@ def test_a_wait_for_a_free_worker_is_told_apart(world: World, metrics: Metrics) 
     assert found["boe_queue_wait_seconds_sum"] == pytest.approx(7)
 
 
+def test_a_run_that_has_not_succeeded_by_its_grace_is_counted_once(
+    world: World, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = a_spec("select * from nowhere", execution={"grace": "10m"})
+    world.serve(spec)
+    world.clock.move(3600)
+    world.work()
+    for _ in range(3):
+        world.clock.move(600)
+        world.work()
+    assert numbers(metrics.registry)["boe_runs_late_total"] == 1
+    (late,) = [one for one in caplog.records if one.msg == "run_late"]
+    assert "should have succeeded by" in late.detail
+
+
 def test_what_somebody_asked_for_has_no_dispatch_delay(
     world: World, metrics: Metrics
 ) -> None:
