@@ -394,8 +394,14 @@ class App:
     ) -> tuple[Manifest, Sequence[Check]]:
         """See `engine.backup.restore`; with what the doctor says of it."""
         from boe_reconciler.engine.backup import restore
+        from boe_reconciler.ledgers.sqlite import file
 
         def settle(folder: Path, manifest: Manifest) -> Sequence[Check]:
+            if file.look(folder / "ledger.sqlite", deep=False).version is None:
+                raise InputError(
+                    f"{source} cannot be restored: no ledger of BOE is in it.",
+                    "Take another one: `boe backup` makes them.",
+                )
             inside = App(replace(self.settings, state=folder), self.clock)
             now = self.clock.now()
             try:

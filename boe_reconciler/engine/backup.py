@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +33,8 @@ _MANIFEST, _LEDGER = "boe-backup.json", "ledger.sqlite"
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _ENDINGS = (".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
+#: Bytes of a manifest: it is read as a whole, a hundred times what one has.
+_LARGEST_MANIFEST = 1 << 16
 #: Seconds to wait for a sweep to end, and between two looks.
 _PATIENCE, _LOOK = 120.0, 0.1
 _TODO = "Take another one: `boe backup` makes them."
@@ -52,7 +54,11 @@ class Manifest:
 
     @property
     def made(self) -> datetime:
-        return datetime.fromisoformat(self.at)
+        """ValueError, TypeError or OverflowError where `at` is no instant."""
+        moment = datetime.fromisoformat(self.at)
+        if moment.tzinfo is None:
+            raise ValueError(f"{self.at} has no offset")
+        return moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,8 +222,8 @@ def _unpack(source: Path, folder: Path) -> Manifest:
 def _manifest(
     source: Path, tar: tarfile.TarFile, member: tarfile.TarInfo | None
 ) -> Manifest:
-    file = tar.extractfile(member) if member and member.name == _MANIFEST else None
-    if file is None:
+    file = _plain(tar, member) if member and member.name == _MANIFEST else None
+    if file is None or member is None or member.size > _LARGEST_MANIFEST:
         raise _damaged(source, "it is no backup of boe")
     found = json.load(file)
     version = str(found.get("format_version"))
@@ -227,7 +233,15 @@ def _manifest(
             "Install that version to restore it.",
         )
     names = Manifest.__dataclass_fields__
-    return Manifest(**{name: found[name] for name in names})
+    manifest = Manifest(**{name: found[name] for name in names})
+    # Odd ones are told before anything is unpacked.
+    _ = manifest.made, manifest.blobs + 1
+    return manifest
+
+
+def _plain(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    """None for a link, and for a sparse file: a few bytes of it could fill the disk."""
+    return tar.extractfile(member) if member.isreg() and not member.sparse else None
 
 
 def _unpack_one(
@@ -235,7 +249,7 @@ def _unpack_one(
 ) -> str:
     """Its hash. Only the names that a backup has are taken: no path leads elsewhere."""
     blob = _BLOB.fullmatch(member.name)
-    part = tar.extractfile(member) if member.isreg() else None
+    part = _plain(tar, member)
     if part is None or not (blob or member.name == _LEDGER):
         raise _damaged(source, f"{member.name!r} has no place in a backup")
     target = folder / member.name
@@ -250,13 +264,20 @@ def _unpack_one(
     return digest.hexdigest()
 
 
+#: What Python makes of a manifest that somebody else wrote.
+_ODD = (
+    *(ValueError, KeyError, AttributeError, TypeError),
+    *(OverflowError, RecursionError),
+)
+
+
 @contextmanager
 def _damage_told(source: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(source, f"it is damaged ({error})") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except _ODD as error:
         raise _damaged(source, f"its {_MANIFEST} cannot be read") from error
 
 

@@ -277,9 +277,35 @@ def no_json(parts: dict[str, bytes]) -> None:
     parts["boe-backup.json"] = b"[]"
 
 
+def deep_json(parts: dict[str, bytes]) -> None:
+    parts["boe-backup.json"] = b"[" * 60_000
+
+
+def endless_manifest(parts: dict[str, bytes]) -> None:
+    parts["boe-backup.json"] += b" " * (1 << 17)
+
+
+def saying(**values: object) -> Callable[[dict[str, bytes]], None]:
+    """Puts something odd into the manifest."""
+
+    def say(parts: dict[str, bytes]) -> None:
+        manifest = json.loads(parts["boe-backup.json"])
+        parts["boe-backup.json"] = json.dumps({**manifest, **values}).encode()
+
+    return say
+
+
+def no_tables(parts: dict[str, bytes]) -> None:
+    parts["ledger.sqlite"] = b""
+    saying(ledger_sha256=hashlib.sha256(b"").hexdigest())(parts)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        *(deep_json, endless_manifest, no_tables, saying(blobs="x")),
+        *(saying(at=5), saying(at="yesterday"), saying(at="2026-11-28T00:00:00")),
+        *(saying(at="0001-01-01T00:00:00+14:00"), saying(ledger_sha256=["x"])),
         *(spoil, lose, lose_the_ledger, change_the_ledger, escape, escape_from_blobs),
         *(absolute, bring_another, no_manifest, no_json),
     ],
@@ -304,6 +330,35 @@ def test_a_link_in_a_backup_is_refused(backup: Path, other: Path, boe: Boe) -> N
         link = tarfile.TarInfo("blobs/aa/" + "a" * 64)
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
+    assert "has no place in a backup" in boe(other, "restore", str(backup)).err
+    assert left(other) == []
+
+
+def test_a_manifest_that_links_to_itself_is_refused(
+    backup: Path, other: Path, boe: Boe
+) -> None:
+    with tarfile.open(backup, "w") as tar:
+        link = tarfile.TarInfo("boe-backup.json")
+        link.type, link.linkname = tarfile.SYMTYPE, link.name
+        tar.addfile(link)
+    assert "it is no backup of boe" in boe(other, "restore", str(backup)).err
+
+
+def test_a_sparse_file_that_would_fill_the_disk_is_refused(
+    backup: Path, other: Path, boe: Boe
+) -> None:
+    manifest = members(backup)["boe-backup.json"]
+    sizes = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "ledger.sqlite",
+        "GNU.sparse.realsize": str(1 << 22),
+    }
+    with tarfile.open(backup, "w", format=tarfile.PAX_FORMAT) as tar:
+        first, sparse = tarfile.TarInfo("boe-backup.json"), tarfile.TarInfo("sparse")
+        first.size, sparse.size, sparse.pax_headers = len(manifest), 513, sizes
+        tar.addfile(first, io.BytesIO(manifest))
+        tar.addfile(sparse, io.BytesIO(b"1\n0\n1\n".ljust(512, b"\0") + b"x"))
     assert "has no place in a backup" in boe(other, "restore", str(backup)).err
     assert left(other) == []
 
