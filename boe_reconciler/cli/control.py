@@ -65,7 +65,7 @@ def pause(
     target, value = _target(name, everything, owner, label, connection)
     _check_known(app, target, value)
     zone = _zone(app, target, value)
-    end = instant(until, zone, "--until") if until else None
+    end = instant(until, zone, "--until") if until is not None else None
     if end is not None and end <= app.clock.now():
         raise InputError("--until lies in the past.")
     app.ledger.pause(

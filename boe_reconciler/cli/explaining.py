@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +12,8 @@ import typer
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.nextruns import timetable_of
 from boe_reconciler.cli.output import OutputFormat, say, say_json
-from boe_reconciler.cli.planned import plan_of_now
+from boe_reconciler.cli.planned import bound, plan_of_now
+from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
@@ -142,7 +143,10 @@ def _named(
     known = {one.name for one in plan.statuses}
     if match is None or target in known:
         return target, None
-    moment = datetime.strptime(match["time"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    try:
+        moment = bound(match["time"], "UTC", "run")
+    except InputError:
+        return target, None
     return match["name"], moment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -207,9 +208,12 @@ def runs(
     app = door(context).app()
     records: Sequence[RunRecord] = ()
     if app.has_state:
-        moment = instant(since, "UTC", "--since") if since else None
+        moment = instant(since, "UTC", "--since") if since is not None else None
         records = app.ledger.runs(
-            schedule=schedule, status=with_status, since=moment, limit=limit
+            schedule=schedule,
+            status=with_status,
+            since=moment,
+            limit=min(limit, sys.maxsize),
         )
         if not records and schedule:
             _check_known(app, schedule)

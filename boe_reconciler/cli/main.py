@@ -131,6 +131,7 @@ def options(
 def run(arguments: list[str]) -> int:
     """Run one command; its exit code. Nothing of ours ends in a traceback."""
     try:
+        _check_readable(arguments)
         return _invoke(arguments)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -142,6 +143,16 @@ def run(arguments: list[str]) -> int:
         return _closed_pipe()
     except Exception as error:
         return _report(error, arguments)
+
+
+def _check_readable(arguments: list[str]) -> None:
+    """InputError for bytes that are no text: no file and no ledger could keep them."""
+    for one in arguments:
+        if not one.isascii() and one.encode(errors="replace").decode() != one:
+            shown = one.encode(errors="surrogateescape").decode(
+                errors="backslashreplace"
+            )
+            raise InputError(f"{shown} is not UTF-8.", "Write it in UTF-8.")
 
 
 def _invoke(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -109,9 +110,10 @@ def _listing(
     now: datetime,
 ) -> dict[str, Any]:
     timetable, zone = timetable_of(schedule), schedule.occurrences.timezone
-    start = instant(after, zone, "--after") if after else now
-    end = instant(until, zone, "--until") if until else None
+    start = instant(after, zone, "--after") if after is not None else now
+    end = instant(until, zone, "--until") if until is not None else None
     most = 10 if count is None and end is None else count
+    most = most and min(most, sys.maxsize)
     occurrences = list(islice(timetable.iter(start, end), most))
     return {
         "schedule": schedule.name,

@@ -64,6 +64,18 @@ def instant(text: str, zone: str, what: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
 
 
+#: A range may begin and end in these: what is computed around it needs room.
+_YEARS = range(1900, 9000)
+
+
+def bound(text: str, zone: str, what: str) -> datetime:
+    """An end of a range, as `instant`; InputError for one that nobody can mean."""
+    moment = instant(text, zone, what)
+    if moment.year not in _YEARS:
+        raise InputError(f"{what} {text!r} lies before 1900 or after 8999.")
+    return moment
+
+
 def duration(text: str, what: str) -> timedelta:
     """ "90m" or "1h30m"; InputError for what is none."""
     from boe_reconciler.core.resources.types import parse_duration

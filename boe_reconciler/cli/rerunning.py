@@ -24,7 +24,7 @@ from boe_reconciler.cli.output import (
     say_json,
     utc,
 )
-from boe_reconciler.cli.planned import instant, known_schedules, plan_of_now
+from boe_reconciler.cli.planned import bound, instant, known_schedules, plan_of_now
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import Event, NewRun, Run, RunStatus
 
@@ -172,8 +172,8 @@ class _Asked:
         zone = timetable.timezone
         wanted = Range(
             schedule=name,
-            since=instant(start, zone, "--from"),
-            until=instant(end, zone, "--to"),
+            since=bound(start, zone, "--from"),
+            until=bound(end, zone, "--to"),
         )
         if wanted.until < wanted.since:
             raise InputError("--to lies before --from.")
@@ -217,7 +217,9 @@ class _Asked:
         """Failed and partial runs due from `since` on, in each schedule's own zone."""
         if not self.app.has_state:
             return []
-        earliest = instant(since, "Pacific/Kiritimati", "--since") if since else None
+        earliest = (
+            bound(since, "Pacific/Kiritimati", "--since") if since is not None else None
+        )
         found = [
             record.run
             for status in (RunStatus.FAILED, RunStatus.PARTIAL)

@@ -99,8 +99,12 @@ def run(
     """
     if context.args and not now:
         raise InputError(f"Unexpected argument {context.args[0]!r}.")
-    end = instant(until, "UTC", "--until") if until else None
+    end = instant(until, "UTC", "--until") if until is not None else None
     drain = duration(drain_timeout, "--drain-timeout")
+    if git == "":
+        raise InputError(
+            "--git is empty.", "Give a URL, or leave it out for the folder."
+        )
     app = door(context).serving_app(GitFlags(url=git, branch=branch, poll=poll))
     if app.settings.git is None and (branch or poll):
         raise InputError("--branch and --poll go with --git.")

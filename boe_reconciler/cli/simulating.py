@@ -21,7 +21,7 @@ from boe_reconciler.cli.output import (
     say_table,
     utc,
 )
-from boe_reconciler.cli.planned import duration, instant, plan_of_files
+from boe_reconciler.cli.planned import bound, duration, plan_of_files
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import RunStatus
 
@@ -101,9 +101,10 @@ def _span(
     app: App, chosen: Sequence[PlannedSchedule], start: str | None, end: str | None
 ) -> tuple[datetime, datetime]:
     zone = _zone(chosen)
-    since = instant(start, zone, "--from") if start else app.clock.now()
+    since = bound(start, zone, "--from") if start is not None else app.clock.now()
     since = since.replace(microsecond=0)
-    until = instant(end, zone, "--to") if end else since + timedelta(days=7)
+    week = since + timedelta(days=7)
+    until = bound(end, zone, "--to") if end is not None else week
     if until < since:
         raise InputError("--to lies before --from.")
     return since, until
@@ -174,7 +175,7 @@ def _outage(text: str, zone: str) -> tuple[datetime, datetime]:
             f"--outage {text!r} is not FROM/TO.",
             "Write 2026-11-24T05:00/2026-11-24T09:30.",
         )
-    found = instant(since, zone, "--outage"), instant(until, zone, "--outage")
+    found = bound(since, zone, "--outage"), bound(until, zone, "--outage")
     if found[1] <= found[0]:
         raise InputError(f"--outage {text!r} ends before it begins.")
     return found

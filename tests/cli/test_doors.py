@@ -257,6 +257,38 @@ def test_where_nothing_can_be_written_the_report_goes_to_the_temporary_folder(
     assert len(list(temporary.glob("boe-error-*.log"))) == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["explain", "a\udcff"], ["explain", "quick.20269999T000000Z"]),
+        *(["explain", "quick.00010101T000000Z"], ["explain", "quick.99991231T235959Z"]),
+        *(["simulate", "--from", "0001-01-01"], ["simulate", "--from", "9999-12-31"]),
+        *(
+            ["simulate", "--from", ""],
+            ["simulate", "--outage", "0001-01-01/2026-01-01"],
+        ),
+        ["rerun", "quick", "--from", "0001-01-01", "--to", "2026-11-28", "--dry-run"],
+        ["rerun", "quick", "--from", "2026-11-28", "--to", "9999-12-31", "--dry-run"],
+        *(["rerun", "--failed", "--since", ""], ["runs", "--schedule", "\udcff"]),
+        *(["run", "--once", "--until", ""], ["run", "--once", "--git", ""]),
+    ],
+)
+def test_what_nobody_can_mean_is_told_and_ends_with_1(
+    folder: Path, boe: Boe, arguments: list[str]
+) -> None:
+    said = boe(folder, *arguments)
+    assert said.code == 1, said.err
+    assert "itself failed" not in said.err
+    assert said.err or "is unknown" in said.out
+
+
+def test_a_count_may_be_as_large_as_anybody_likes(folder: Path, boe: Boe) -> None:
+    many = "9" * 30
+    assert boe(folder, "next", "--until", "2026-01-01", "-n", many).code == 0
+    assert boe(folder, "trigger", "quick").code == 0
+    assert boe(folder, "runs", "--limit", many).code == 0
+
+
 def test_ctrl_c_ends_with_130(
     folder: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
