@@ -191,10 +191,15 @@ def single(standing: Standing) -> tuple[NewRun, datetime | None] | None:
 
 
 def _catch_up(standing: Standing, until: datetime, now: datetime) -> Owed:
-    """Rows for (high_water, until], when nobody served."""
-    if standing.next_due is not None and standing.next_due > until:
-        return Owed(standing=standing)
+    """Rows for (high_water, until], when nobody served.
+
+    What is kept as `next_due` cannot tell whether there are any: it lies later after a
+    tick that failed.
+    """
     timing, clock = _parsed(standing.timing)
+    first = clock.next(standing.high_water)
+    if first is None or first > until:
+        return Owed(standing=standing)
     rules = timing.execution
     following = clock.next(until)
     kept = _kept(standing, until, following, now)

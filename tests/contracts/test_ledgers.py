@@ -16,6 +16,7 @@ from boe_reconciler.core.due import Standing
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.ports import Claimed, Ledger
+from boe_reconciler.core.punctual import pattern
 from boe_reconciler.core.run_ids import backfill_run_id
 from boe_reconciler.core.runs import (
     AttemptStatus,
@@ -1191,6 +1192,7 @@ def broken_bad(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("of all things")
         return real(timing)
 
+    pattern.cache_clear()
     monkeypatch.setattr(due, "_parsed", parsed)
 
 
@@ -1209,15 +1211,17 @@ def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
     assert [one.name for one in ledger.states()] == ["good"]
 
 
+@pytest.mark.parametrize("seconds", [60, 90, 130])
 def test_what_could_not_be_worked_out_is_not_forgotten(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
+    """After more than a minute without a tick neither."""
     good_and_bad(ledger, "7h")
     now = at("2026-03-01 07:00")
     with monkeypatch.context() as patch:
         broken_bad(patch)
         ledger.materialise(now=now)
-    ledger.materialise(now=now + timedelta(seconds=60))
+    ledger.materialise(now=now + timedelta(seconds=seconds))
     assert sorted(one.run.schedule for one in ledger.runs()) == ["bad", "good"]
     assert ledger.broken_invariants(now=now) == []
 
