@@ -180,11 +180,15 @@ class Budget:
 
 
 def budget(known: Budget | None, per_second: float, now: datetime) -> Budget:
-    """What there is at `now`: at most a second's worth, and never less than one start."""
+    """What there is at `now`: at most a second's worth, and never less than one start.
+
+    A clock that was set back has moved as well: it must not stand still until it is
+    where it was.
+    """
     most = max(per_second, 1.0)
     if known is None:
         return Budget(tokens=most, at=now)
-    passed = max((now - known.at).total_seconds(), 0.0)
+    passed = abs((now - known.at).total_seconds())
     return Budget(tokens=min(known.tokens + passed * per_second, most), at=now)
 
 
