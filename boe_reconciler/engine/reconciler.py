@@ -6,7 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from boe_reconciler.core.errors import BoeError, Refused, RunError
+from boe_reconciler.core.errors import BoeError, Refused, RunError, Temporary
 from boe_reconciler.core.facts import (
     Observe,
     Reconciled,
@@ -154,5 +154,9 @@ class Reconciler:
         self._note(action, message)
 
     def _note(self, action: str, message: str) -> None:
+        """A ledger that cannot be written now ends no watch; the log has it all the same."""
         event = Event(at=self.clock.now(), action=action, message=message)
-        self.ledger.note([event])
+        try:
+            self.ledger.note([event])
+        except Temporary as error:
+            log.warning("ledger_unavailable", extra={"detail": error.message})

@@ -32,6 +32,7 @@ class Noted(MemoryLedger):
         super().__init__()
         self.noted: list[str] = []
         self.fails = 0
+        self.takes_notes = True
 
     def activate(self, activation: Any, *, now: datetime) -> None:
         if self.fails:
@@ -40,6 +41,8 @@ class Noted(MemoryLedger):
         super().activate(activation, now=now)
 
     def note(self, events: Any) -> None:
+        if not self.takes_notes:
+            raise Temporary("ledger_unavailable", "The disk is full.")
         self.noted += [one.action for one in events]
         super().note(events)
 
@@ -196,22 +199,29 @@ def test_an_outage_is_told_once_and_its_end_too(
     assert [getattr(one, "reason", None) for one in failed] == ["git_unreachable"]
 
 
+@pytest.mark.parametrize(
+    ("takes_notes", "noted"),
+    [(True, ["reconcile_failed", "reconcile_recovered"]), (False, [])],
+)
 def test_a_commit_that_could_not_be_activated_is_tried_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, takes_notes: bool, noted: list[str]
 ) -> None:
     """The branch does not move again because our disk was full."""
     monkeypatch.setattr(reconciler_module, "LOOK", 0.02)
     monkeypatch.setattr(reconciler_module, "AGAIN", 0.0)
     revision = site.push(schedule("a"))
-    site.ledger.fails = 2
+    site.ledger.fails, site.ledger.takes_notes = 2, takes_notes
     reconciler = site.reconciler(poll=timedelta(hours=1))
     stop = threading.Event()
     watcher = threading.Thread(target=reconciler.watch, args=(stop,))
     watcher.start()
     try:
         until(lambda: site.serving() == revision)
-        until(lambda: len(site.ledger.noted) == 2)
+        until(lambda: len(site.ledger.noted) == len(noted))
+        newer = site.push(schedule("b"))
+        reconciler.repo.hurry()
+        until(lambda: site.serving() == newer)
     finally:
         stop.set()
         watcher.join()
-    assert site.ledger.noted == ["reconcile_failed", "reconcile_recovered"]
+    assert site.ledger.noted == noted
