@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from boe_reconciler.core.errors import InputError
@@ -20,16 +21,20 @@ class FolderLock:
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
-        """Take it, and write who holds it; False when another process does."""
+        """Take it, and write who holds it; False when another process does.
+
+        On a full disk it is held without that: a sweep is what makes room there.
+        """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             return False
-        os.ftruncate(fd, 0)
-        os.write(fd, f"process {os.getpid()}".encode())
         self._fd = fd
+        with suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.write(fd, f"process {os.getpid()}".encode())
         return True
 
     def holder(self) -> str:

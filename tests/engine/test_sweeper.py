@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -192,6 +193,20 @@ def test_nothing_is_swept_beside_a_backup(world: World, sweeper: Sweeper) -> Non
     backup.release()
     assert sweeper.sweep(always)
     assert stored(world) == []
+
+
+def test_a_full_disk_is_swept(world: World, sweeper: Sweeper) -> None:
+    """Where not even the lock's few bytes can be written, room is needed most."""
+    lock = SweepLock(world.root)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        assert lock.try_acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert lock.holder() == "Another process"
+    lock.release()
+    assert sweeper.sweep(always)
 
 
 def test_a_clock_that_jumped_is_not_trusted_for_one_round(
