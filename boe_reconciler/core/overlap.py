@@ -41,6 +41,8 @@ class Decision:
     make_way: set[str] = field(default_factory=set)
     #: Schedules that can start nothing more just now.
     full: set[str] = field(default_factory=set)
+    #: Schedules of which nothing that waits instead of being skipped can start just now.
+    waiting: set[str] = field(default_factory=set)
 
 
 #: Under these the newest takes the place of all that wait before it.
@@ -97,6 +99,8 @@ def _hold_back(candidate: Candidate, decision: Decision, left: Left) -> None:
     if candidate.overlap == "skip" and candidate.skippable:
         decision.skip.append(candidate.run_id)
         return
+    if not candidate.skippable:
+        decision.waiting.add(candidate.schedule_uid)
     asks = candidate.overlap == "cancel_other" and candidate.skippable
     if asks and left.may_free(candidate.connection):
         decision.make_way.add(candidate.schedule_uid)

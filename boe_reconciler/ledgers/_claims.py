@@ -58,6 +58,7 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         after=None,
         limit=max(_PAGE, wanted.limit),
         full=set(),
+        waiting=set(),
         only=wanted.only,
         shut=gate.left.shut,
     )
@@ -75,9 +76,13 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         running.update(uid_of[run_id] for run_id in decision.start)
         if len(candidates) < page.limit:
             break
-        full = {*page.full, *decision.full}
-        larger = max(min(2 * page.limit, _LARGEST_PAGE), page.limit)
-        page = replace(page, after=candidates[-1], full=full, limit=larger)
+        page = replace(
+            page,
+            after=candidates[-1],
+            limit=max(min(2 * page.limit, _LARGEST_PAGE), page.limit),
+            full={*page.full, *decision.full},
+            waiting={*page.waiting, *decision.waiting},
+        )
     claims = _start(store, started, wanted.worker, now)
     _limits.count(store, gate, [one.record.run for one in claims], now)
     return claims

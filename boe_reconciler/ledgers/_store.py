@@ -48,6 +48,8 @@ class Page:
     limit: int
     #: Schedules that are left out.
     full: Collection[str]
+    #: Schedules of which only what may be skipped is looked at.
+    waiting: Collection[str]
     #: Only these runs.
     only: Collection[str] | None
     #: Connections without room: their runs are left out,

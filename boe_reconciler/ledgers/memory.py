@@ -277,6 +277,7 @@ class _MemoryStore:
             one
             for one in self._may_start(now)
             if one.schedule_uid not in page.full
+            and (one.skippable or one.schedule_uid not in page.waiting)
             and (page.only is None or one.run_id in page.only)
             and (one.connection not in page.shut or one.schedule_uid in running)
             and (not after or _place(one) > _place(after))

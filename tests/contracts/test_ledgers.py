@@ -15,6 +15,7 @@ from boe_reconciler.core import due, lifecycle
 from boe_reconciler.core.due import Standing
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.limits import ConnectionState, Phase
+from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.punctual import pattern
 from boe_reconciler.core.run_ids import backfill_run_id
@@ -1172,6 +1173,41 @@ def test_a_change_is_noticed_and_a_look_is_not_a_change(hourly: Ledger) -> None:
 
 def test_what_is_stored_can_be_told_as_json(hourly: Ledger) -> None:
     assert json.dumps([dict(one) for one in hourly.served().problems]) == "[]"
+
+
+def seen_by_claims(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[Candidate]:
+    """From now on, the runs that claims look at."""
+    store = memory._MemoryStore if isinstance(ledger, MemoryLedger) else SqliteStore
+    real, seen = store.candidates, []
+
+    def candidates(self: Any, now: datetime, page: Any) -> Any:
+        found = real(self, now, page)
+        seen.extend(found)
+        return found
+
+    monkeypatch.setattr(store, "candidates", candidates)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "overlap", ["skip", "buffer_one", "buffer_all", "cancel_other"]
+)
+def test_a_claim_does_not_look_at_all_that_somebody_asked_for(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, overlap: str
+) -> None:
+    """Ten years of a daily schedule that are made anew would cost each claim so much."""
+    daily = a_schedule(execution={"overlap": overlap})
+    ledger.activate(an_activation(daily, a_schedule("other")), now=START)
+    ledger.enqueue([a_manual_run(now=START, number=n) for n in range(300)], now=START)
+    seen = seen_by_claims(ledger, monkeypatch)
+    take(ledger, START, limit=2)
+    now = START + HOUR
+    ledger.materialise(now=now)
+    (other,) = take(ledger, now, limit=2)
+    assert other.record.run.schedule == "other"
+    assert len(seen) < 60
+    owed = record(ledger, "daily.20260301T070000Z").run.status
+    assert owed == ("skipped" if overlap == "skip" else "pending")
 
 
 # --- One that is broken harms no other ----------------------------------------------

@@ -319,6 +319,9 @@ def _narrowed(page: Page) -> Select[Any]:
         query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
     if page.full:
         query = query.where(runs.c.schedule_uid.not_in(page.full))
+    if page.waiting:
+        other = runs.c.schedule_uid.not_in(page.waiting)
+        query = query.where(or_(_SKIPPABLE, other))
     if page.shut:
         query = query.where(not_(_SHUT))
     if page.only is not None:
