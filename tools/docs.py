@@ -157,13 +157,14 @@ def cli_page() -> str:
 def helps() -> Iterator[tuple[str, str]]:
     """Name and help text of `boe` and of each command."""
     group: Any = typer.main.get_group(boe)
-    top = typer.Context(group, info_name="boe", terminal_width=80)
+    top = typer.Context(
+        group, info_name="boe", terminal_width=80, **group.context_settings
+    )
     yield "boe", group.get_help(top)
     for name in sorted(group.list_commands(top)):
         command = group.get_command(top, name)
-        whole = f"boe {name}"
-        context = typer.Context(command, info_name=whole, terminal_width=80)
-        yield whole, command.get_help(context)
+        context = typer.Context(command, parent=top, info_name=name, terminal_width=80)
+        yield f"boe {name}", command.get_help(context)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from boe_reconciler.cli.output import (
     OutputFormat,
     both,
     local,
+    one_line,
     say,
     say_json,
     say_table,
@@ -126,6 +127,8 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
         say("Nothing is served yet: `boe run` starts.")
         return
     say(f"Serving {revision['serving'] or 'nothing'}")
+    if app.who_serves() is None:
+        say("No process serves it now, so nothing starts: `boe run` does.", "yellow")
     if revision["attempted"] != revision["serving"]:
         say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
@@ -163,18 +166,24 @@ def _print_problems(found: Mapping[str, Any]) -> None:
 def _status_row(app: App, one: Mapping[str, Any]) -> list[str]:
     spec = app.ledger.schedule_spec(one["name"])
     zone = spec.timezone if spec else "UTC"
-    due = both(datetime.fromisoformat(one["next"]), zone) if one["next"] else "-"
+    due = _both(one["next"], zone) if one["next"] else "-"
     last = one["last_run"]["status"] if one["last_run"] else "-"
-    return [one["name"], "paused" if one["paused"] else due, last, _why(one)]
+    return [one["name"], "paused" if one["paused"] else due, last, _why(one, zone)]
 
 
-def _why(one: Mapping[str, Any]) -> str:
+def _both(moment: str, zone: str) -> str:
+    return both(datetime.fromisoformat(moment), zone)
+
+
+def _why(one: Mapping[str, Any], zone: str) -> str:
     if not one["paused"]:
         return "" if one["ready"] else one["reason"]
     if one["pause"] is None:
         return "paused in git"
-    until = f" until {one['pause']['until']}" if one["pause"]["until"] else ""
-    return f"paused by {one['pause']['by']}{until}: {one['pause']['why']}"
+    pause = one["pause"]
+    until = f" until {_both(pause['until'], zone)}" if pause["until"] else ""
+    why = f": {pause['why']}" if pause["why"] else ""
+    return f"paused by {pause['by']}{until}{why}"
 
 
 # --- runs ---------------------------------------------------------------------
@@ -240,7 +249,7 @@ def _check_known(app: App, schedule: str) -> None:
 def _run_row(record: RunRecord) -> list[str]:
     run = record.run
     files = ", ".join(artifact.name for artifact in record.artifacts)
-    why = run.message or run.reason
+    why = one_line(run.message) or run.reason
     again = f" (again of {run.options.rerun_of})" if run.options.rerun_of else ""
     return [
         run.run_id,
@@ -305,12 +314,12 @@ def _print_run(app: App, record: RunRecord) -> None:
     say(run.run_id, style="bold")
     lines = {
         "status": f"{run.status.value} {run.reason}".strip(),
-        "why": run.message,
+        "why": run.message.replace("\n", f"\n{'':<13}"),
         "due": both(run.occurrence, zone),
         "trigger": run.trigger.value,
         "again of": run.options.rerun_of or "",
         "correction": run.options.corrected or "",
-        "started": local(run.started_at, zone) if run.started_at else "",
+        "started": both(run.started_at, zone) if run.started_at else "",
         "took": took(record),
         "revision": run.revision,
         "parameters": ", ".join(f"{k}={v}" for k, v in parameters(run).items()),
@@ -328,7 +337,7 @@ def _print_parts(app: App, record: RunRecord) -> None:
     gone = parts_gone(app, record)
     for attempt in record.attempts:
         text = f"  attempt {attempt.number}: {attempt.status.value}"
-        say(f"{text} {attempt.message or attempt.reason}".rstrip())
+        say(f"{text} {one_line(attempt.message) or attempt.reason}".rstrip())
     for artifact in record.artifacts:
         size_ = size(artifact.bytes)
         say(f"  file       {artifact.name}, {artifact.rows:,} rows, {size_}")

@@ -25,7 +25,7 @@ def add_to(boe: typer.Typer) -> None:
 
 def import_(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The repo to write into.")],
     owner: Annotated[
         str, typer.Option(metavar="X", help="Owner: an address or a Group's name.")

@@ -68,7 +68,24 @@ class _Commands(TyperGroup):
         loaded = typer.main.get_group(group).commands
         for command in loaded.values():
             read_plainly(command)
+            _help_plainly(command)
         self.commands.update(loaded)
+
+
+def _help_plainly(command: Any) -> None:
+    """Without what Typer adds of Python: `<list[str]>`, `x>=1`, braces.
+
+    The usage line names the arguments, and the text below it says what they are.
+    """
+    for parameter in command.params:
+        parameter.min = parameter.max = None  # shown only; its type still checks them
+        if parameter.param_type_name != "argument":
+            continue
+        parameter.hidden = True
+        if parameter.required:
+            several = "..." if parameter.nargs != 1 else ""
+            usage = [f"{parameter.metavar}{several}"]
+            parameter.get_usage_pieces = lambda _, usage=usage: usage
 
 
 boe = typer.Typer(

@@ -39,7 +39,9 @@ def next_runs(
     all_of_them: Annotated[bool, typer.Option("--all", help="Every schedule.")] = False,
     count: Annotated[
         int | None,
-        typer.Option("-n", min=1, help="So many each (10; all with --until)."),
+        typer.Option(
+            "-n", min=1, metavar="N", help="So many each (10; all with --until)."
+        ),
     ] = None,
     after: Annotated[
         str | None, typer.Option(metavar="T", help="After T (now).")

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boe_reconciler.core.wording import both, local
+from boe_reconciler.core.wording import both, local, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-__all__ = ["both", "local"]
+__all__ = ["both", "local", "one_line"]
 
 
 class OutputFormat(StrEnum):

@@ -52,7 +52,10 @@ def plan(
         str | None, typer.Option(metavar="REV", help="Not in this version.")
     ] = None,
     days: Annotated[
-        int, typer.Option(min=1, max=366, help="Count the runs of so many days.")
+        int,
+        typer.Option(
+            min=1, max=366, metavar="N", help="Count the runs of N days (1 to 366)."
+        ),
     ] = 30,
     expand: Annotated[
         bool, typer.Option("--expand", help="Not in this version.")

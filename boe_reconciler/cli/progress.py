@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
-from boe_reconciler.cli.output import STYLES, console, near, say, say_parts
+from boe_reconciler.cli.output import STYLES, console, near, one_line, say, say_parts
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.runs import RunStatus
 
@@ -113,7 +113,7 @@ def say_end(record: RunRecord) -> None:
     run = record.run
     places = [near(one.remote) for one in record.deliveries if one.remote]
     good = run.status is RunStatus.SUCCEEDED and places
-    tail = ", ".join(places) if good else run.message or run.reason
+    tail = ", ".join(places) if good else one_line(run.message) or run.reason
     rows = "" if run.rows is None else f"{run.rows:,} rows"
     status = f"{run.status.value:<10}", STYLES.get(run.status.value, "")
     say_parts([status, (f"{run.schedule:<24}{rows:>13}{took(record):>9}  {tail}", "")])

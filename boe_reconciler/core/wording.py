@@ -22,9 +22,14 @@ def both(moment: datetime, zone: str) -> str:
     return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
 
 
+def one_line(text: str) -> str:
+    """What a database says in several lines, for a place that has one."""
+    return " ".join(text.split())
+
+
 def sentence(text: str) -> str:
-    """With a capital and a full stop."""
-    text = text.strip()
+    """On one line, with a capital and a full stop."""
+    text = one_line(text)
     if not text:
         return ""
     return f"{text[0].upper()}{text[1:]}" + ("" if text[-1] in ".!?" else ".")

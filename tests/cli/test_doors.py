@@ -71,6 +71,19 @@ def test_the_help_of_a_command_has_examples_each_on_its_line(
     assert any(re.search(rf"\b{command}\b", line) for line in lines)
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_help_speaks_of_no_types_of_python(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([command, "--help"]) == 0
+    assert not re.search(r"<\w+|x[<>]=|[{}]", capsys.readouterr().out)
+
+
+def test_a_number_out_of_its_range_is_told(folder: Path, boe: Boe) -> None:
+    for asked in (["runs", "--limit", "0"], ["plan", "--days", "367"]):
+        assert boe(folder, *asked).code == 1
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert re.fullmatch(r"boe \d+\.\d+\.\d+\n", capsys.readouterr().out)
@@ -302,3 +315,9 @@ def test_ctrl_c_ends_with_130(
 def test_the_real_program_gives_the_same_codes(folder: Path) -> None:
     assert run_boe(folder, "validate").returncode == 0
     assert run_boe(folder, "validate", "nowhere").returncode == 1
+
+
+def test_a_program_that_read_with_duckdb_ends_without_a_word(tmp_path: Path) -> None:
+    repo = a_folder(tmp_path / "repo", schedule("quick"))
+    ended = run_boe(repo, "run", "--once", "--now-all")
+    assert (ended.returncode, ended.stderr) == (0, "")

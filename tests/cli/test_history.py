@@ -179,9 +179,21 @@ def test_the_status_in_json(folder: Path, boe: Boe) -> None:
 
 def test_the_status_as_text(folder: Path, boe: Boe) -> None:
     lines = boe(folder, "status").out.splitlines()
-    rows = {line.split()[0]: line for line in lines[1:]}
+    rows = {line.split()[0]: line for line in lines[2:]}
     assert "paused in git" in rows["asleep"]
-    assert "a move" in rows["held"]
+    assert "until Thu 2099-01-01 08:00 CET (07:00 UTC): a move" in rows["held"]
+    assert "No process serves it now" in lines[1]
     assert "failed" in rows["broken"]
     assert re.search(r"\d{4}-\d\d-\d\d 06:30 CES?T \(0[45]:30 UTC\)", rows["good"])
     assert any("schedules/bad.yaml" in line for line in lines)
+
+
+def test_what_a_database_says_in_several_lines_takes_one_line_of_a_list(
+    folder: Path, boe: Boe
+) -> None:
+    told = boe(folder, "show", "broken", "--format", "json").json
+    for command in (["runs", "--schedule", "broken"], ["explain", "broken"]):
+        assert " ".join(told["message"].split()) in boe(folder, *command).out
+    assert len(boe(folder, "runs", "--schedule", "broken").out.splitlines()) == 2
+    shown = boe(folder, "show", "broken").out.splitlines()
+    assert all(line.startswith("  ") for line in shown[1:])

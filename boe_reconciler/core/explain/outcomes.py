@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core.explain.facts import REASONS, Facts, Gate
 from boe_reconciler.core.explain.gates import day_off_entry, nominal_next, unknown
 from boe_reconciler.core.runs import DeliveryStatus, Run, RunRecord, RunStatus
-from boe_reconciler.core.wording import sentence
+from boe_reconciler.core.wording import one_line, sentence
 
 
 def last_run(facts: Facts) -> Gate | None:
@@ -127,7 +127,7 @@ def _again(run: Run) -> str:
 
 def _cancelled(facts: Facts, record: RunRecord) -> str:
     run = record.run
-    why = (run.message or REASONS.get(run.reason, run.reason)).rstrip(".")
+    why = one_line(run.message or REASONS.get(run.reason, run.reason)).rstrip(".")
     return f"It ended{_ended_at(facts, run)}: {why}.{_again(run)}"
 
 
