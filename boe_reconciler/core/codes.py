@@ -433,7 +433,8 @@ CODES: dict[str, Code] = {
     "BOE134": Code(
         "A transform that the Policy does not list",
         "Python code runs only where `allow.transforms` of the Policy lists its file, by "
-        "its path from the root of the repo, such as `shapes/margin.py`.",
+        "its path from the root of the repo, such as `shapes/margin.py`. The Policy that is "
+        "served judges: list the file first, and use it in a later change.",
     ),
     "BOE135": Code(
         "A field that the Policy requires",

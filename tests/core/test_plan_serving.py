@@ -410,6 +410,21 @@ def test_a_broken_policy_keeps_the_old_one(ledger: Ledger, broken: str) -> None:
     assert ("Policy", "policy") in plan.objects
 
 
+def test_what_needs_a_policy_of_the_same_change_is_told_to_wait(
+    ledger: Ledger,
+) -> None:
+    ledger.step({**many(3), "policy.yaml": TIGHT})
+    text = a_schedule("s0")
+    ping = text.replace("spec:\n", "spec:\n  ping: http://127.0.0.1/x\n")
+    assert ping != text
+    files = {**many(3), "schedules/s0.yaml": ping}
+    told = ledger.plan({**files, "policy.yaml": TIGHT}).problems[0]
+    assert (told.code, "would allow it" in told.help) == ("BOE133", True)
+    allow = TIGHT.replace("allow: {", "allow: {private_addresses: true, ")
+    told = ledger.plan({**files, "policy.yaml": allow}).problems[0]
+    assert (told.code, "change it first" in told.help) == ("BOE133", True)
+
+
 def test_a_policy_of_another_name_takes_its_place(ledger: Ledger) -> None:
     ledger.step({**many(3), "policy.yaml": TIGHT})
     named = LOOSE.replace("name: policy", "name: house-rules")

@@ -21,6 +21,7 @@ from boe_reconciler.core.resources.others import PolicySpec
 BUILT_IN = "the built-in default"
 #: Of a value that the revision changes: it counts from the next revision on.
 AS_SERVED = "policy.yaml as it is served"
+LATER = "a policy.yaml judges what changes after it: change it first, the rest later"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,13 +38,17 @@ class Judge:
         """Where a value is set: `policy.yaml:12`, or the built-in default."""
         full: Path = ("spec", *path)
         meant = self.document.part(full) if self.document else None
-        if meant is None:
-            return BUILT_IN
         found = self.shown.part(full) if self.shown else None
-        if self.shown is None or found is None or found.data != meant.data:
+        if meant is None and found is None:
+            return BUILT_IN
+        if not (self.shown and meant and found) or found.data != meant.data:
             return AS_SERVED
         at = self.shown.range(full)
         return f"{at.filename}:{at.start.line}"
+
+    def todo(self, text: str, *path: str) -> str:
+        """What to do: to wait, where the revision itself changes that value."""
+        return LATER if self.where(*path) == AS_SERVED else text
 
 
 def judge_of(document: Document | None, shown: Document | None) -> Judge:
@@ -183,7 +188,10 @@ def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
             code="BOE133",
             path=(),
             detail=f"{host} is an address of a private network",
-            help="allow.private_addresses in policy.yaml would allow it",
+            help=judge.todo(
+                "allow.private_addresses in policy.yaml would allow it",
+                *("allow", "private_addresses"),
+            ),
         )
 
 
@@ -206,7 +214,9 @@ def transform_findings(judge: Judge, transform: str, path: Path) -> Iterator[Fin
             code="BOE134",
             path=path,
             detail=f"{file} is not listed ({where})",
-            help=f"add {file} to allow.transforms in policy.yaml",
+            help=judge.todo(
+                f"add {file} to allow.transforms in policy.yaml", "allow", "transforms"
+            ),
         )
 
 
