@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 
 
@@ -11,6 +12,9 @@ def main() -> None:
     gc.disable()
     from boe_reconciler.cli import run  # noqa: PLC0415 so that an import error is reported too
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A locale that lacks a letter is no reason to say nothing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:])
     if not gc.isenabled():
         # Python's end would look through all that it is about to forget: 20 ms. Where

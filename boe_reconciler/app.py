@@ -236,8 +236,15 @@ class App:
     @cached_property
     def state(self) -> Path:
         """The state folder, made on first use, for its owner alone."""
-        self.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self.settings.state
+        state = self.settings.state
+        try:
+            state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InputError(
+                f"The state folder {state} cannot be made: {error.strerror}.",
+                "Give another one with --state or BOE_STATE.",
+            ) from error
+        return state
 
     @property
     def has_state(self) -> bool:

@@ -25,6 +25,12 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
+#: What would steer a terminal: an error message is somebody else's text.
+_STEERING = {
+    code: "?" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+}
+
+
 @cache
 def console(*, stderr: bool) -> Console:
     """Colour on a terminal, plain elsewhere, and never wrapped into a pipe."""
@@ -42,6 +48,7 @@ def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:
 def say_parts(parts: Sequence[tuple[str, str]], *, stderr: bool = False) -> None:
     """One line, each (text, style) of it in its colour where there is a terminal."""
     stream = sys.stderr if stderr else sys.stdout
+    parts = [(text.translate(_STEERING), style) for text, style in parts]
     if not stream.isatty():
         print(*(text for text, _ in parts), sep="", file=stream, flush=True)
         return

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("!I")
 #: An answer is a few sentences; a longer one is none.
 _LONGEST_ANSWER = 256 * 1024
+#: Characters of a message.
+_LONGEST_TOLD = 4000
 #: What a child writes in its folder: a format's file, a transform's rows.
 OUTPUT = "output"
 
@@ -115,9 +117,15 @@ def as_answer(error: RunError) -> dict[str, Any]:
     return {
         "temporary": isinstance(error, Temporary),
         "reason": error.reason,
-        "message": error.message,
+        "message": _short(error.message),
         "help": error.help,
     }
+
+
+def _short(said: object) -> str:
+    """The beginning, as text: a function may raise all of its rows, and bytes that are none."""
+    text = str(said).encode(errors="backslashreplace").decode()
+    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} …"
 
 
 def receive_answer(line: socket.socket) -> dict[str, Any] | None:
@@ -138,5 +146,5 @@ def raise_answer(answer: Mapping[str, Any]) -> None:
     """Raise the error that an answer tells of, if it does."""
     if "reason" in answer:
         kind = Temporary if answer.get("temporary") else Permanent
-        words = (str(answer.get(key, "")) for key in ("reason", "message", "help"))
+        words = (_short(answer.get(key, "")) for key in ("reason", "message", "help"))
         raise kind(*words)

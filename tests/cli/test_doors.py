@@ -302,6 +302,31 @@ def test_a_count_may_be_as_large_as_anybody_likes(folder: Path, boe: Boe) -> Non
     assert boe(folder, "runs", "--limit", many).code == 0
 
 
+@pytest.mark.parametrize("place", ["a-file", "a-file/below", "/dev/null/below"])
+def test_a_state_folder_that_cannot_be_made_is_told(
+    folder: Path, boe: Boe, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    said = boe(folder, "--state", str(tmp_path / place), "trigger", "quick")
+    assert (said.code, said.out) == (1, "")
+    assert "The state folder" in said.err
+    assert "--state" in said.err
+
+
+def test_nothing_that_is_printed_steers_a_terminal(folder: Path, boe: Boe) -> None:
+    said = boe(folder, "explain", "a\x1b[31m\x07\x9bb")
+    assert said.out.startswith("a?[31m??b is unknown.")
+
+
+def test_a_locale_without_a_letter_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    said = run_boe(folder, "explain", "ü")
+    assert said.returncode == 1, said.stderr
+    assert "\\xfc is unknown" in said.stdout
+
+
 def test_ctrl_c_ends_with_130(
     folder: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,13 @@ def test_an_exception_is_told_with_the_users_own_lines_alone(run: Run) -> None:
     ]
 
 
+def test_an_exception_may_hold_anything_and_the_beginning_is_told(run: Run) -> None:
+    for raised in ("'z' * 1_000_000", "chr(0xDCFF) * 1_000_000"):
+        error = failure(run, f"def widen(frame):\n    raise ValueError({raised})")
+        assert error.reason == "transform_failed"
+        assert len(error.message.encode()) < 5000
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
