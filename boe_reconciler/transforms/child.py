@@ -109,16 +109,25 @@ def _answer(task: _tasks.Task, pipe: int) -> Mapping[str, Any]:
         mode = "wb" if isinstance(task, Query) else "rb"
         with cast(BinaryIO, os.fdopen(pipe, mode)) as rows:
             return work(task, rows)
-    except MemoryError:
-        reserve.clear()
-        return {"reason": "out_of_memory"}
-    except RunError as error:
-        if error.reason == "out_of_memory":
-            return {"reason": "out_of_memory"}
-        return _tasks.as_answer(error)
     except Exception as error:
-        text = f"BOE itself failed: {type(error).__name__}: {error}"
-        return {"reason": "internal", "message": text}
+        reserve.clear()
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Mapping[str, Any]:
+    if _is_of_memory(error):
+        return {"reason": "out_of_memory"}
+    if isinstance(error, RunError):
+        return _tasks.as_answer(error)
+    text = f"BOE itself failed: {type(error).__name__}: {error}"
+    return {"reason": "internal", "message": text}
+
+
+def _is_of_memory(error: Exception) -> bool:
+    if isinstance(error, RunError):
+        return error.reason == "out_of_memory"
+    # A thread that cannot start found no room for its stack.
+    return isinstance(error, MemoryError) or str(error) == "can't start new thread"
 
 
 class _NoSecrets:
