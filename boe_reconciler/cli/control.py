@@ -110,7 +110,7 @@ def resume(
     zone = _zone(app, target, value)
     now = app.clock.now()
     if not app.ledger.resume(target, value, by=getpass.getuser(), now=now):
-        say(f"{_told(target, value).capitalize()} had no pause of this kind.")
+        say(f"No `boe pause {_shown(target, value)}` was in force.")
         return _still_paused(app, target, value)
     state = next((one for one in app.ledger.states() if one.name == value), None)
     due = state.next_due if state and target is PauseTarget.SCHEDULE else None

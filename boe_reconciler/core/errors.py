@@ -13,6 +13,15 @@ class BoeError(Exception):
         self.message = message
         self.help = help
 
+    @property
+    def told(self) -> str:
+        """Both, as sentences that follow each other."""
+        message = self.message.strip()
+        if not self.help:
+            return message
+        stop = "" if message.endswith((".", "!", "?")) else "."
+        return f"{message}{stop} {self.help[0].upper()}{self.help[1:]}"
+
 
 class InputError(BoeError):
     """What the user gave is wrong: exit code 1, no report of a bug."""

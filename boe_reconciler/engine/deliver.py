@@ -87,8 +87,9 @@ def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
         outcome = _act(job, artifact, delivery, planned)
     except Permanent as error:
         # Such as a stored file that is gone: the others may still arrive.
-        text = f"{error.message} {error.help}".strip()
-        outcome = Outcome(status=_failed(delivery), reason=error.reason, message=text)
+        outcome = Outcome(
+            status=_failed(delivery), reason=error.reason, message=error.told
+        )
     return _settle(job, delivery, outcome)
 
 

@@ -281,8 +281,7 @@ class Runner:
         return self._tools.ledger.run(claimed.claim.run_id) or claimed.record
 
     def _text(self, error: RunError) -> str:
-        text = f"{error.message} {error.help}".strip()
-        return self._tools.backends.redact(text)
+        return self._tools.backends.redact(error.told)
 
     def _now(self) -> datetime:
         return self._tools.clock.now()

@@ -247,7 +247,8 @@ def test_a_pause_and_its_end(
     assert now_paused() == paused
     assert boe(repo, "resume", *target).code == 0
     assert now_paused() == {"asleep"}
-    assert "had no pause" in boe(repo, "resume", *target).out
+    told = " ".join(target)
+    assert f"No `boe pause {told}` was" in boe(repo, "resume", *target).out
 
 
 def test_a_pause_by_label(repo: Path, boe: Boe) -> None:
