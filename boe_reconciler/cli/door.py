@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
@@ -19,6 +20,13 @@ from boe_reconciler.settings import GitFlags, Settings, environment, read_settin
 _OPENED: list[App] = []
 #: Shorter values of the environment would mask ordinary words.
 _SHORTEST = 6
+#: Errors of a file that are not ours: no room; no right, or another thing is there.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_RIGHTS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
+)
+_LOOK = "Look at the state folder's owner and rights, or give another with --state."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +63,17 @@ def door(context: typer.Context) -> Door:
 def close_all() -> None:
     for app in _OPENED:
         app.close()
+
+
+def of_the_state(error: OSError) -> tuple[str, str] | None:
+    """What is wrong with a state folder, and what to do; None: it is something else."""
+    if error.errno in _FULL:
+        return f"{error.strerror}.", "Make room on the disk of the state folder."
+    named = Path(str(error.filename))
+    inside = any(named.is_relative_to(app.settings.state) for app in _OPENED)
+    if error.errno not in _RIGHTS or not inside:
+        return None
+    return f"{named}: {error.strerror}.", _LOOK
 
 
 def redacted(text: str) -> str:

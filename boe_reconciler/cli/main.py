@@ -13,7 +13,13 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from boe_reconciler.cli.door import Door, close_all, redacted, without_environment
+from boe_reconciler.cli.door import (
+    Door,
+    close_all,
+    of_the_state,
+    redacted,
+    without_environment,
+)
 from boe_reconciler.cli.output import complain
 from boe_reconciler.cli.values import read_plainly
 from boe_reconciler.clock import SystemClock
@@ -159,7 +165,11 @@ def run(arguments: list[str]) -> int:
         # Typer and rich make a SystemExit of a pipe that was closed.
         return _closed_pipe()
     except Exception as error:
-        return _report(error, arguments)
+        told = of_the_state(error) if isinstance(error, OSError) else None
+        if told is None:
+            return _report(error, arguments)
+        complain(*told)
+        return WRONG
 
 
 def _check_readable(arguments: list[str]) -> None:

@@ -178,7 +178,8 @@ def restore(
     InputError for a state folder that is not empty, and for a backup that is damaged.
     """
     _refuse_others(state)
-    state.parent.mkdir(parents=True, exist_ok=True)
+    with _failures_told(state):
+        state.parent.mkdir(parents=True, exist_ok=True)
     with _failures_told(source), _beside(state, "restore") as folder:
         with _damage_told(source):
             manifest = _unpack(source, folder)

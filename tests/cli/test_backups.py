@@ -236,6 +236,14 @@ def test_a_state_folder_that_has_something_is_left_alone(
     assert left(repo) == [".boe"]
 
 
+def test_a_place_where_no_folder_can_be_is_told(
+    backup: Path, other: Path, boe: Boe
+) -> None:
+    said = boe(other, "--state", str(backup / "a" / "b"), "restore", str(backup))
+    assert said.code == 1
+    assert "Look at the disk and at its rights" in said.err
+
+
 def spoil(parts: dict[str, bytes]) -> None:
     blob = next(name for name in parts if name.startswith("blobs/"))
     parts[blob] = b"x" * len(parts[blob])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from boe_reconciler import cli
 from boe_reconciler.cli import nextruns
+from boe_reconciler.engine.lock import FolderLock
 from tests.cli.conftest import Boe
 from tests.folders import BOE, a_folder, run_boe, schedule
 
@@ -311,6 +313,32 @@ def test_a_state_folder_that_cannot_be_made_is_told(
     assert (said.code, said.out) == (1, "")
     assert "The state folder" in said.err
     assert "--state" in said.err
+
+
+@pytest.mark.parametrize("name", ["serve.lock/", "blobs"])
+def test_something_else_in_the_state_folder_is_told(
+    folder: Path, boe: Boe, tmp_path: Path, name: str
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / name).mkdir() if name.endswith("/") else (state / name).touch()
+    said = boe(folder, "--state", str(state), "trigger", "quick")
+    assert (said.code, said.out) == (1, "")
+    assert f"{state / name}: " in said.err
+    assert "--state" in said.err
+
+
+@pytest.mark.parametrize("errno_", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_state_folder_of_somebody_else_or_without_room_is_told(
+    folder: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch, errno_: int
+) -> None:
+    def refused(lock: FolderLock) -> bool:
+        raise OSError(errno_, os.strerror(errno_), str(lock.path))
+
+    monkeypatch.setattr(FolderLock, "try_acquire", refused)
+    said = boe(folder, "trigger", "quick")
+    assert said.code == 1
+    assert os.strerror(errno_) in said.err
 
 
 def test_nothing_that_is_printed_steers_a_terminal(folder: Path, boe: Boe) -> None:
