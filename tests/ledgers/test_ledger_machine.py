@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -42,6 +44,7 @@ from tests.builders import (
     a_manual_run,
     a_pause,
     a_schedule,
+    a_spec,
     an_activation,
     an_artifact,
     at,
@@ -65,6 +68,18 @@ TARGETS = (
     (PauseTarget.ALL, ""),
 )
 names = st.sampled_from(NAMES)
+_BREAKER = {"failures": 2, "open_for": "5m"}
+_DARK = [{"cron": "40 * * * *", "duration": "30m", "timezone": "UTC"}]
+#: What the Connection that both schedules read from can bear.
+LIMITS: Sequence[dict[str, Any]] = (
+    {},
+    {"max_concurrent": 1},
+    {"rate_limit": {"per_second": 0.01}},
+    {"blackouts": _DARK},
+    {"circuit_breaker": _BREAKER},
+    {"max_concurrent": 2, "circuit_breaker": _BREAKER, "blackouts": _DARK},
+)
+limits = st.sampled_from(LIMITS)
 
 
 @dataclass
@@ -80,6 +95,52 @@ class Owed:
         return int(until.timestamp() // self.step - self.since.timestamp() // self.step)
 
 
+@dataclass
+class Source:
+    """What is known of the Connection without asking the ledger: its own oracle."""
+
+    limits: Mapping[str, Any]
+    #: Runs that read from it.
+    readers: set[str] = field(default_factory=set)
+    #: Failures in a row, and when it was last left alone because of them.
+    failures: int = 0
+    opened_at: datetime | None = None
+    #: Seconds that the clock has moved, either way, since the rate let one start.
+    moved: float = math.inf
+
+    def fails(self, now: datetime) -> None:
+        if "circuit_breaker" in self.limits:
+            self.failures += 1
+            tried = self.opened_at is not None and not self._open(now)
+            if tried or (self.opened_at is None and self.failures >= 2):
+                self.opened_at = now
+
+    def answers(self) -> None:
+        if "circuit_breaker" in self.limits:
+            self.failures, self.opened_at = 0, None
+
+    def _open(self, now: datetime) -> bool:
+        at = self.opened_at
+        return at is not None and at <= now < at + timedelta(minutes=5)
+
+    def start(self, count: int, now: datetime) -> None:
+        """So many that read from it were just claimed: whether they might."""
+        if "blackouts" in self.limits:
+            assert (now.minute - 40) % 60 >= 30
+        if "circuit_breaker" in self.limits and self.opened_at is not None:
+            assert not self._open(now)
+            assert count == 1
+        if "rate_limit" in self.limits:
+            assert (count, self.moved >= 99.9) == (1, True)
+            self.moved = 0.0
+
+    def is_read_by(self, readers: set[str]) -> None:
+        """Who read from it when it could bear more may go on."""
+        if readers - self.readers:
+            assert len(readers) <= self.limits.get("max_concurrent", math.inf)
+        self.readers = readers
+
+
 class LedgerMachine(RuleBasedStateMachine):
     make: Callable[[], Ledger]
 
@@ -88,6 +149,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = self.make()
         self.now = at("2026-03-01 06:30")
         self.claims: list[Claimed] = []
+        self.source = Source(limits={})
         self.served = {name: self._schedule(name) for name in NAMES}
         self.steps = dict.fromkeys(NAMES, 3600)
         self.owed: dict[str, Owed] = {}
@@ -103,7 +165,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _schedule(self, name: str, **fields: Any) -> PlannedSchedule:
         labels = {"team": "sales"} if name == "a" else {}
-        return a_schedule(name, labels=labels, **fields)
+        source = {"type": "duckdb", **self.source.limits}
+        return a_schedule(name, labels=labels, connection=source, **fields)
 
     def _activate(self) -> None:
         self.ledger.activate(an_activation(*self.served.values()), now=self.now)
@@ -113,21 +176,28 @@ class LedgerMachine(RuleBasedStateMachine):
             old, step = before.get(name), self.steps[name]
             same = old is not None and old.step == step
             self.owed[name] = old if same else Owed(step=step, since=marks[name])
+        if not self.served:
+            # A Connection that nobody reads from is not served: it is forgotten.
+            self.source = Source(limits=self.source.limits, readers=self.source.readers)
+
+    def _at(self, now: datetime) -> None:
+        self.source.moved += abs((now - self.now).total_seconds())
+        self.now = now
 
     # --- Time -----------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([1, 20, 70, 600, 4000, 90_000, 3_000_000]))
     def time_passes(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+        self._at(self.now + timedelta(seconds=seconds))
 
     @rule(seconds=st.sampled_from([2, 90, 3000, 9000]))
     def the_clock_is_set_back(self, seconds: int) -> None:
-        self.now -= timedelta(seconds=seconds)
+        self._at(self.now - timedelta(seconds=seconds))
 
     @rule(hours=st.sampled_from([1, 8, 60]))
     def the_machine_sleeps(self, hours: int) -> None:
         """Who wakes up looks after the own leases first, and then for lost ones."""
-        self.now += timedelta(hours=hours)
+        self._at(self.now + timedelta(hours=hours))
         self.heartbeat()
         self.ledger.expire(now=self.now)
         self.ledger.materialise(now=self.now)
@@ -192,6 +262,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.steps[name] = step
         self._activate()
 
+    @initialize(limits=limits)
+    def begin_with(self, limits: Mapping[str, Any]) -> None:
+        self.limit(limits)
+
+    @rule(limits=limits)
+    def limit(self, limits: Mapping[str, Any]) -> None:
+        self.source.limits = limits
+        source = a_spec(connection={"type": "duckdb", **limits}).connection
+        for name, before in self.served.items():
+            spec = before.spec.model_copy(update={"connection": source})
+            self.served[name] = replace(before, spec=spec)
+        self._activate()
+
     @rule(name=names, title=st.sampled_from(["One", "Two"]))
     def describe(self, name: str, title: str) -> None:
         if name in self.served:
@@ -242,6 +325,15 @@ class LedgerMachine(RuleBasedStateMachine):
             assert claimed.claim.fence > self.fences.get(claimed.claim.run_id, 0)
             assert claimed.record.run.not_before <= self.now
         self.claims += found
+        reading = [one for one in found if one.record.run.connection]
+        if reading:
+            self.source.start(len(reading), self.now)
+
+    @rule()
+    def the_source_fails(self) -> None:
+        self.ledger.used("flights", failure="Down.", now=self.now)
+        if self.served:
+            self.source.fails(self.now)
 
     @rule(all_=st.booleans())
     def crash(self, all_: bool) -> None:
@@ -283,6 +375,7 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             self.ledger.begin_attempt(claim, parameters={}, now=self.now)
             self.ledger.commit_artifacts(claim, [an_artifact()], owed, now=self.now)
+            self.source.answers()
         except (LeaseLost, ValueError):
             pass
 
@@ -314,8 +407,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), status=st.sampled_from(FINAL))
     def finish(self, data: st.DataObject, status: RunStatus) -> None:
         claim = data.draw(st.sampled_from(self.claims)).claim
+        before = self.ledger.run(claim.run_id)
+        assert before is not None
         with suppress(LeaseLost, ValueError):
             self.ledger.finish(claim, status, "why", "Why.", now=self.now)
+            if status is RunStatus.SKIPPED and before.run.connection:
+                self.source.answers()
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), back=st.booleans())
@@ -386,6 +483,10 @@ class LedgerMachine(RuleBasedStateMachine):
         runs = [one.run for one in self.ledger.runs(limit=10_000)]
         self._fences_grow_and_ends_are_final(runs)
         self._count_for_itself(runs)
+        reading = [one for one in runs if one.connection]
+        self.source.is_read_by(
+            {one.run_id for one in reading if one.status is RunStatus.RUNNING}
+        )
 
     def _fences_grow_and_ends_are_final(self, runs: Sequence[Run]) -> None:
         for run in runs:
