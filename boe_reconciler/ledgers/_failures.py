@@ -13,15 +13,17 @@ from boe_reconciler.ledgers._store import Store
 
 def count(store: Store, run: Run, status: RunStatus, now: datetime) -> None:
     """A run has ended: one more failure in a row, or none any more."""
-    standing = store.standing(run.schedule)
-    if standing is None or standing.uid != run.schedule_uid or run.options.dry_run:
+    # Not by its name: it may have been renamed since.
+    served = store.standings_of([run.schedule_uid])
+    if not served or run.options.dry_run:
         return
+    (standing,) = served
     if status is RunStatus.FAILED:
         most = due.execution(standing).pause_after_failures
         failures = standing.failures + 1
         store.put_standings([replace(standing, failures=failures)])
         if most and failures >= most and not standing.paused:
-            _pause(store, run.schedule, failures, now)
+            _pause(store, standing.name, failures, now)
     elif standing.failures and status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL):
         store.put_standings([replace(standing, failures=0)])
 

@@ -235,6 +235,20 @@ def test_a_renamed_schedule_keeps_its_uid_marks_and_pause(hourly: Ledger) -> Non
     assert hourly.resume(PauseTarget.SCHEDULE, "hourly", by="ada", now=START + 2 * HOUR)
 
 
+def test_a_run_that_was_queued_before_a_rename_counts_as_a_failure(
+    ledger: Ledger,
+) -> None:
+    rules = {"pause_after_failures": 1}
+    serve(ledger, **rules)
+    claimed = one_claim(ledger)
+    now = START + HOUR
+    renamed = a_schedule("hourly", renamed_from="daily", execution=rules)
+    ledger.activate(an_activation(renamed), now=now)
+    end(ledger, claimed, now, RunStatus.FAILED)
+    (after,) = ledger.states()
+    assert after.pause is not None
+
+
 @pytest.mark.parametrize("also", ["daily", "hourly"])
 def test_a_rename_needs_the_old_name_gone_and_the_new_one_free(
     hourly: Ledger, also: str
