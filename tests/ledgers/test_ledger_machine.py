@@ -329,10 +329,18 @@ class LedgerMachine(RuleBasedStateMachine):
         if reading:
             self.source.start(len(reading), self.now)
 
-    @rule()
-    def the_source_fails(self) -> None:
-        self.ledger.used("flights", failure="Down.", now=self.now)
-        if self.served:
+    @rule(seconds=st.sampled_from([0, 20, 400]))
+    def everybody_asks_at_once(self, seconds: int) -> None:
+        """What limits are for: more wants to start than may."""
+        self._at(self.now + timedelta(seconds=seconds))
+        for name in self.served:
+            self.ask_for_a_run(name, Trigger.MANUAL)
+        self.claim(4)
+
+    @rule(times=st.integers(1, 2))
+    def the_source_fails(self, times: int) -> None:
+        for _ in range(times if self.served else 0):
+            self.ledger.used("flights", failure="Down.", now=self.now)
             self.source.fails(self.now)
 
     @rule(all_=st.booleans())
