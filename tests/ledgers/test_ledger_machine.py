@@ -326,15 +326,22 @@ class LedgerMachine(RuleBasedStateMachine):
             assert claimed.record.run.not_before <= self.now
         self.claims += found
         reading = [one for one in found if one.record.run.connection]
-        if reading:
+        # Runs of removed schedules go on; nobody serves limits for them.
+        if reading and self.served:
             self.source.start(len(reading), self.now)
 
-    @rule(seconds=st.sampled_from([0, 20, 400]))
-    def everybody_asks_at_once(self, seconds: int) -> None:
-        """What limits are for: more wants to start than may."""
-        self._at(self.now + timedelta(seconds=seconds))
-        for name in self.served:
-            self.ask_for_a_run(name, Trigger.MANUAL)
+    @rule(limits=limits, fails=st.integers(0, 2), seconds=st.sampled_from([20, 400]))
+    def everybody_asks_at_once(
+        self, limits: Mapping[str, Any], fails: int, seconds: int
+    ) -> None:
+        """What limits are for: more wants to start than may, and again soon after."""
+        self.limit(limits)
+        self.the_source_fails(fails)
+        for _ in range(2):
+            for name in self.served:
+                self.ask_for_a_run(name, Trigger.MANUAL)
+            self.claim(4)
+            self._at(self.now + timedelta(seconds=seconds))
         self.claim(4)
 
     @rule(times=st.integers(1, 2))
@@ -492,9 +499,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self._fences_grow_and_ends_are_final(runs)
         self._count_for_itself(runs)
         reading = [one for one in runs if one.connection]
-        self.source.is_read_by(
-            {one.run_id for one in reading if one.status is RunStatus.RUNNING}
-        )
+        readers = {one.run_id for one in reading if one.status is RunStatus.RUNNING}
+        if self.served:
+            self.source.is_read_by(readers)
+        self.source.readers = readers
 
     def _fences_grow_and_ends_are_final(self, runs: Sequence[Run]) -> None:
         for run in runs:
