@@ -164,11 +164,16 @@ def _print_problems(found: Mapping[str, Any]) -> None:
 
 
 def _status_row(app: App, one: Mapping[str, Any]) -> list[str]:
-    spec = app.ledger.schedule_spec(one["name"])
-    zone = spec.timezone if spec else "UTC"
+    zone = _zone(app, one["name"])
     due = _both(one["next"], zone) if one["next"] else "-"
     last = one["last_run"]["status"] if one["last_run"] else "-"
     return [one["name"], "paused" if one["paused"] else due, last, _why(one, zone)]
+
+
+def _zone(app: App, schedule: str) -> str:
+    """Where its people live; UTC for one that is not served any more."""
+    spec = app.ledger.schedule_spec(schedule)
+    return spec.timezone if spec else "UTC"
 
 
 def _both(moment: str, zone: str) -> str:
@@ -233,8 +238,8 @@ def runs(
         say("No runs.")
         return
     say_table(
-        ["run", "status", "trigger", "rows", "took", "file or reason"],
-        [_run_row(record) for record in records],
+        ["run", "due", "status", "trigger", "rows", "took", "file or reason"],
+        [_run_row(app, record) for record in records],
     )
 
 
@@ -246,13 +251,14 @@ def _check_known(app: App, schedule: str) -> None:
         raise InputError(f'There is no schedule "{schedule}".', todo)
 
 
-def _run_row(record: RunRecord) -> list[str]:
+def _run_row(app: App, record: RunRecord) -> list[str]:
     run = record.run
     files = ", ".join(artifact.name for artifact in record.artifacts)
     why = one_line(run.message) or run.reason
     again = f" (again of {run.options.rerun_of})" if run.options.rerun_of else ""
     return [
         run.run_id,
+        both(run.occurrence, _zone(app, run.schedule)),
         run.status.value,
         run.trigger.value,
         "" if run.rows is None else f"{run.rows:,}",
@@ -309,8 +315,7 @@ def find_run(app: App, text: str) -> RunRecord:
 
 def _print_run(app: App, record: RunRecord) -> None:
     run = record.run
-    spec = app.ledger.schedule_spec(run.schedule)
-    zone = spec.timezone if spec else "UTC"
+    zone = _zone(app, run.schedule)
     say(run.run_id, style="bold")
     lines = {
         "status": f"{run.status.value} {run.reason}".strip(),

@@ -120,6 +120,14 @@ def test_runs_are_chosen_and_limited(folder: Path, boe: Boe) -> None:
     assert runs(boe, folder, "--schedule", "asleep") == []
 
 
+def test_a_list_of_runs_says_when_each_was_due_in_both_zones(
+    folder: Path, boe: Boe
+) -> None:
+    lines = boe(folder, "runs", "--schedule", "good").out.splitlines()
+    assert lines[0].split()[:3] == ["run", "due", "status"]
+    assert re.search(r"\d\d:\d\d:\d\d CES?T \(\d\d:\d\d UTC\)  succeeded", lines[1])
+
+
 def test_a_name_that_no_schedule_has_is_told(folder: Path, boe: Boe) -> None:
     said = boe(folder, "runs", "--schedule", "goood")
     assert said.code == 1
