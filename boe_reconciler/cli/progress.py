@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOOK = 0.2
 #: Runs without an end after which the look at the others waits.
 _AHEAD = 16
+#: Looks at which nothing ran before somebody is told what keeps the runs waiting.
+_PATIENCE = 15
 
 
 @contextmanager
@@ -47,17 +49,20 @@ def _watch(ledger: Ledger, run_ids: Sequence[str], done: threading.Event) -> Non
         *columns, console=console(stderr=False), transient=True, disable=quiet
     ) as progress:
         task = progress.add_task("", total=len(run_ids))
-        left = list(run_ids)
+        left, idle = list(run_ids), 0
         while left and not done.is_set():
-            left = _look(ledger, left, progress, task)
+            left, running = _look(ledger, left, progress, task)
+            idle = 0 if running else idle + 1
+            if left and idle == _PATIENCE:
+                say(f"Waiting. `boe explain {left[0]}` says what for.", style="yellow")
             done.wait(LOOK)
         _look(ledger, left, progress, task)
 
 
 def _look(
     ledger: Ledger, run_ids: Sequence[str], progress: Progress, task: TaskID
-) -> list[str]:
-    """Print those that ended; the ids of those that have not.
+) -> tuple[list[str], list[str]]:
+    """Print those that ended; the ids of those that have not, and what runs.
 
     Runs start in order: once some are found that have not ended, neither have
     those behind them.
@@ -77,7 +82,7 @@ def _look(
         say_end(record)
         progress.advance(task)
     progress.update(task, description=", ".join(running))
-    return left
+    return left, running
 
 
 class Telling(logging.Handler):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.cli import progress
 from tests.cli.conftest import Boe
 from tests.folders import a_folder, document, run_boe, schedule, write
 
@@ -98,6 +99,19 @@ def test_until_an_instant_it_serves_and_then_ends(repo: Path, boe: Boe) -> None:
 
 
 # --- boe trigger ----------------------------------------------------------------------
+
+
+def test_who_waits_for_a_run_that_is_held_is_told_how_to_learn_why(
+    repo: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always = {"cron": "0 0 * * *", "duration": "25h", "timezone": "UTC"}
+    closed = {"type": "duckdb", "blackouts": [always]}
+    write(repo / "connections/none.yaml", document("Connection", "none", closed))
+    monkeypatch.setattr(progress, "_PATIENCE", 2)
+    end = datetime.now(UTC) + timedelta(seconds=2)
+    said = boe(repo, "run", "--now", "good", "--until", end.isoformat())
+    (run,) = runs(boe, repo)
+    assert f"Waiting. `boe explain {run['run_id']}` says what for." in said.out
 
 
 def test_a_process_that_exported_ends_without_a_word_of_its_libraries(

@@ -601,6 +601,15 @@ PLANTED: list[tuple[Plant, str, str, str, str]] = [
 ]
 
 
+def test_what_is_held_back_is_not_said_to_start_in_a_moment() -> None:
+    house = House().due()
+    assert "starts in a moment" in house.explained("daily").text
+    house.serves = None
+    found = house.explained("daily")
+    assert found.reason_code == "nobody_serves"
+    assert not any("starts in a moment" in gate.text for gate in found.gates)
+
+
 @pytest.mark.parametrize(
     ("plant", "asked", "verdict", "code", "where"),
     PLANTED,
@@ -631,7 +640,7 @@ def test_all_gates_are_told_in_their_order() -> None:
     found = paused_in_a_blackout().explained()
     assert [gate.gate for gate in found.gates] == list(GATES)
     held = [gate.reason_code for gate in found.gates if not gate.passed]
-    assert held == ["paused", "blackout", "starting"]
+    assert held == ["paused", "blackout"]
     both = paused_twice().explained()
     held = [gate.reason_code for gate in both.gates if not gate.passed]
     assert held == ["paused_in_git", "paused", "not_due"]

@@ -62,6 +62,8 @@ def explain(facts: Facts) -> Explanation:
     found: list[Gate] = []
     for name, look in (GATES if facts.asked == facts.name else RUN_GATES).items():
         gate = look(facts) or Gate(gate=name, passed=True)
+        if gate.reason_code == "starting" and any(one.decides for one in found):
+            gate = Gate(gate=name, passed=True)
         found.append(gate)
         if gate.reason_code in _NOTHING_MORE and gate.decides:
             break
