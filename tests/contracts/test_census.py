@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import RunStatus
-from boe_reconciler.ledgers import sqlite
-from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import a_manual_run, a_pause, a_schedule, an_activation, at
 
 START = at("2026-03-01 06:30")
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    memory = request.param == "memory"
-    found = MemoryLedger() if memory else sqlite.create(tmp_path / "ledger.sqlite")
-    yield found
-    found.close()
 
 
 @pytest.fixture

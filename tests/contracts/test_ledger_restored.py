@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import DeliveryStatus, RunStatus
-from boe_reconciler.ledgers import sqlite
-from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import (
     a_delivery,
     a_manual_run,
@@ -27,22 +24,19 @@ HOUR = timedelta(hours=1)
 NOW = START + 9 * HOUR
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+@pytest.fixture
+def ledger(ledger: Ledger) -> Iterator[Ledger]:
     """One run was delivering and one was waiting when the backup was made."""
-    memory = request.param == "memory"
-    found = MemoryLedger() if memory else sqlite.create(tmp_path / "ledger.sqlite")
-    found.activate(an_activation(a_schedule()), now=START)
-    found.materialise(now=START + HOUR)
-    (claimed,) = found.claim("worker", now=START + HOUR, limit=1)
+    ledger.activate(an_activation(a_schedule()), now=START)
+    ledger.materialise(now=START + HOUR)
+    (claimed,) = ledger.claim("worker", now=START + HOUR, limit=1)
     owed = [a_delivery(claimed.claim.run_id, destination=name) for name in "ab"]
-    found.begin_attempt(claimed.claim, parameters={}, now=START + HOUR)
-    found.commit_artifacts(claimed.claim, [an_artifact()], owed, now=START + HOUR)
-    found.intend(claimed.claim, owed[0].key, {"name": "x"}, now=START + HOUR)
-    found.enqueue([a_manual_run(now=START + HOUR)], now=START + HOUR)
-    yield found
-    assert found.broken_invariants(now=NOW) == []
-    found.close()
+    ledger.begin_attempt(claimed.claim, parameters={}, now=START + HOUR)
+    ledger.commit_artifacts(claimed.claim, [an_artifact()], owed, now=START + HOUR)
+    ledger.intend(claimed.claim, owed[0].key, {"name": "x"}, now=START + HOUR)
+    ledger.enqueue([a_manual_run(now=START + HOUR)], now=START + HOUR)
+    yield ledger
+    assert ledger.broken_invariants(now=NOW) == []
 
 
 def test_what_was_open_goes_on_and_what_was_due_is_caught_up(ledger: Ledger) -> None:

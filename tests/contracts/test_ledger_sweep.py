@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +19,6 @@ from boe_reconciler.core.runs import (
     Trigger,
 )
 from boe_reconciler.core.spec import ServedObject
-from boe_reconciler.ledgers import sqlite
-from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import (
     a_delivery,
     a_manual_run,
@@ -39,13 +35,10 @@ DAY = timedelta(days=1)
 ACCEPTED = Outcome(status=DeliveryStatus.ACCEPTED)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    memory = request.param == "memory"
-    found = MemoryLedger() if memory else sqlite.create(tmp_path / "ledger.sqlite")
-    found.activate(an_activation(a_schedule()), now=START)
-    yield found
-    found.close()
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    ledger.activate(an_activation(a_schedule()), now=START)
+    return ledger
 
 
 def due(ledger: Ledger, now: datetime) -> Claimed:

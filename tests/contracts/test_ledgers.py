@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ from boe_reconciler.core.runs import (
     Trigger,
 )
 from boe_reconciler.core.spec import RunSpec
-from boe_reconciler.ledgers import memory, sqlite
+from boe_reconciler.ledgers import memory
 from boe_reconciler.ledgers.memory import MemoryLedger
 from boe_reconciler.ledgers.sqlite.store import SqliteStore
 from tests.builders import (
@@ -53,14 +52,6 @@ ACCEPTED = Outcome(
     status=DeliveryStatus.ACCEPTED, receipt="r1", remote="exports/daily.csv"
 )
 REFUSED = Outcome(status=DeliveryStatus.REFUSED, reason="permission", message="No.")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    memory = request.param == "memory"
-    found = MemoryLedger() if memory else sqlite.create(tmp_path / "ledger.sqlite")
-    yield found
-    found.close()
 
 
 @pytest.fixture
