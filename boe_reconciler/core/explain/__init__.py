@@ -13,21 +13,6 @@ from boe_reconciler.core.explain.facts import REASONS, Explanation, Facts, Gate
 
 __all__ = ["GATES", "REASONS", "RUN_GATES", "Explanation", "Facts", "Gate", "explain"]
 
-#: What may hold a run back that is there, in the order of precedence.
-RUN_GATES = {
-    "paused_in_git": gates.paused_in_git,
-    "paused": gates.paused,
-    "serving": gates.serving,
-    "clock": gates.clock,
-    "running": gates.going_on,
-    "retry": gates.waiting,
-    "jitter": gates.jitter,
-    "overlap": gates.overlap,
-    "connection": gates.connection,
-    "workers": gates.workers,
-    "lost": gates.lost,
-    "due": gates.time,
-}
 #: What may hold the next run of a schedule back, in the order of precedence.
 GATES = {
     "exists": gates.exists,
@@ -48,6 +33,10 @@ GATES = {
     "due": gates.time,
     "last_run": outcomes.last_run,
 }
+#: Gates that only a schedule has.
+_OF_SCHEDULES = ("exists", "file", "timetable", "day_off", "last_run")
+#: What may hold a run back that is there, in the same order.
+RUN_GATES = {name: look for name, look in GATES.items() if name not in _OF_SCHEDULES}
 #: Without a version that is served there is nothing more to ask.
 _NOTHING_MORE = ("unknown_name", "removed", "invalid")
 
