@@ -392,7 +392,7 @@ class App:
             copy_ledger=lambda copy: file.copy(path, copy),
             blobs=self.blobs,
             clock=self.clock,
-            version=_version(),
+            version=installed_version(),
         )
         return back_up(origin, target)
 
@@ -432,7 +432,7 @@ class App:
             ledger=lambda: self.ledger,
             blobs=lambda: self.blobs,
             holder=self.who_serves(),
-            version=_version(),
+            version=installed_version(),
             now=self.clock.now(),
             deep=deep,
         )
@@ -512,7 +512,7 @@ def _token(secrets: Secrets, remote: GitRemote) -> str:
     return secrets.resolve(EnvSecret(env=remote.token_variable or ""))
 
 
-def _version() -> str:
+def installed_version() -> str:
     from importlib.metadata import version
 
     return version("boe-reconciler")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _OWED = re.compile(r"(?P<name>.+)\.(?P<time>[0-9]{8}T[0-9]{6}Z)")
 #: The open run that a question about a schedule is about: the first of these.
 _OPEN = (RunStatus.PENDING, RunStatus.WAITING, RunStatus.RUNNING)
-#: A clock this far behind what is done cannot be trusted.
-_BEHIND = timedelta(hours=1)
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -184,6 +182,8 @@ def _unreadable(diagnostics: Iterable[Mapping[str, Any]]) -> str | None:
 def _of_ledger(
     app: App, plan: Plan, name: str, record: RunRecord | None, *, asked: str
 ) -> dict[str, Any]:
+    from boe_reconciler.core.due import BEHIND
+
     ledger, now = app.ledger, app.clock.now()
     states = {state.name: state for state in ledger.states()}
     latest = ledger.runs(schedule=name, limit=20)
@@ -197,7 +197,7 @@ def _of_ledger(
         "state": states.get(name),
         "was_there": name not in states and bool(latest),
         "served_by": app.who_serves(),
-        "clock_behind": max(marks) if marks and now < max(marks) - _BEHIND else None,
+        "clock_behind": max(marks) if marks and now < max(marks) - BEHIND else None,
         "record": record,
         "last": next((one for one in latest if _counts(one)), None),
         "running": [

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from boe_reconciler.app import installed_version
 from boe_reconciler.cli.door import (
     Door,
     close_all,
@@ -106,14 +107,8 @@ boe = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"boe {_installed()}")
+        typer.echo(f"boe {installed_version()}")
         raise typer.Exit
-
-
-def _installed() -> str:
-    from importlib.metadata import version
-
-    return version("boe-reconciler")
 
 
 @boe.callback()
@@ -219,7 +214,7 @@ def _report(error: Exception, arguments: list[str]) -> int:
     lines = (
         "# boe: an error of its own",
         f"command: boe {' '.join(arguments)}",
-        f"version: {_installed()}",
+        f"version: {installed_version()}",
         f"python: {sys.version.split()[0]} on {platform.platform()}",
         "",
         "".join(traceback.format_exception(error)),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from boe_reconciler.app import installed_version
 from boe_reconciler.cli.output import say
 
 if TYPE_CHECKING:
@@ -89,12 +90,10 @@ def _http(app: App, address: str) -> Server:
 
 def build() -> Mapping[str, str]:
     """Which BOE this is."""
-    from importlib.metadata import version
-
     from boe_reconciler.core.calendar.zones import TZDB_VERSION
 
     return {
-        "version": version("boe-reconciler"),
+        "version": installed_version(),
         "python": platform.python_version(),
         "tzdb": TZDB_VERSION,
     }

@@ -27,6 +27,8 @@ from boe_reconciler.core.spec import OccurrenceSet
 
 #: Nobody served if no tick was completed this long after an occurrence.
 SERVED_WITHIN = timedelta(seconds=60)
+#: A clock this far behind what is already covered cannot be trusted: nothing is started.
+BEHIND = timedelta(hours=1)
 SHORTEST_WINDOW = timedelta(hours=24)
 LONGEST_WINDOW = timedelta(days=31)
 _INSTANT = timedelta(microseconds=1)

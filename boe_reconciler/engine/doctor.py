@@ -6,11 +6,12 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from boe_reconciler.core.calendar import TZDB_VERSION, tzdb_is_old
 from boe_reconciler.core.checks import Check, LedgerFile, bad, ok, warn
+from boe_reconciler.core.due import BEHIND, SERVED_WITHIN
 from boe_reconciler.core.errors import BoeError, RunError
 from boe_reconciler.core.ports import Blobs, Ledger
 from boe_reconciler.core.retention import files_kept, retention_of
@@ -19,8 +20,6 @@ from boe_reconciler.core.retention import files_kept, retention_of
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
 #: A log of changes of this size means that somebody keeps the ledger from tidying up.
 LARGE_WAL = 500_000_000
-#: A clock behind what is done, and something due that nobody started.
-BEHIND, LATE = timedelta(hours=1), timedelta(seconds=60)
 #: File systems over a network, on which SQLite's locks and shared memory fail.
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre"}
 NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "beegfs"}
@@ -181,7 +180,7 @@ def _clock(patient: Patient, ledger: Ledger) -> Checks:
 
 def _serving(patient: Patient, ledger: Ledger) -> Checks:
     dues = [one.next_due for one in ledger.states() if one.next_due and not one.pause]
-    late = min(dues, default=patient.now) < patient.now - LATE
+    late = min(dues, default=patient.now) < patient.now - SERVED_WITHIN
     if patient.holder is None:
         yield ok("serving", "nobody serves now: `boe run` does")
     elif late:

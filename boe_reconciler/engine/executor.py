@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from boe_reconciler.core.due import BEHIND
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.facts import (
     ClockJumped,
@@ -46,8 +47,6 @@ ONCE_SWEEP = 5.0
 SOON = timedelta(seconds=1)
 #: Wall and monotonic clock may differ by this much between two steps.
 DRIFT = timedelta(seconds=2)
-#: A start with the clock this far behind what was already done starts nothing.
-BEHIND = timedelta(hours=1)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from boe_reconciler.core import due, lifecycle, pauses
 from boe_reconciler.core.calendar.zones import TZDB_VERSION
-from boe_reconciler.core.due import Owed, Standing, Ticks
+from boe_reconciler.core.due import BEHIND, Owed, Standing, Ticks
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import (
     Event,
@@ -22,8 +22,6 @@ from boe_reconciler.core.runs import (
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
 
-#: A clock this far behind what is already covered cannot be trusted.
-BEHIND = timedelta(hours=1)
 #: Late runs that one tick tells of, at most.
 _LATE = 500
 #: Ticks that did nothing are written down this often.
