@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Transforms,
     )
     from boe_reconciler.core.remote import GitRemote
+    from boe_reconciler.core.snapshot import Snapshot
     from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.backup import Manifest
     from boe_reconciler.engine.executor import Executor
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.vitals import Vitals
     from boe_reconciler.notices.pings import Pings
     from boe_reconciler.notices.systemd import Systemd
+    from boe_reconciler.repos.git.revisions import Revisions
     from boe_reconciler.secrets.references import Secrets
     from boe_reconciler.transforms.children import Children
 
@@ -81,6 +83,11 @@ PRELOAD = (
     "duckdb",
     *FORMATS.values(),
     "boe_reconciler.formats.xlsx.book",
+)
+#: Parts of an App that are closed, in this order.
+_OPENED = (
+    *("pings", "repo", "git_repo", "_revisions"),
+    *("backends", "ledger", "serve_lock"),
 )
 #: A child needs some memory to do anything at all.
 SMALLEST_CHILD = 100_000_000
@@ -295,6 +302,24 @@ class App:
         )
         return git.create(program, access, random.random)
 
+    @cached_property
+    def _revisions(self) -> Revisions:
+        from boe_reconciler.repos.git import revisions
+
+        remote, mirror = self.settings.git, self.settings.state / "repo.git"
+        clock, environment = self.clock, self.settings.environment
+        if remote is None:
+            return revisions.around(self.settings.root, clock, environment)
+        return revisions.mirrored(mirror, remote.branch, clock, environment)
+
+    def snapshot_of(self, name: str) -> Snapshot:
+        """The folder as it is in a commit of the git repo around it.
+
+        With the setting `git`, a commit of what was fetched instead. Nothing is fetched
+        or written. InputError where the name means no commit.
+        """
+        return self._revisions.snapshot(name)
+
     @property
     def served_repo(self) -> Repo:
         return self.git_repo or self.repo
@@ -497,7 +522,7 @@ class App:
 
     def close(self) -> None:
         """Close what was opened, in the reverse order of use."""
-        for name in ("pings", "repo", "git_repo", "backends", "ledger", "serve_lock"):
+        for name in _OPENED:
             part = self.__dict__.get(name)
             if part is not None:
                 part.release() if name == "serve_lock" else part.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from boe_reconciler.core.errors import BoeError, InputError, Refused, Temporary
+from boe_reconciler.core.errors import BoeError, Refused, Temporary
 from boe_reconciler.core.remote import commit_of
 from boe_reconciler.core.retry import delay
 from boe_reconciler.core.snapshot import History, Snapshot
@@ -15,10 +15,8 @@ from boe_reconciler.repos.git.access import Access
 from boe_reconciler.repos.git.mirror import Mirror
 from boe_reconciler.repos.git.objects import Contents, Damaged
 from boe_reconciler.repos.git.program import Git
-from boe_reconciler.repos.git.reading import Files, Reader
+from boe_reconciler.repos.git.reading import Files, Reader, content_of
 
-#: How a file begins that stands for one that Git LFS keeps.
-_LFS = b"version https://git-lfs.github.com/spec/"
 #: The wait after a first failure, and the longest one.
 _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
@@ -159,16 +157,10 @@ class GitRepo:
         return f"{self._remote.branch}@sha1:{commit}"
 
     def _content(self, files: Files, path: str) -> bytes:
-        blob = files.files[path]
-        content = files.fresh.get(blob)
-        if content is None:
-            try:
-                content = self._contents.read({blob: files.sizes[blob]})[blob]
-            except Damaged as error:
-                raise self._damaged(error) from error
-        if content.startswith(_LFS):
-            raise InputError(f"{path} cannot be read: Git LFS keeps it elsewhere")
-        return content
+        try:
+            return content_of(self._contents, files, path)
+        except Damaged as error:
+            raise self._damaged(error) from error
 
     def _since(self, commit: str, revision: str) -> History | None:
         """None: of another branch, or of no git repo."""

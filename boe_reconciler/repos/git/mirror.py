@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.remote import GitRemote
@@ -23,7 +23,7 @@ CHECK = 600.0
 _COMMITS = 10_000
 #: The one ref of the mirror, whatever the branch is called: one of another name might
 #: be in its way.
-_HERE = "refs/boe/branch"
+HERE = "refs/boe/branch"
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _TRAILER = "%(trailers:key=Boe-Allow-Removals,valueonly,separator=%x2C)"
 
@@ -77,7 +77,7 @@ class Mirror:
     def fetch(self) -> None:
         """All of the branch, with its whole history, and nothing else."""
         flags = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc"]
-        refspec = f"+{self._branch}:{_HERE}"
+        refspec = f"+{self._branch}:{HERE}"
         try:
             done = self._far(["fetch", *flags, "origin", refspec], FETCH)
         except Temporary:
@@ -113,11 +113,11 @@ class Mirror:
 
     def head(self) -> str | None:
         """The commit that was fetched last; None: none was."""
-        return self._id(f"{_HERE}^{{commit}}")
+        return self._id(f"{HERE}^{{commit}}")
 
     def commit(self, name: str) -> str:
         """The commit that the branch or an id means. InputError where none does."""
-        here = _HERE if name == self.remote.branch else name
+        here = HERE if name == self.remote.branch else name
         known = None if here.startswith("-") else self._id(f"{here}^{{commit}}")
         if known is None:
             raise InputError(f"There is no commit {name} in what was fetched.")
@@ -140,19 +140,26 @@ class Mirror:
 
     def history(self, before: str, after: str) -> History:
         """How one commit came from another, which may be gone."""
-        released = after == self.remote.released
-        ancestor = self.git.run(["merge-base", "--is-ancestor", before, after])
-        if ancestor.code:
-            return History(descends=False, allow_removals=0, released=released)
-        limit = f"--max-count={_COMMITS}"
-        command = ["log", limit, f"--format={_TRAILER}", f"{before}..{after}"]
-        told = self._local(command).out.decode(errors="replace")
-        numbers = [int(found) for found in _NUMBER.findall(told)]
-        most = max(numbers, default=0)
-        return History(descends=True, allow_removals=most, released=released)
+        found = history(self.git, before, after)
+        return replace(found, released=after == self.remote.released)
 
     def _local(self, command: list[str]) -> Done:
-        done = self.git.run(command)
-        if done.code:
-            raise Damaged(done.complaint)
-        return done
+        return _sound(self.git.run(command))
+
+
+def history(git: Git, before: str, after: str) -> History:
+    """How one commit came from another, which may be gone."""
+    ancestor = git.run(["merge-base", "--is-ancestor", before, after])
+    if ancestor.code:
+        return History(descends=False, allow_removals=0)
+    limit = f"--max-count={_COMMITS}"
+    command = ["log", limit, f"--format={_TRAILER}", f"{before}..{after}"]
+    told = _sound(git.run(command)).out.decode(errors="replace")
+    numbers = [int(found) for found in _NUMBER.findall(told)]
+    return History(descends=True, allow_removals=max(numbers, default=0))
+
+
+def _sound(done: Done) -> Done:
+    if done.code:
+        raise Damaged(done.complaint)
+    return done

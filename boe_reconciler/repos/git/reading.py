@@ -37,6 +37,8 @@ MAX_TOTAL = 500_000_000
 #: Modes of files; 100664 stands in trees of old.
 _REGULAR = ("100644", "100755", "100664")
 _IS_SUBMODULE = "it is a submodule"
+#: How a file begins that stands for one that Git LFS keeps.
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,17 @@ class Files:
     sizes: Mapping[str, int]
     #: blob id -> content, where it was read for the first time.
     fresh: Mapping[str, bytes]
+
+
+def content_of(contents: Contents, files: Files, path: str) -> bytes:
+    """The bytes of one of the files."""
+    blob = files.files[path]
+    content = files.fresh.get(blob)
+    if content is None:
+        content = contents.read({blob: files.sizes[blob]})[blob]
+    if content.startswith(_LFS):
+        raise InputError(f"{path} cannot be read: Git LFS keeps it elsewhere")
+    return content
 
 
 @dataclass(kw_only=True)
