@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.plan.files import blob_id
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.run_ids import manual_run_id
@@ -85,6 +86,7 @@ def an_activation(
     revision: str = REVISION,
     serving: str | None = REVISION,
     problems: Sequence[Mapping[str, Any]] = (),
+    waits: Sequence[Wait] = (),
 ) -> Activation:
     return Activation(
         attempted=revision,
@@ -114,6 +116,7 @@ def an_activation(
         ],
         schedules=schedules,
         problems=problems,
+        waits=waits,
     )
 
 
@@ -165,6 +168,12 @@ def a_pause(
     return Pause(
         target=target, value=value, by="ada", why="a test", since=since, until=until
     )
+
+
+def a_wait(
+    subject: str = REVISION, kind: HoldKind = HoldKind.CHANGE_WINDOW, **fields: Any
+) -> Wait:
+    return Wait(kind=kind, subject=subject, message=f"{subject} waits.", **fields)
 
 
 # --- Revisions ------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from boe_reconciler.cli.output import (
 from boe_reconciler.cli.planned import instant
 from boe_reconciler.cli.shapes import (
     details_json,
+    hold_json,
     parameters,
     pause_json,
     problem_line,
@@ -85,16 +86,7 @@ def _status(app: App) -> dict[str, Any]:
         "revision": {"attempted": served.attempted, "serving": served.serving},
         "objects": [_object(one, states) for one in served.statuses],
         "problems": [dict(problem) for problem in served.problems],
-        "holds": [
-            {
-                "hold_id": hold.hold_id,
-                "kind": hold.kind,
-                "run_id": hold.run_id,
-                "message": hold.message,
-                "since": utc(hold.since),
-            }
-            for hold in app.ledger.holds()
-        ],
+        "holds": [hold_json(hold) for hold in app.ledger.holds()],
     }
 
 

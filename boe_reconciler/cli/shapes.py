@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.cli.output import utc
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -44,6 +45,20 @@ def run_json(record: RunRecord) -> dict[str, Any]:
 def parameters(run: Run) -> dict[str, str]:
     """Those it was made with; before it has begun, those that somebody asked for."""
     return {**run.options.parameters, **run.parameters}
+
+
+def hold_json(hold: Hold) -> dict[str, Any]:
+    return {
+        "hold_id": hold.hold_id,
+        "kind": hold.kind.value,
+        "subject": hold.subject,
+        "message": hold.message,
+        "since": utc(hold.since),
+        "until": utc(hold.until),
+        "released_at": utc(hold.released_at),
+        "released_by": hold.released_by or None,
+        "why": hold.why or None,
+    }
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:

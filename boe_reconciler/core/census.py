@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.runs import RunStatus
 
 #: What ended longer ago than this is not counted.
@@ -23,6 +24,8 @@ class Census:
     #: Schedules that are served, and those of them that are paused.
     schedules: int = 0
     paused: int = 0
+    #: Kind -> Holds that wait for a person.
+    holds: Mapping[HoldKind, int] = field(default_factory=dict)
     #: The first instant at which a schedule is due.
     next_due: datetime | None = None
     #: The first instant at which a run may start that has yet to go on.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from boe_reconciler.core.census import Census
+    from boe_reconciler.core.holds import Hold
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.retention import Swept
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         DeliveryKey,
         Event,
         GapRow,
-        Hold,
         NewDelivery,
         NewRun,
         Outcome,
@@ -314,7 +314,10 @@ class Ledger(Protocol):
 
     # What is served.
     def activate(self, activation: Activation, *, now: datetime) -> None:
-        """Materialise what the old plan owed, then make the new one the served one (R6)."""
+        """Materialise what the old plan owed, then make the new one the served one (R6).
+
+        With it, Holds of revisions begin and end.
+        """
 
     def served(self) -> Served: ...
 
@@ -460,7 +463,11 @@ class Ledger(Protocol):
 
     def pauses(self) -> Sequence[Pause]: ...
 
-    def holds(self) -> Sequence[Hold]: ...
+    def holds(self) -> Sequence[Hold]:
+        """What waits for a person, and what was released and not yet taken up."""
+
+    def release(self, hold_id: str, *, by: str, why: str, now: datetime) -> Hold:
+        """Let it go on, once. InputError where nothing of this id waits (any more)."""
 
     # Retention.
     def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:

@@ -303,17 +303,6 @@ class Pause:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hold:
-    """Waits for a person's `boe release`."""
-
-    hold_id: str
-    kind: str
-    run_id: str | None
-    message: str
-    since: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """The right of one worker to write for one run."""
 

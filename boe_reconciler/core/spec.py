@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
+from boe_reconciler.core.holds import Wait
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
@@ -139,6 +140,8 @@ class Activation:
     schedules: Sequence[PlannedSchedule]
     #: `Problem.as_diagnostic()` of each Problem.
     problems: Sequence[Mapping[str, Any]]
+    #: What of the revision waits for a person: each becomes a Hold.
+    waits: Sequence[Wait] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -161,7 +161,7 @@ def _promises(patient: Patient, ledger: Ledger) -> Checks:
         text = f"… and {len(broken) - _TOLD} more."
         yield bad("promises", text, "Look at the first ones first.")
     if not broken:
-        yield ok("promises", "I1 to I10 hold for every row")
+        yield ok("promises", "I1 to I11 hold for every row")
 
 
 def _clock(patient: Patient, ledger: Ledger) -> Checks:

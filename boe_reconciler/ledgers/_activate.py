@@ -11,10 +11,10 @@ from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
 from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
-from boe_reconciler.ledgers import _limits, _rows
+from boe_reconciler.ledgers import _holds, _limits, _rows
 from boe_reconciler.ledgers._store import Store
 
-#: Makes the uid of a new schedule.
+#: Makes the uid of a new schedule, or of a Hold.
 NewUid = Callable[[], str]
 
 
@@ -29,6 +29,7 @@ def activate(
         statuses=activation.statuses,
         problems=activation.problems,
     )
+    _holds.settle(store, activation, now, new_uid)
     if activation.serving is None:
         before = store.served()
         store.put_served(

@@ -41,6 +41,7 @@ def broken_invariants(store: Store, *, now: datetime) -> list[str]:
     for uid, count in running.items():
         if count > 1:
             found.append(f"I7: {count} runs of schedule {uid} run under overlap skip")
+    found += _of_holds(store)
     for standing in store.standings():
         found += _of_schedule(store, standing, owed[standing.uid])
     return found
@@ -92,6 +93,16 @@ def _of_deliveries(record: RunRecord) -> Sentences:
             yield (
                 f"I4: {run.run_id} is {run.status}, its delivery to "
                 f"{one.key.destination} {one.key.recipient} is {one.status}"
+            )
+
+
+def _of_holds(store: Store) -> Sentences:
+    attempted = store.served().attempted
+    for one in store.holds():
+        if one.subject != attempted:
+            yield (
+                f"I11: {one.hold_id} waits for the release of {one.subject}, "
+                "which is not the revision that was looked at last"
             )
 
 

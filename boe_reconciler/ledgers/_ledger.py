@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from boe_reconciler.core.census import Census
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.retention import Swept
@@ -15,7 +16,6 @@ from boe_reconciler.core.runs import (
     DeliveryKey,
     Event,
     GapRow,
-    Hold,
     NewDelivery,
     NewRun,
     Outcome,
@@ -31,6 +31,7 @@ from boe_reconciler.ledgers import (
     _activate,
     _check,
     _claims,
+    _holds,
     _limits,
     _people,
     _restore,
@@ -218,8 +219,12 @@ class StoredLedger:
         return self._read(lambda store: store.pauses())
 
     def holds(self) -> Sequence[Hold]:
-        """Nothing asks a person yet."""
-        return ()
+        return self._read(lambda store: store.holds())
+
+    def release(self, hold_id: str, *, by: str, why: str, now: datetime) -> Hold:
+        return self._write(
+            lambda store: _holds.release(store, hold_id, by=by, why=why, now=now)
+        )
 
     # Retention.
     def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
@@ -264,6 +265,13 @@ class Store(Protocol):
         """In place of one with the same target and value."""
 
     def drop_pause(self, pause: Pause) -> None: ...
+
+    def holds(self) -> Sequence[Hold]:
+        """Those that have not ended, the oldest first."""
+
+    def hold(self, hold_id: str) -> Hold | None: ...
+
+    def put_holds(self, holds: Sequence[Hold]) -> None: ...
 
     def events(self, run_id: str) -> Sequence[Event]: ...
 

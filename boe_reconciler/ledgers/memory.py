@@ -16,6 +16,7 @@ import uuid_utils
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.census import RECENT, Census
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
@@ -61,6 +62,7 @@ class _Tables:
     deliveries: dict[str, dict[DeliveryKey, Delivery]] = field(default_factory=dict)
     gaps: dict[str, tuple[GapRow, ...]] = field(default_factory=dict)
     pauses: dict[tuple[PauseTarget, str], Pause] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     served: Served = _NOTHING
     ticks: Ticks = _NEVER
@@ -467,6 +469,15 @@ class _MemoryStore:
     def drop_pause(self, pause: Pause) -> None:
         del self._t.pauses[pause.target, pause.value]
 
+    def holds(self) -> Sequence[Hold]:
+        return [one for one in self._t.holds.values() if one.ended_at is None]
+
+    def hold(self, hold_id: str) -> Hold | None:
+        return self._t.holds.get(hold_id)
+
+    def put_holds(self, holds: Sequence[Hold]) -> None:
+        self._t.holds.update({one.hold_id: one for one in holds})
+
     def events(self, run_id: str) -> Sequence[Event]:
         return [one for one in self._t.events if one.run_id == run_id]
 
@@ -489,6 +500,7 @@ class _MemoryStore:
             gaps=+gaps,
             schedules=len(standings),
             paused=len(paused),
+            holds=Counter(one.kind for one in self.holds() if one.waits),
             next_due=self.next_due(),
             next_start=min(
                 (one.not_before for one in starts if not _held(one, paused)),

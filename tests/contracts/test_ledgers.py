@@ -1151,10 +1151,6 @@ def test_the_digest_is_that_of_the_rows_last_delivered_whole(hourly: Ledger) -> 
     assert hourly.last_rows_digest("daily") == "b" * 64
 
 
-def test_nothing_is_held_yet(ledger: Ledger) -> None:
-    assert ledger.holds() == ()
-
-
 def test_a_verb_that_fails_changes_nothing(ledger: Ledger) -> None:
     ledger.activate(an_activation(a_schedule()), now=START)
     new = [a_manual_run(number=1), replace(a_manual_run(number=2), schedule="unknown")]

@@ -25,10 +25,12 @@ from boe_reconciler.core.spec import Activation
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import tables
 from tests.builders import (
+    REVISION,
     a_delivery,
     a_manual_run,
     a_pause,
     a_schedule,
+    a_wait,
     an_activation,
     an_artifact,
     at,
@@ -75,6 +77,18 @@ def _work_for_a_day(ledger: Ledger) -> None:
     (again,) = ledger.claim("worker", now=now, limit=10)
     ledger.finish(again.claim, RunStatus.PARTIAL, "gave_up", "No.", rows=1, now=now)
     ledger.note([Event(at=now, action="clock_jumped", message="By an hour.")])
+    _hold_two_revisions(ledger)
+
+
+def _hold_two_revisions(ledger: Ledger) -> None:
+    """One is replaced by the next, which is released and not taken up."""
+    for number in "23":
+        revision = REVISION.replace("1", number)
+        wait = a_wait(revision, until=END)
+        held = an_activation(revision=revision, serving=None, waits=[wait])
+        ledger.activate(held, now=START + 6 * _HOUR)
+    (hold,) = ledger.holds()
+    ledger.release(hold.hold_id, by="ada", why="Now.", now=START + 6 * _HOUR)
 
 
 def _end(ledger: Ledger, one: Claimed, hour: int) -> None:

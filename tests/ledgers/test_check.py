@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.core.holds import Hold, HoldKind
 from boe_reconciler.core.runs import (
     Attempt,
     AttemptStatus,
@@ -101,6 +102,17 @@ def gap(store: Store, run: Run) -> None:
     )
 
 
+def hold_of_another_revision(store: Store, run: Run) -> None:
+    hold = Hold(
+        hold_id="h1",
+        kind=HoldKind.CHANGE_WINDOW,
+        subject=f"main@sha1:{run.run_id}",
+        message="",
+        since=NOW,
+    )
+    store.put_holds([hold])
+
+
 LATER = NOW + timedelta(hours=1)
 
 
@@ -122,6 +134,7 @@ LATER = NOW + timedelta(hours=1)
         (delivery_without_hash, "I8: other: local accepted"),
         (runs(started_at=NOW - timedelta(seconds=1)), "I9: daily"),
         (runs(tzdb=""), "I10: daily"),
+        (hold_of_another_revision, "I11: h1 waits for the release of main@sha1:"),
     ],
 )
 def test_each_broken_promise_is_told(damage: Damage, told: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Integer, bindparam, func, select, text, type_
 
 from boe_reconciler.core.census import RECENT, Census
 from boe_reconciler.ledgers.sqlite.runs import NOT_HELD, RUNNING, UNSTARTED
-from boe_reconciler.ledgers.sqlite.tables import gaps, runs, schedules
+from boe_reconciler.ledgers.sqlite.tables import gaps, holds, runs, schedules
 
 _OPEN = [
     select(runs.c.status, func.count()).where(part).group_by(runs.c.status)
@@ -28,6 +28,11 @@ _SCHEDULES = select(
     func.count(),
     func.count().filter(text("schedules.paused")),
     func.min(schedules.c.next_due),
+)
+_HOLDS = (
+    select(holds.c.kind, func.count())
+    .where(text("holds.ended_at IS NULL"), holds.c.released_at.is_(None))
+    .group_by(holds.c.kind)
 )
 _NEXT_START = (
     select(runs.c.not_before)
@@ -49,6 +54,7 @@ def census(connection: Connection, now: datetime) -> Census:
         gaps={row[0]: row[1] for row in connection.execute(_GAPS, since)},
         schedules=count,
         paused=paused,
+        holds={row[0]: row[1] for row in connection.execute(_HOLDS)},
         next_due=next_due,
         next_start=connection.execute(_NEXT_START).scalar(),
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
@@ -33,6 +34,7 @@ from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     connections,
+    holds,
     marks,
     pauses,
     schedules,
@@ -69,6 +71,9 @@ _PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
+_HOLDS = select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID)
+_HOLD = select(holds).where(holds.c.hold_id == bindparam("hold_id"))
+_PUT_HOLD = upsert(holds, "hold_id")
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
 _PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
 
@@ -247,6 +252,16 @@ class Schedules:
     def drop_pause(self, pause: Pause) -> None:
         same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
         self._c.execute(delete(pauses).where(*same))
+
+    def holds(self) -> Sequence[Hold]:
+        return [Hold(**row._mapping) for row in self._c.execute(_HOLDS)]
+
+    def hold(self, hold_id: str) -> Hold | None:
+        found = self._c.execute(_HOLD, {"hold_id": hold_id}).first()
+        return Hold(**found._mapping) if found else None
+
+    def put_holds(self, new: Sequence[Hold]) -> None:
+        self._many(_PUT_HOLD, [tables.values(one) for one in new])
 
     def _standings(self, reading: Reading, **given: Any) -> list[Standing]:
         rows = reading.rows(self._c, **given)

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, MetaData, Table, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from boe_reconciler.core.holds import HoldEnd, HoldKind
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryStatus,
@@ -22,7 +23,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0003"
+NEWEST = "0004"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -202,6 +203,17 @@ pauses = Table(
     Column("by", Text, quote=True),
     *_text("why"),
     *_instants("since", "until"),
+)
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("kind", Word(HoldKind)),
+    *_text("subject", "message"),
+    *_instants("since", "until", "released_at"),
+    *_text("released_by", "why"),
+    *_instants("ended_at"),
+    Column("ended_as", Word(HoldEnd)),
 )
 events = Table(
     "events",

@@ -1,0 +1,99 @@
+"""What waits for a person's `boe release` (docs/operating/holds.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
+
+
+class HoldKind(StrEnum):
+    """Those there are now are about a revision: it waits, and another takes its place."""
+
+    REWRITTEN_HISTORY = "rewritten_history"
+    CHANGE_WINDOW = "change_window"
+
+
+class HoldEnd(StrEnum):
+    #: Somebody released it, and what waited went on.
+    TAKEN_UP = "taken_up"
+    #: A newer revision came, which has to wait for itself.
+    REPLACED = "replaced"
+    #: What waited went on, or needs no release any more, without one.
+    OVER = "over"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Why something has to wait, before the ledger makes a Hold of it."""
+
+    kind: HoldKind
+    #: What a release lets go on, and nothing else: a revision.
+    subject: str
+    #: A sentence for people.
+    message: str
+    #: When it goes on by itself; None: never.
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    hold_id: str
+    kind: HoldKind
+    subject: str
+    message: str
+    since: datetime
+    until: datetime | None = None
+    #: Of the release; it counts once, for this subject.
+    released_at: datetime | None = None
+    released_by: str = ""
+    why: str = ""
+    ended_at: datetime | None = None
+    ended_as: HoldEnd | None = None
+
+    @property
+    def waits(self) -> bool:
+        """For a person; else it was released and goes on in a moment, or has ended."""
+        return self.released_at is None and self.ended_at is None
+
+
+def released(hold: Hold, *, by: str, why: str, now: datetime) -> Hold:
+    """The Hold with its release. InputError where there is nothing to release."""
+    if hold.ended_as is HoldEnd.REPLACED:
+        raise InputError(
+            f"{hold.hold_id} is about {hold.subject}, which a newer revision has replaced.",
+            "`boe release` lists what waits now: look at the newer one first.",
+        )
+    if hold.ended_as is HoldEnd.OVER:
+        raise InputError(
+            f"{hold.hold_id} waits no longer: {hold.subject} needed no release.",
+            "`boe status` says what is served.",
+        )
+    if hold.released_at is not None:
+        raise InputError(
+            f"{hold.hold_id} was released already, by {hold.released_by} at "
+            f"{hold.released_at:%Y-%m-%d %H:%M:%S}Z: {hold.why}",
+            "`boe status` says what is served.",
+        )
+    return replace(hold, released_at=now, released_by=by, why=why)
+
+
+def after(
+    hold: Hold, attempted: str, serving: str | None, waits: Sequence[Wait]
+) -> Hold | HoldEnd:
+    """The Hold once a revision was looked at: as it stays, or how it has ended.
+
+    A release of a revision that waits for something else as well is kept for it.
+    """
+    again = [w for w in waits if (w.kind, w.subject) == (hold.kind, hold.subject)]
+    if again:
+        return replace(hold, message=again[0].message, until=again[0].until)
+    if hold.subject != attempted:
+        return HoldEnd.REPLACED
+    if hold.waits:
+        return HoldEnd.OVER
+    return HoldEnd.TAKEN_UP if serving else hold
