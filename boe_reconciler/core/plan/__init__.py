@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
@@ -41,6 +42,8 @@ class Plan:
     activation: Activation
     #: sha256 -> bytes of every file that the activation names anew.
     blobs: Mapping[str, bytes]
+    #: Each object that is served -> those that it refers to.
+    references: Mapping[Key, Sequence[Key]] = field(default_factory=dict)
 
     @property
     def revision(self) -> str:
@@ -103,6 +106,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
             problems=[problem.as_diagnostic() for problem in problems],
         ),
         blobs=_blobs(chosen),
+        references=_references(chosen),
     )
 
 
@@ -117,15 +121,17 @@ def served_plan(
     old = {(one.kind, one.name): one for one in served.objects}
     court = Court(judge=cache.judge_by(None, None), now=now)
     serving = Serving(court=court, revision=world, old=old, cache=cache)
+    chosen = serving.as_before()
     activation = Activation(
         attempted=revision,
         serving=revision,
         objects=served.objects,
         statuses=served.statuses,
-        schedules=_schedules(serving.as_before()),
+        schedules=_schedules(chosen),
         problems=served.problems,
     )
-    return Plan(problems=(), activation=activation, blobs={})
+    references = _references(chosen)
+    return Plan(problems=(), activation=activation, blobs={}, references=references)
 
 
 # --- From what was chosen -----------------------------------------------------------
@@ -134,6 +140,13 @@ def served_plan(
 def _schedules(chosen: World) -> list[PlannedSchedule]:
     found = (verdict for verdict in chosen.verdicts.values() if verdict.good)
     return [one.product for one in found if one.entry.kind == "Schedule"]
+
+
+def _references(chosen: World) -> dict[Key, list[Key]]:
+    return {
+        key: [other for other in verdict.lookups if other in chosen.entries]
+        for key, verdict in chosen.verdicts.items()
+    }
 
 
 def _objects(chosen: World, revision: str) -> list[ServedObject]:

@@ -1,0 +1,101 @@
+"""What a revision would make of another one, or of what is served.
+
+The reconciler's own steps, without its ledger: so the plan says what it will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from datetime import datetime
+
+from boe_reconciler.core.plan import Plan, PlanCache, make_plan, no_blob, served_plan
+from boe_reconciler.core.plan.past import Past, past_of
+from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.snapshot import Snapshot
+from boe_reconciler.core.spec import ObjectStatus, Served
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """How the reconciler would act."""
+
+    now: datetime
+    #: As `boe run --strict` and `boe run --allow-removals`.
+    strict: bool = False
+    allow_removals: int = 0
+    #: Files of what is served, by their sha256.
+    read_blob: Callable[[str], bytes] = no_blob
+    #: A file that both sides have is parsed once.
+    cache: PlanCache = field(default_factory=PlanCache)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    #: None: nothing is served, so everything is new.
+    before: Plan | None
+    after: Plan
+    past: Past
+    #: Objects that the base has and that cannot be used there: whether an older version
+    #: of them is served, a revision alone does not say.
+    unknown: Sequence[ObjectStatus]
+    #: The bytes of a file of either side, by their sha256.
+    read_blob: Callable[[str], bytes]
+
+
+def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
+    """What serving `head` changes where `base` is all that was ever served."""
+    before = make_plan(base, served=None, now=terms.now, cache=terms.cache)
+    found = before.activation
+    served = Served(
+        attempted=base.revision,
+        serving=base.revision,
+        objects=found.objects,
+        statuses=found.statuses,
+        problems=found.problems,
+    )
+    unknown = [each for each in found.statuses if not each.ready]
+    return _compared(before, served, unknown, head, terms)
+
+
+def compare_with_served(
+    served: Served | None, head: Snapshot, terms: Terms
+) -> Comparison:
+    """What serving `head` changes in what a ledger says is served; None: nothing is."""
+    if served is None or served.serving is None:
+        return _compared(None, None, (), head, terms)
+    before = served_plan(served, now=terms.now, read_blob=terms.read_blob)
+    return _compared(before, served, (), head, terms)
+
+
+def _compared(
+    before: Plan | None,
+    served: Served | None,
+    unknown: Sequence[ObjectStatus],
+    head: Snapshot,
+    terms: Terms,
+) -> Comparison:
+    """That a rewritten history may be held is left to who reads `past`."""
+    older = before.blobs if before else {}
+
+    def read_older(sha256: str) -> bytes:
+        return older[sha256] if sha256 in older else terms.read_blob(sha256)
+
+    nowhere = Past(lost=None, allow_removals=0)
+    past = past_of(head, served) if served else nowhere
+    after = make_plan(
+        head,
+        served=served,
+        now=terms.now,
+        strict=terms.strict,
+        allow_removals=max(terms.allow_removals, past.allow_removals),
+        cache=terms.cache,
+        read_blob=read_older,
+    )
+
+    def read(sha256: str) -> bytes:
+        return after.blobs[sha256] if sha256 in after.blobs else read_older(sha256)
+
+    return Comparison(
+        before=before, after=after, past=past, unknown=unknown, read_blob=read
+    )
