@@ -9,7 +9,7 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden soak bench-dispatch bench-reliability lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden editor-server soak bench-dispatch bench-reliability lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -78,6 +78,15 @@ docs: $(DEVELOPS)  ## write the generated pages of docs/
 
 golden: $(DEVELOPS)  ## rewrite the expected messages of the tests; read the diff
 	@$(PYTHON) -m pytest -q tests/cases --golden
+
+editor-server: $(DEVELOPS) .venv/node/package-lock.json  ## what the tests of the schema in editors need (npm, node)
+
+.venv/node/package-lock.json: tools/editor/package-lock.json tools/editor/package.json | $(DEVELOPS)
+	@mkdir -p .venv/node
+	@cp tools/editor/package.json .venv/node
+	@cp tools/editor/package-lock.json .venv/node/package-lock.new
+	@cd .venv/node && mv package-lock.new package-lock.json && \
+	    { npm ci --silent --no-audit --no-fund --ignore-scripts || { rm package-lock.json; exit 1; }; }
 
 soak: $(DEVELOPS)  ## end BOE at random, and count what it did (MINUTES=10, PAGE=docs/reliability.md)
 	@$(PYTHON) -m benches.soak --minutes $(or $(MINUTES),10) $(if $(PAGE),--page $(PAGE))

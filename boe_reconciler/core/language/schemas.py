@@ -1,19 +1,23 @@
 """JSON Schema (draft 2020-12) of the language, from its models.
 
 Plain constructs alone: editors show descriptions, examples, defaults and choices,
-and judge a destination or Connection by the fields of its own `type`.
+and judge a destination or Connection by the fields of its own `type`. There is no
+oneOf: its only message is that several schemas match.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from boe_reconciler.core.language.editor import for_editors, snippets_of_documents
+from boe_reconciler.core.language.suggest import listed
 from boe_reconciler.core.resources.envelope import API_VERSION, KINDS, OWNERLESS
 from boe_reconciler.core.resources.light import schema_of
 
@@ -21,15 +25,22 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 WHOLE = "boe.schema.json"
 Schema = dict[str, Any]
 
-#: Of these fields exactly one is given.
-_EXACTLY_ONE = {
+#: Of these fields one is given at most, …
+_AT_MOST_ONE = {
     "ReportSpec": ("query", "query_file", "workbook"),
     "Sheet": ("query", "query_file"),
     "When": ("cron", "frequency", "every", "once"),
     "WebhookDestination": ("connection", "url"),
     "SftpConnection": ("password", "private_key"),
     "Burst": ("recipients_query", "recipients_file", "values_from"),
+    "SmtpConnection": ("password", "oauth2"),
 }
+#: … and of these one at least.
+_AT_LEAST_ONE = {
+    name: [keys] for name, keys in _AT_MOST_ONE.items() if name != "SmtpConnection"
+}
+_AT_LEAST_ONE["Burst"].append(("values_from", "split_on"))
+_TYPE = "What it is; the other fields follow from that."
 _KEPT_DEFAULTS = str | int | float | bool
 _DEFINITION = re.compile(r"^#/\$defs/(.*)$")
 
@@ -37,11 +48,13 @@ _DEFINITION = re.compile(r"^#/\$defs/(.*)$")
 def render_schemas() -> dict[str, str]:
     """File name -> text: one file a kind, and one that picks by `kind`."""
     definitions = schema_definitions()
+    for_editors(definitions)
     whole = {
         "$schema": DRAFT,
-        "title": "BOE",
+        "title": "BOE document",
         "description": "One document of a BOE repo.",
         **_by_kind(),
+        "defaultSnippets": snippets_of_documents(),
         "$defs": definitions,
     }
     schemas = {WHOLE: whole}
@@ -64,13 +77,7 @@ def _ref(name: str) -> str:
 
 
 def _by_kind() -> Schema:
-    kinds = [
-        {
-            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"$ref": _ref(kind)},
-        }
-        for kind in KINDS
-    ]
+    kinds = [_where("kind", kind, {"$ref": _ref(kind)}) for kind in KINDS]
     return {
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
@@ -83,6 +90,12 @@ def _by_kind() -> Schema:
         },
         "allOf": kinds,
     }
+
+
+def _where(key: str, value: str, then: Schema) -> Schema:
+    """What a map has to be whose `key` is `value`."""
+    chosen = {"properties": {key: {"const": value}}, "required": [key]}
+    return {"if": {"type": "object", **chosen}, "then": then}
 
 
 # --- Definitions ----------------------------------------------------------------
@@ -114,17 +127,11 @@ class _Generator(GenerateJsonSchema):
 
 
 def _by_type(models: Mapping[str, Schema]) -> Schema:
-    branches = [
-        {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-            "then": model,
-        }
-        for name, model in models.items()
-    ]
+    branches = [_where("type", name, model) for name, model in models.items()]
     return {
         "type": "object",
         "required": ["type"],
-        "properties": {"type": {"enum": list(models)}},
+        "properties": {"type": {"enum": list(models), "description": _TYPE}},
         "allOf": branches,
     }
 
@@ -135,17 +142,26 @@ def schema_definitions() -> dict[str, Schema]:
         [(kind, "validation", schema_of(model)) for kind, model in KINDS.items()]
     )
     definitions = {str(name): _plain(schema) for name, schema in made[1].items()}
-    for name, keys in _EXACTLY_ONE.items():
-        definitions[name]["oneOf"] = _one_required(keys)
-    definitions["Burst"]["anyOf"] = _one_required(("values_from", "split_on"))
-    definitions["SmtpConnection"]["not"] = {"required": ["password", "oauth2"]}
+    for name, keys in _AT_MOST_ONE.items():
+        needed = [_one_needed(each) for each in _AT_LEAST_ONE.get(name, ())]
+        definitions[name]["allOf"] = [*_exclusive(keys), *needed]
     _own(definitions)
     _share(definitions)
     return dict(sorted(definitions.items()))
 
 
-def _one_required(keys: Iterable[str]) -> list[Schema]:
-    return [{"required": [key]} for key in keys]
+def _exclusive(keys: Sequence[str]) -> Iterator[Schema]:
+    for first, second in combinations(keys, 2):
+        said = f"{second} cannot stand beside {first}: keep one of the two"
+        refused = {"properties": {second: False}, "errorMessage": said}
+        yield {"if": {"required": [first]}, "then": refused}
+
+
+def _one_needed(keys: Sequence[str]) -> Schema:
+    given = {"anyOf": [{"required": [key]} for key in keys]}
+    said = f"add {listed(keys)}"
+    missing = {"required": [keys[0]], "errorMessage": said}
+    return {"if": {"not": given}, "then": missing}
 
 
 def _own(definitions: dict[str, Schema]) -> None:

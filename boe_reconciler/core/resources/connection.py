@@ -83,9 +83,13 @@ class CircuitBreaker(Model):
 
 
 class _Connection(Model):
-    max_concurrent: int | None = Field(None, ge=1, description="Uses at the same time.")
+    max_concurrent: int | None = Field(
+        None, ge=1, description="Runs that may use it at the same time."
+    )
     rate_limit: RateLimit | None = Field(None, description="How fast it may be used.")
-    timeout: Duration | None = Field(None, description="Of one query or one delivery.")
+    timeout: Duration | None = Field(
+        None, description="The longest that one query or delivery may take."
+    )
     blackouts: list[TimeWindow] = Field(
         [], description="Times at which it is left alone."
     )
@@ -125,7 +129,7 @@ class PostgresConnection(_Connection):
     host: Line = Field(description="Name or address of the server, or a socket folder.")
     port: Port = Field(5432, description="Port of the server.")
     database: Line = Field(description="Name of the database.")
-    user: Line = Field(description="Who logs in.")
+    user: Line = Field(description="The user who logs in.")
     password: Secret | None = Field(None, description="Reference to the password.")
     sslmode: Literal[
         "disable", "allow", "prefer", "require", "verify-ca", "verify-full"
@@ -172,18 +176,22 @@ class SmtpConnection(_Connection):
     tls: Literal["starttls", "implicit", "none"] = Field(
         "starttls", description="How the connection is encrypted; never optional."
     )
-    user: Line | None = Field(None, description="Who logs in.")
+    user: Line | None = Field(None, description="The user who logs in.")
     password: Secret | None = Field(None, description="Reference to the password.")
     oauth2: OAuth2 | None = Field(None, description="A token instead of a password.")
-    from_: Line | None = Field(None, alias="from", description="The sender's address.")
+    from_: Line | None = Field(
+        None, alias="from", description="The address that mails come from."
+    )
     max_message_size: Size | None = Field(
         None, description="The largest mail that the server takes, as it is sent."
     )
-    dkim: Dkim | None = Field(None, description="Sign mails ourselves.")
+    dkim: Dkim | None = Field(None, description="Sign mails with a key of our own.")
     fallback: list[Name] = Field(
         [], description="Connections to try when this one is down."
     )
-    bounces: SmtpBounces | None = Field(None, description="Where bounces arrive.")
+    bounces: SmtpBounces | None = Field(
+        None, description="Where news of mails that bounced arrives."
+    )
 
 
 class SesBounces(Model):
@@ -194,20 +202,24 @@ class SesConnection(_Connection):
     """Amazon SES."""
 
     type: Literal["ses"] = Field(description="Amazon SES.")
-    region: Line = Field(description="Such as eu-central-1.")
-    from_: Line | None = Field(None, alias="from", description="The sender's address.")
+    region: Line = Field(description="The region, such as eu-central-1.")
+    from_: Line | None = Field(
+        None, alias="from", description="The address that mails come from."
+    )
     access_key_id: Secret | None = Field(
         None, description="Reference to the key's id (the machine's own role)."
     )
     secret_access_key: Secret | None = Field(None, description="Reference to the key.")
-    bounces: SesBounces | None = Field(None, description="Where bounces arrive.")
+    bounces: SesBounces | None = Field(
+        None, description="Where news of mails that bounced arrives."
+    )
 
 
 class S3Connection(_Connection):
     """S3, or a store that speaks its language."""
 
     type: Literal["s3"] = Field(description="S3, or a look-alike.")
-    region: Line | None = Field(None, description="Such as eu-central-1.")
+    region: Line | None = Field(None, description="The region, such as eu-central-1.")
     endpoint_url: Line | None = Field(None, description="Address of a look-alike.")
     access_key_id: Secret | None = Field(
         None, description="Reference to the key's id (the machine's own role)."
@@ -226,8 +238,8 @@ class SftpConnection(_Connection):
 
     type: Literal["sftp"] = Field(description="An SFTP server.")
     host: Line = Field(description="Name of the server.")
-    port: Port = Field(22, description="Its port.")
-    user: Line = Field(description="Who logs in.")
+    port: Port = Field(22, description="Port of the server.")
+    user: Line = Field(description="The user who logs in.")
     password: Secret | None = Field(None, description="Reference to the password.")
     private_key: Secret | None = Field(
         None, description="Reference to an ed25519 or RSA key."
@@ -242,7 +254,7 @@ class WebhookConnection(_Connection):
     """An HTTP address that takes signed messages."""
 
     type: Literal["webhook"] = Field(description="An address for signed messages.")
-    url: Line = Field(description="The address.")
+    url: Line = Field(description="The address that is called.")
     secret: Secret | list[Secret] | None = Field(
         None, description="What messages are signed with; two while rotating."
     )
@@ -253,7 +265,9 @@ class AzureConnection(_Connection):
     """An account of Azure Blob Storage."""
 
     type: Literal["azure"] = Field(description="An account of Azure Blob Storage.")
-    account_url: Line = Field(description="https://ACCOUNT.blob.core.windows.net")
+    account_url: Line = Field(
+        description="The account's address: https://ACCOUNT.blob.core.windows.net"
+    )
     credential: Secret | None = Field(
         None, description="Reference to a key or token (the machine's own identity)."
     )

@@ -39,7 +39,7 @@ class LocalDestination(_Destination):
     )
     create_subdirs: bool = Field(True, description=_SUBDIRS)
     if_exists: Literal["number", "overwrite", "error"] = Field(
-        "number", description="A file of that name is there: number ours, or …"
+        "number", description="What to do where a file of that name is there."
     )
     mode: str = Field(
         "0644", pattern=MODE_PATTERN, description="Permissions of the file, in quotes."
@@ -87,9 +87,11 @@ class EmailDestination(_Destination):
     to: Recipients = Field(
         description="Addresses and {group: NAME}, or a template that gives addresses."
     )
-    cc: Recipients | None = Field(None, description="As `to`.")
-    bcc: Recipients | None = Field(None, description="As `to`; seen by nobody.")
-    reply_to: Line | None = Field(None, description="Where answers go.")
+    cc: Recipients | None = Field(None, description="Who gets a copy; written as `to`.")
+    bcc: Recipients | None = Field(
+        None, description="Who gets a copy that nobody sees; written as `to`."
+    )
+    reply_to: Line | None = Field(None, description="The address that answers go to.")
     from_: Line | None = Field(
         None, alias="from", description="The sender (the Connection's)."
     )
@@ -128,7 +130,9 @@ class _ObjectDestination(_Destination):
 class _BucketDestination(_ObjectDestination):
     bucket: str = Field(min_length=1, description="Name of the bucket.")
     tags: dict[str, str] = Field({}, description="Tags of the object.")
-    storage_class: str | None = Field(None, description="The store's own word.")
+    storage_class: str | None = Field(
+        None, description="Storage class, in the store's own word."
+    )
     sse: str | None = Field(None, description="Encryption at rest, the store's word.")
     expected_bucket_owner: str | None = Field(
         None, description="Refuse a bucket that belongs to somebody else."

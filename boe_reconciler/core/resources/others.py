@@ -17,7 +17,7 @@ from boe_reconciler.core.resources.types import (
 class DaysOff(Model):
     from_: Date = Field(alias="from", description="The first day off.")
     to: Date = Field(description="The last day off.")
-    why: Line | None = Field(None, description="For people.")
+    why: Line | None = Field(None, description="The reason, for people.")
 
 
 class CalendarSpec(Model):
@@ -32,7 +32,7 @@ class CalendarSpec(Model):
 
 
 class Member(Model):
-    email: Line = Field(description="The address.")
+    email: Line = Field(description="The member's address.")
     until: Date | None = Field(None, description="The last day as a member.")
 
 
@@ -72,10 +72,12 @@ class Limits(Model):
         validate_default=True,
         description="A Schedule may not be due more often.",
     )
-    max_rows: int | None = Field(None, ge=1, description="Of one file (no limit).")
-    max_artifact: Size | None = Field(None, description="Of one file (no limit).")
+    max_rows: int | None = Field(
+        None, ge=1, description="The most rows of one file (no limit)."
+    )
+    max_artifact: Size | None = Field(None, description="The largest file (no limit).")
     max_recipients: int | None = Field(
-        None, ge=1, description="Of one Schedule (no limit)."
+        None, ge=1, description="The most recipients of one Schedule (no limit)."
     )
 
 

@@ -67,7 +67,7 @@ class Dialect(Model):
         description="Between values (csv: comma, tsv: tab).",
     )
     decimal: Literal[".", ","] = Field(".", description="Before a number's fraction.")
-    line_end: Literal["lf", "crlf"] = Field("lf", description="Behind each row.")
+    line_end: Literal["lf", "crlf"] = Field("lf", description="What ends each row.")
     bom: bool = Field(False, description="Begin with a byte order mark, for Excel.")
     quote: Literal["minimal", "all"] = Field(
         "minimal", description="Quote what needs it, or everything."
@@ -123,16 +123,18 @@ class _Wait(Model):
 
 
 class WaitForQuery(_Wait):
-    query: str = Field(min_length=1, description="Until its one value is true.")
+    query: str = Field(min_length=1, description="Waits until its one value is true.")
 
 
 class WaitForFile(_Wait):
-    file: str = Field(min_length=1, description="Until the file is there.")
+    file: str = Field(min_length=1, description="Waits until the file is there.")
 
 
 class WaitForSchedule(_Wait):
-    schedule: Name = Field(description="Until this Schedule has succeeded.")
-    same: Literal["day"] = Field("day", description="On the same day, in the zone.")
+    schedule: Name = Field(description="Waits until this Schedule has succeeded.")
+    same: Literal["day"] = Field(
+        "day", description="Which of its runs: that of the same day, in the zone."
+    )
 
 
 WaitFor = Annotated[
@@ -162,7 +164,7 @@ class Burst(Model):
         None, min_length=1, description="A row for each part; columns become part.*"
     )
     recipients_file: str | None = Field(
-        None, min_length=1, description="As a csv file of the repo."
+        None, min_length=1, description="The same as a csv file of the repo."
     )
     values_from: Line | None = Field(
         None, description="A column of the report: a part for each of its values."
@@ -185,7 +187,7 @@ class Burst(Model):
 
 
 class DistributionRef(Model):
-    distribution: Name = Field(description="A Distribution's name.")
+    distribution: Name = Field(description="The name of a Distribution.")
     inputs: dict[str, Any] = Field(
         {}, description="Values for its inputs; text is a template."
     )
@@ -230,7 +232,7 @@ class Retry(Model):
     max: Duration = Field(
         "15m",
         validate_default=True,
-        description="The longest delay.",
+        description="The longest delay between two tries.",
     )
 
 
@@ -248,7 +250,7 @@ class DeliveryRetry(Model):
     max: Duration = Field(
         "15m",
         validate_default=True,
-        description="The longest delay.",
+        description="The longest delay between two tries.",
     )
 
 
@@ -284,9 +286,12 @@ class Execution(Model):
     grace: Duration | None = Field(
         None, description="Not succeeded this long after its time: a notice."
     )
-    retry: Retry = Field(default_factory=shared(Retry), description="Of the export.")
+    retry: Retry = Field(
+        default_factory=shared(Retry), description="Further tries of the export."
+    )
     delivery_retry: DeliveryRetry = Field(
-        default_factory=shared(DeliveryRetry), description="Of each delivery by itself."
+        default_factory=shared(DeliveryRetry),
+        description="Further tries of each delivery by itself.",
     )
     pause_after_failures: int = Field(
         0, ge=0, description="Failed runs in a row that pause the Schedule (0: never)."

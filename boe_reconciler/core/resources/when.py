@@ -50,7 +50,9 @@ class When(Model):
         None,
         description="Five fields, or @daily and the like; one or a merged list.",
     )
-    frequency: Frequency | None = Field(None, description="Plain words for a cron.")
+    frequency: Frequency | None = Field(
+        None, description="How often, in plain words; `at` and `on` say when."
+    )
     every: Duration | None = Field(
         None, description="Real time between runs, from `anchor`."
     )
@@ -80,5 +82,9 @@ class When(Model):
         None, description="How a cron's day of month and day of week go together."
     )
     jitter: Duration | None = Field(None, description="Spread starts over this long.")
-    start_at: Instant | None = Field(None, description="Nothing before it.")
-    end_at: Instant | None = Field(None, description="Nothing after it.")
+    start_at: Instant | None = Field(
+        None, description="It is never due before this instant."
+    )
+    end_at: Instant | None = Field(
+        None, description="It is never due after this instant."
+    )
