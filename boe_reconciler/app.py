@@ -320,6 +320,19 @@ class App:
         """
         return self._revisions.snapshot(name)
 
+    def snapshot_before(self, name: str) -> Snapshot:
+        """As `snapshot_of`, where HEAD left `name`: what a pull request compares with."""
+        return self.snapshot_of(self._revisions.fork(name))
+
+    @cached_property
+    def place(self) -> str:
+        """The folder as the git repo around it names it: "", or "reports/"."""
+        from boe_reconciler.repos.git.revisions import top_of
+
+        root = self.settings.root
+        below = root.relative_to(top_of(root) or root).as_posix()
+        return "" if below == "." else f"{below}/"
+
     @property
     def served_repo(self) -> Repo:
         return self.git_repo or self.repo

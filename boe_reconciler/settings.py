@@ -153,6 +153,8 @@ class Settings:
     http: str | None = None
     #: Told once a minute how it is. A key stands in it: never printed.
     ping_url: str | None = None
+    #: The revision that the pull or merge request of a CI job starts from.
+    base: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,7 +201,16 @@ def read_settings(
         environment=found,
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),
+        base=_base(found),
     )
+
+
+def _base(found: Mapping[str, str]) -> str | None:
+    """As GitHub Actions and GitLab CI say it; None: this is no job for a request."""
+    branch = found.get("GITHUB_BASE_REF")
+    if branch:
+        return f"origin/{branch}"
+    return found.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or None
 
 
 def _url(name: str, text: str | None) -> str | None:

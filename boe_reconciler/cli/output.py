@@ -41,6 +41,16 @@ def console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
+def harmless(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return text.translate(_STEERING)
+
+
+def counted(number: int, word: str) -> str:
+    """1 error, 2 errors"""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:
     say_parts([(text, style)], stderr=stderr)
 
@@ -48,7 +58,7 @@ def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:
 def say_parts(parts: Sequence[tuple[str, str]], *, stderr: bool = False) -> None:
     """One line, each (text, style) of it in its colour where there is a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    parts = [(text.translate(_STEERING), style) for text, style in parts]
+    parts = [(harmless(text), style) for text, style in parts]
     if not stream.isatty():
         print(*(text for text, _ in parts), sep="", file=stream, flush=True)
         return

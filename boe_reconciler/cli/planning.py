@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import both, local, say, say_json, say_table
+from boe_reconciler.cli.output import both, counted, local, say, say_json, say_table
 from boe_reconciler.cli.planned import plan_of_files
-from boe_reconciler.cli.validating import counted, say_problems
+from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.problems import dotted
 

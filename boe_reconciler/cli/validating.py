@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boe_reconciler.cli.door import Door, door
-from boe_reconciler.cli.output import complain, say, say_json
-from boe_reconciler.cli.planned import plan_of_files
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.cli.output import complain, counted, say, say_json
+from boe_reconciler.core.errors import BoeError, InputError
 
 if TYPE_CHECKING:
-    from boe_reconciler.core.plan import Plan
+    from boe_reconciler.app import App
     from boe_reconciler.core.problems import Problem
+    from boe_reconciler.core.snapshot import Snapshot
 
 
 class ReportFormat(StrEnum):
@@ -30,12 +31,20 @@ class ReportFormat(StrEnum):
 
 
 _FOLDERS = "It stands in schedules/, reports/ and their like; `boe init` writes some."
-_LATER = (
-    ReportFormat.JUNIT,
-    ReportFormat.SARIF,
-    ReportFormat.GITHUB,
-    ReportFormat.GITLAB,
-)
+#: Forms for people and scripts; the others are for CI systems.
+_PLAIN = (ReportFormat.TEXT, ReportFormat.JSON)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What one repo holds."""
+
+    app: App
+    snapshot: Snapshot
+    #: Those that were asked for.
+    problems: Sequence[Problem]
+    files: Sequence[str]
+    objects: int
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -46,8 +55,16 @@ def validate(
     context: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH")] = None,
     output: Annotated[
-        ReportFormat, typer.Option("--format", metavar="text|json")
+        ReportFormat,
+        typer.Option("--format", metavar="text|json|junit|sarif|github|gitlab"),
     ] = ReportFormat.TEXT,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="Show first what stands on lines that changed since REV.",
+        ),
+    ] = None,
     online: Annotated[
         bool,
         typer.Option("--online", help="Not in this version."),
@@ -57,22 +74,30 @@ def validate(
 
     A PATH that is a folder is a repo; a PATH that is a file shows only its
     Problems (the whole repo is read all the same, for its references).
+    Forms for CI name files from the root of the git repo, and take REV from
+    the pull or merge request (docs/ci.md).
 
     \b
     Examples:
       boe validate
       boe validate schedules/carriers.yaml
+      boe validate --base origin/main
       boe validate --format json ../other-repo
+      boe validate --format junit > boe.xml
     """
-    if output in _LATER:
-        raise InputError(f"--format {output} is not available in this version.")
     if online:
         raise InputError("--online is not available in this version.")
-    problems, plans = _check(door(context), paths or [])
-    if output is ReportFormat.JSON:
+    door_ = door(context)
+    looks = list(_looks(door_, paths or []))
+    base = base or (None if output in _PLAIN else door_.settings().base)
+    name = _as_typed(door_) if output in _PLAIN else _from_git
+    problems = _in_order(looks, base, name)
+    if output is ReportFormat.TEXT:
+        _print(problems, looks)
+    elif output is ReportFormat.JSON:
         say_json(as_json(problems))
     else:
-        _print(problems, plans)
+        _render(output, problems, looks)
     return 1 if any(problem.severity == "error" for problem in problems) else 0
 
 
@@ -87,23 +112,30 @@ def as_json(problems: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
-def _check(door_: Door, paths: Sequence[Path]) -> tuple[list[Problem], list[Plan]]:
-    """Problems of all the paths, their files named as the user would name them."""
-    problems: list[Problem] = []
-    plans = []
-    base = door_.settings().root
-    for root, files in _repos(base, paths).items():
-        plan = plan_of_files(door_.app(root))
-        plans.append(plan)
+# --- Looking ------------------------------------------------------------------------
+
+
+def _looks(door_: Door, paths: Sequence[Path]) -> Iterator[_Look]:
+    from boe_reconciler.core.plan import make_plan
+
+    for root, files in _repos(door_.settings().root, paths).items():
+        app = door_.app(root)
+        snapshot = app.repo.snapshot()
+        plan = make_plan(snapshot, served=None, now=app.clock.now())
         if not plan.statuses and not plan.problems:
             complain(f"There is no YAML of BOE in {root}.", _FOLDERS)
-        prefix = _prefix(base, root)
-        problems += [
-            _renamed(problem, prefix)
+        problems = [
+            problem
             for problem in plan.problems
             if files is None or problem.range.filename in files
         ]
-    return problems, plans
+        yield _Look(
+            app=app,
+            snapshot=snapshot,
+            problems=problems,
+            files=sorted({*snapshot.files} if files is None else files),
+            objects=len(plan.statuses),
+        )
 
 
 def _repos(base: Path, paths: Sequence[Path]) -> dict[Path, set[str] | None]:
@@ -126,11 +158,51 @@ def _repos(base: Path, paths: Sequence[Path]) -> dict[Path, set[str] | None]:
     return repos
 
 
-def _prefix(base: Path, root: Path) -> str:
-    if root == base:
-        return ""
-    shown = root.relative_to(base) if root.is_relative_to(base) else root
-    return f"{shown.as_posix()}/"
+# --- Which first, and under which name ----------------------------------------------
+
+
+def _in_order(
+    looks: Sequence[_Look], base: str | None, prefix: Callable[[App], str]
+) -> list[Problem]:
+    """Problems of all the repos: those near the change since `base` come first."""
+    near = [
+        (nearness(problem), _renamed(problem, prefix(look.app)))
+        for look in looks
+        for nearness in (_nearness(look, base),)
+        for problem in look.problems
+    ]
+    return [problem for _, problem in sorted(near, key=lambda pair: pair[0])]
+
+
+def _nearness(look: _Look, base: str | None) -> Callable[[Problem], int]:
+    if base is None or not look.problems:
+        return lambda _: 0
+    from boe_reconciler.core.touched import nearness
+
+    try:
+        before = look.app.snapshot_before(base)
+    except BoeError as error:
+        say(f"boe: {error.told} So nothing is put first.", "yellow", stderr=True)
+        return lambda _: 0
+    return nearness(before, look.snapshot)
+
+
+def _as_typed(door_: Door) -> Callable[[App], str]:
+    """The path to the repo's files from where the user is."""
+    base = door_.settings().root
+
+    def prefix(app: App) -> str:
+        root = app.settings.root
+        if root == base:
+            return ""
+        shown = root.relative_to(base) if root.is_relative_to(base) else root
+        return f"{shown.as_posix()}/"
+
+    return prefix
+
+
+def _from_git(app: App) -> str:
+    return app.place
 
 
 def _renamed(problem: Problem, prefix: str) -> Problem:
@@ -140,24 +212,41 @@ def _renamed(problem: Problem, prefix: str) -> Problem:
     return replace(problem, range=where)
 
 
+# --- Telling ------------------------------------------------------------------------
+
+
 def say_problems(problems: Sequence[Problem], *, stderr: bool = False) -> None:
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
         say(str(problem), style, stderr=stderr)
 
 
-def _print(problems: Sequence[Problem], plans: Sequence[Plan]) -> None:
+def _print(problems: Sequence[Problem], looks: Sequence[_Look]) -> None:
     say_problems(problems)
+    failed = any(problem.severity == "error" for problem in problems)
+    say(_summary(problems, looks), style="bold red" if failed else "green")
+
+
+def _render(
+    output: ReportFormat, problems: Sequence[Problem], looks: Sequence[_Look]
+) -> None:
+    from boe_reconciler.app import installed_version
+    from boe_reconciler.cli.forms import Checked, render
+
+    checked = Checked(
+        problems=problems,
+        files=[_from_git(look.app) + file for look in looks for file in look.files],
+        summary=_summary(problems, looks),
+        version=installed_version(),
+    )
+    sys.stdout.write(render(output, checked))
+
+
+def _summary(problems: Sequence[Problem], looks: Sequence[_Look]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
-    warnings = len(problems) - errors
-    told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-    objects = sum(len(plan.statuses) for plan in plans)
+    warnings = counted(len(problems) - errors, "warning")
+    objects = counted(sum(look.objects for look in looks), "object")
     if errors:
-        say(f"{told} in {counted(objects, 'object')}.", style="bold red")
-        return
-    tail = f" {counted(warnings, 'warning')}." if warnings else ""
-    say(f"{counted(objects, 'object')} checked, all valid.{tail}", style="green")
-
-
-def counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+        return f"{counted(errors, 'error')}, {warnings} in {objects}."
+    tail = "" if warnings.startswith("0 ") else f" {warnings}."
+    return f"{objects} checked, all valid.{tail}"

@@ -14,7 +14,7 @@ from typing import Any
 from boe_reconciler.core.problems import Path, Position, Range
 from boe_reconciler.core.records import dataclass
 
-_LINE_BREAK = re.compile("\r\n|\r|\n")
+LINE_BREAK = re.compile("\r\n|\r|\n")
 
 #: (source, start, end, children): where a value stands. Children of a map are
 #: key -> (start of the key, end of the key, place of the value).
@@ -32,7 +32,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+        return [0, *(found.end() for found in LINE_BREAK.finditer(self.text))]
 
     def position(self, offset: int) -> Position:
         line = bisect_right(self._line_starts, offset)

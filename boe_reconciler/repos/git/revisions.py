@@ -40,8 +40,7 @@ def around(folder: Path, clock: Clock, environment: Mapping[str, str]) -> Revisi
             f"{folder} is a bare git repo: it has no files.",
             "Clone it, and give the clone with -C.",
         )
-    inside = (each for each in (folder, *folder.parents) if (each / ".git").exists())
-    top = next(inside, None)
+    top = top_of(folder)
     if top is None:
         raise InputError(
             f"{folder} is in no git repo, so there are no revisions.",
@@ -52,6 +51,12 @@ def around(folder: Path, clock: Clock, environment: Mapping[str, str]) -> Revisi
     )
     git.check()
     return Revisions(git=git, below=folder.relative_to(top).as_posix())
+
+
+def top_of(folder: Path) -> Path | None:
+    """The root of the clone that an absolute folder is in; None: it is in none."""
+    inside = (each for each in (folder, *folder.parents) if (each / ".git").exists())
+    return next(inside, None)
 
 
 def mirrored(
@@ -104,6 +109,15 @@ class Revisions:
             read=partial(self._content, files),
             since=partial(self._since, commit),
         )
+
+    def fork(self, name: str) -> str:
+        """The commit at which HEAD left `name`. InputError where it is not here."""
+        commits = [self._commit(one)[1] for one in (name, "HEAD")]
+        done = self.git.run(["merge-base", *commits])
+        if done.code:
+            told = f"The commit at which HEAD left {name!r} is not here."
+            raise InputError(told, self._advice(name))
+        return done.out.decode().strip()
 
     def close(self) -> None:
         self._contents.close()
