@@ -19,11 +19,10 @@ from boe_reconciler.core.calendar import (
     set_digest,
 )
 from boe_reconciler.core.calendar.timetable import Fixed
-from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.schedule import Execution
 from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.runs import GapRow, NewRun, RunStatus, Trigger
-from boe_reconciler.core.spec import OccurrenceSet
+from boe_reconciler.core.spec import Timing
 
 #: Nobody served if no tick was completed this long after an occurrence.
 SERVED_WITHIN = timedelta(seconds=60)
@@ -37,13 +36,6 @@ _LIMIT_REASONS = {
     "all": "catchup_max_runs",
     "none": "catchup_none",
 }
-
-
-class Timing(Model):
-    """All of a spec that a tick needs, so that it need not read the rest."""
-
-    occurrences: OccurrenceSet
-    execution: Execution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +61,10 @@ class Standing:
     failures: int = 0
     #: The Connection that its Report reads from.
     connection: str = ""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a tick at `now` has to look at it."""
+        return self.next_due is not None and self.next_due <= now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,11 +131,6 @@ def unpaused(standing: Standing, at: datetime) -> Owed:
     count = timetable(standing).count(standing.high_water, at)
     gaps = [_gap(standing, at, count, "paused")] if count else []
     return Owed(standing=replace(moved, high_water=at), gaps=gaps)
-
-
-def timing_json(occurrences: OccurrenceSet, rules: Execution) -> str:
-    timing = Timing(occurrences=occurrences, execution=rules)
-    return timing.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def timetable(standing: Standing) -> Timetable:

@@ -143,7 +143,7 @@ def _standing(planned: PlannedSchedule, assumed: Assumed) -> Standing:
         uid=assumed.uids.get(planned.name, planned.name),
         revision="",
         spec_digest="",
-        timing=due.timing_json(planned.occurrences, planned.spec.execution),
+        timing=planned.timing,
         covered_from=before,
         high_water=before,
         next_due=None,

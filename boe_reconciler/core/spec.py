@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import cached_property
 from typing import Any, Literal
 
 from boe_reconciler.core.holds import Wait
@@ -85,14 +86,38 @@ class RunSpec(Model):
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing(Model):
+    """All of a spec that a tick needs, so that it need not read the rest."""
+
+    occurrences: OccurrenceSet
+    execution: Execution
+
+
+def timing_json(occurrences: OccurrenceSet, rules: Execution) -> str:
+    timing = Timing(occurrences=occurrences, execution=rules)
+    return timing.model_dump_json(by_alias=True, exclude_none=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedSchedule:
+    """Kept from plan to plan while nothing it depends on changes, with its texts."""
+
     name: str
     spec: RunSpec
     occurrences: OccurrenceSet
     #: `paused: true` in git.
     paused: bool
     renamed_from: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """`spec.digest`."""
+        return self.spec.digest
+
+    @cached_property
+    def timing(self) -> str:
+        """JSON of its `Timing`."""
+        return timing_json(self.occurrences, self.spec.execution)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,7 +25,7 @@ def activate(
     served = Served(
         attempted=activation.attempted,
         serving=activation.serving,
-        objects=activation.objects,
+        objects=sorted(activation.objects, key=lambda one: (one.kind, one.name)),
         statuses=activation.statuses,
         problems=activation.problems,
     )
@@ -36,7 +36,6 @@ def activate(
             replace(served, serving=before.serving, objects=before.objects)
         )
         return
-    _rows.cover(store, store.standings(), store.ticks(), now)
     _serve(store, activation, now, new_uid)
     store.put_tzdb(TZDB_VERSION)
     store.put_served(served)
@@ -47,30 +46,49 @@ def activate(
 def _serve(
     store: Store, activation: Activation, now: datetime, new_uid: NewUid
 ) -> None:
+    entry = _Entry(pauses=store.pauses(), now=now)
+    standings = store.standings()
+    old = {standing.name: standing for standing in standings}
+    # Other zone data may put every next occurrence elsewhere.
+    anew = store.tzdb() != TZDB_VERSION
+    changed = [
+        planned
+        for planned in activation.schedules
+        if anew or not entry.goes_on(old.get(planned.name), planned)
+    ]
+    same = {planned.name for planned in activation.schedules}
+    same -= {planned.name for planned in changed}
+    owing = [one for one in standings if one.name not in same or one.is_due(now)]
+    _rows.cover(store, owing, store.ticks(), now)
     _rename(store, activation.schedules)
-    old = {standing.name: standing for standing in store.standings()}
-    for name in old.keys() - {planned.name for planned in activation.schedules}:
-        _remove(store, old[name], now)
-    specs = {planned.name: planned.spec.digest for planned in activation.schedules}
-    store.put_specs(
-        {specs[planned.name]: planned.spec for planned in activation.schedules}
-    )
-    revisions = {
+    _remove_others(store, activation.schedules, now)
+    store.put_specs({planned.digest: planned.spec for planned in changed})
+    _limits.serve(store, activation.schedules)
+    entry = replace(entry, pauses=store.pauses())
+    moved = [
+        entry.of(_named(store, planned, now, new_uid), planned) for planned in changed
+    ]
+    _rows.write_owed(store, moved, now)
+    store.put_revisions(_revisions(activation))
+
+
+def _revisions(activation: Activation) -> Mapping[str, str]:
+    """Of each schedule, the revision that its version was taken from."""
+    known = {
         one.name: one.revision for one in activation.objects if one.kind == "Schedule"
     }
-    _limits.serve(store, activation.schedules)
-    entry = _Entry(pauses=store.pauses(), now=now)
-    moved = []
-    for planned in activation.schedules:
-        before = old.get(planned.name) or _new(store, planned.name, now, new_uid())
-        named = replace(
-            before,
-            revision=revisions.get(planned.name) or activation.serving or "",
-            spec_digest=specs[planned.name],
-            connection=planned.spec.connection_name,
-        )
-        moved.append(entry.of(named, planned))
-    _rows.write_owed(store, moved, now)
+    serving = activation.serving or ""
+    return {one.name: known.get(one.name) or serving for one in activation.schedules}
+
+
+def _named(
+    store: Store, planned: PlannedSchedule, now: datetime, new_uid: NewUid
+) -> Standing:
+    """What is kept of it so far, with what its new version names."""
+    before = store.standing(planned.name) or _new(store, planned.name, now, new_uid())
+    return replace(
+        before, spec_digest=planned.digest, connection=planned.spec.connection_name
+    )
 
 
 def _rename(store: Store, schedules: Sequence[PlannedSchedule]) -> None:
@@ -92,6 +110,15 @@ def _rename_pause(store: Store, former: str, name: str) -> None:
         if (pause.target, pause.value) == (PauseTarget.SCHEDULE, former):
             store.drop_pause(pause)
             store.put_pause(replace(pause, value=name))
+
+
+def _remove_others(
+    store: Store, schedules: Sequence[PlannedSchedule], now: datetime
+) -> None:
+    names = {planned.name for planned in schedules}
+    for standing in store.standings():
+        if standing.name not in names:
+            _remove(store, standing, now)
 
 
 def _remove(store: Store, standing: Standing, now: datetime) -> None:
@@ -129,11 +156,28 @@ class _Entry:
     pauses: Sequence[Pause]
     now: datetime
 
+    def goes_on(self, standing: Standing | None, planned: PlannedSchedule) -> bool:
+        """Whether the new plan changes nothing of it but the revision."""
+        return (
+            standing is not None
+            and standing.spec_digest == planned.digest
+            and standing.timing == planned.timing
+            and standing.connection == planned.spec.connection_name
+            and standing.paused_in_git == planned.paused
+            and (standing.paused, standing.paused_until) == self._paused(planned)
+        )
+
+    def _paused(self, planned: PlannedSchedule) -> tuple[bool, datetime | None]:
+        """Whether anything pauses it, and until when."""
+        pause = pauses.holding(self.pauses, planned.spec, self.now)
+        if planned.paused or pause is None:
+            return planned.paused, None
+        return True, pause.until
+
     def of(self, standing: Standing, planned: PlannedSchedule) -> Owed:
         """The standing under the new spec, and the gap that ends with the old one."""
-        timing = due.timing_json(planned.occurrences, planned.spec.execution)
-        pause = pauses.holding(self.pauses, planned.spec, self.now)
-        paused = planned.paused or pause is not None
+        timing = planned.timing
+        paused, paused_until = self._paused(planned)
         new_set = bool(standing.timing) and not due.same_occurrences(
             standing.timing, timing
         )
@@ -145,7 +189,7 @@ class _Entry:
             timing=timing,
             paused_in_git=planned.paused,
             paused=paused,
-            paused_until=None if planned.paused or not pause else pause.until,
+            paused_until=paused_until,
         )
         if new_set:
             start = max(self.now, standing.high_water)

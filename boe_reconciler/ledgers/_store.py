@@ -111,6 +111,9 @@ class Store(Protocol):
 
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        """Name of each schedule -> the revision that its runs will name."""
+
     def drop_standing(self, name: str) -> None: ...
 
     # Connections that are served.

@@ -158,6 +158,11 @@ class _MemoryStore:
     def put_standings(self, standings: Sequence[Standing]) -> None:
         self._t.standings.update({one.name: one for one in standings})
 
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        known = self._t.standings
+        for name, revision in revisions.items():
+            known[name] = replace(known[name], revision=revision)
+
     def drop_standing(self, name: str) -> None:
         del self._t.standings[name]
 

@@ -18,7 +18,7 @@ from boe_reconciler.core.resources.others import CalendarSpec
 from boe_reconciler.core.resources.schedule import Execution
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.runs import RunStatus, Trigger
-from boe_reconciler.core.spec import OccurrenceSet
+from boe_reconciler.core.spec import OccurrenceSet, timing_json
 from tests.builders import at
 
 START = at("2026-03-01 06:30")
@@ -35,7 +35,7 @@ def occurrences(when: Mapping[str, Any] | None = None, **fields: Any) -> Occurre
 def standing(
     when: Mapping[str, Any] | None = None, since: datetime = START, **execution: Any
 ) -> Standing:
-    timing = due.timing_json(occurrences(when), Execution.model_validate(execution))
+    timing = timing_json(occurrences(when), Execution.model_validate(execution))
     return Standing(
         name="daily",
         uid="u1",
@@ -250,11 +250,11 @@ def test_a_clock_set_back_owes_nothing_twice() -> None:
 def test_a_set_of_occurrences_is_the_same_whatever_else_changes() -> None:
     def text(jitter: str | None = None, **execution: Any) -> str:
         rules = Execution.model_validate(execution)
-        return due.timing_json(occurrences({"jitter": jitter}), rules)
+        return timing_json(occurrences({"jitter": jitter}), rules)
 
     assert due.same_occurrences(text(), text())
     assert due.same_occurrences(text(), text(jitter="5m", overlap="allow_all"))
-    other = due.timing_json(occurrences({"every": "2h"}), Execution())
+    other = timing_json(occurrences({"every": "2h"}), Execution())
     assert not due.same_occurrences(text(), other)
 
 
@@ -262,7 +262,7 @@ def test_a_calendar_counts_as_part_of_the_set() -> None:
     def text(off: str) -> str:
         when = {"every": None, "cron": "0 7 * * *", "calendar": "bank"}
         calendar = CalendarSpec.model_validate({"days_off": [off]})
-        return due.timing_json(occurrences(when, calendar=calendar), Execution())
+        return timing_json(occurrences(when, calendar=calendar), Execution())
 
     assert due.same_occurrences(text("2026-12-25"), text("2026-12-25"))
     assert not due.same_occurrences(text("2026-12-25"), text("2026-12-24"))

@@ -15,7 +15,7 @@ from boe_reconciler.core.punctual import Pattern, pattern
 from boe_reconciler.core.resources.schedule import Execution
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.runs import Run
-from boe_reconciler.core.spec import OccurrenceSet
+from boe_reconciler.core.spec import OccurrenceSet, timing_json
 from tests.builders import at
 
 START = at("2026-03-01 06:30")
@@ -47,7 +47,7 @@ def standing(
         uid="u1",
         revision="r1",
         spec_digest="d1",
-        timing=due.timing_json(occurrences, Execution.model_validate(execution)),
+        timing=timing_json(occurrences, Execution.model_validate(execution)),
         covered_from=START,
         high_water=mark,
         next_due=None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar
 
+import uuid_utils
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     literal_column,
     select,
     text,
@@ -26,10 +26,10 @@ from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.runs import Pause
-from boe_reconciler.core.spec import ObjectStatus, RunSpec, Served, ServedObject
+from boe_reconciler.core.spec import RunSpec, Served
 from boe_reconciler.ledgers._store import Covered
-from boe_reconciler.ledgers.sqlite import punctual, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading
+from boe_reconciler.ledgers.sqlite import punctual, served, tables
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
@@ -67,6 +67,7 @@ _DUE = Reading(
     .order_by(schedules.c.next_due, schedules.c.name)
     .limit(bindparam("most"))
 )
+_NAME_REVISION = "UPDATE schedules SET revision = ? WHERE name = ? AND revision <> ?"
 _PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
@@ -117,6 +118,8 @@ class SpecCache:
     """Specs by digest, shared by all connections: a digest never means another spec."""
 
     def __init__(self) -> None:
+        #: What is served, too.
+        self.served = served.Kept()
         self._kept: dict[str, RunSpec] = {}
         self._lock = Lock()
 
@@ -137,6 +140,7 @@ class Schedules:
     def __init__(self, connection: Connection, cache: SpecCache) -> None:
         self._c = connection
         self._specs = cache
+        self._kept = cache.served
 
     def trial(self, act: Callable[[], T]) -> tuple[T | None, Exception | None]:
         return alone(self._c, act)
@@ -167,6 +171,10 @@ class Schedules:
 
     def put_standings(self, standings: Sequence[Standing]) -> None:
         _PUT.run(self._c, standings)
+
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        rows = ((new, name, new) for name, new in revisions.items())
+        many(self._c, _NAME_REVISION, rows)
 
     def drop_standing(self, name: str) -> None:
         self._c.execute(delete(schedules).where(schedules.c.name == name))
@@ -205,28 +213,24 @@ class Schedules:
             self._specs.put(digest, spec)
 
     def served(self) -> Served:
-        known = self._mark("served") or {
-            "attempted": None,
-            "serving": None,
-            "problems": [],
-        }
-        objects = self._c.execute(select(tables.objects).order_by(_ROWID))
-        statuses = self._c.execute(select(tables.statuses).order_by(_ROWID))
-        return Served(
-            objects=[ServedObject(**row._mapping) for row in objects],
-            statuses=[ObjectStatus(**row._mapping) for row in statuses],
-            **known,
-        )
+        mark = self._mark("served")
+        if mark is None:
+            return served.NOTHING
+        token = mark.get("token")
+        known = self._kept.get(token)
+        return known or self._kept.put(token, served.read(self._c, mark))
 
-    def put_served(self, served: Served) -> None:
-        self._replace(tables.objects, served.objects)
-        self._replace(tables.statuses, served.statuses)
-        known = {
-            "attempted": served.attempted,
-            "serving": served.serving,
-            "problems": list(served.problems),
+    def put_served(self, new: Served) -> None:
+        served.write(self._c, new, self.served())
+        token = uuid_utils.uuid7().hex
+        mark = {
+            "attempted": new.attempted,
+            "serving": new.serving,
+            "problems": list(new.problems),
+            "token": token,
         }
-        self._put_mark("served", known)
+        self._put_mark("served", mark)
+        self._kept.put(token, new)
 
     def ticks(self) -> Ticks:
         known = self._mark("ticks")
@@ -276,12 +280,6 @@ class Schedules:
 
     def _put_mark(self, name: str, value: Any) -> None:
         self._c.execute(_PUT_MARK, {"name": name, "value": value})
-
-    def _replace(
-        self, table: Table, rows: Iterable[ServedObject] | Iterable[ObjectStatus]
-    ) -> None:
-        self._c.execute(delete(table))
-        self._many(insert(table), [tables.values(row) for row in rows])
 
     def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
         """Rows that were written."""

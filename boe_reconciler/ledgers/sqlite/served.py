@@ -1,0 +1,123 @@
+"""The rows of what is served: read once, and written where they changed.
+
+A row that names the revision of the whole holds an empty text in its place. So a new
+revision touches only the rows of what it changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from boe_reconciler.core.spec import ObjectStatus, Served, ServedObject
+from boe_reconciler.ledgers.sqlite.tables import objects, statuses
+
+NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
+_Row = dict[str, Any]
+#: Rows that are replaced one by one; of more, all are.
+_FEW = 200
+
+
+class Kept:
+    """What was read or written last, shared by all connections.
+
+    Each write has a token of its own: while it stands in the ledger, this is the truth.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[str, Served] | None = None
+
+    def get(self, token: str | None) -> Served | None:
+        last = self._last
+        return last[1] if last and last[0] == token else None
+
+    def put(self, token: str | None, served: Served) -> Served:
+        self._last = (token, served) if token else None
+        return served
+
+
+def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
+    whole = Served(
+        attempted=mark["attempted"],
+        serving=mark["serving"],
+        objects=(),
+        statuses=(),
+        problems=mark["problems"],
+    )
+    found = {
+        kind.field: [kind.make(**row) for row in kind.rows(connection, whole)]
+        for kind in _KINDS
+    }
+    named = {name: getattr(whole, name) for name in ("attempted", "serving")}
+    return Served(**named, **found, problems=whole.problems)
+
+
+def write(connection: Connection, served: Served, before: Served) -> None:
+    for kind in _KINDS:
+        old, new = kind.given(before), kind.given(served)
+        gone = [key for key, row in old.items() if new.get(key) != row]
+        come = [row for key, row in new.items() if old.get(key) != row]
+        if len(gone) > _FEW:
+            connection.execute(delete(kind.table))
+            come = list(new.values())
+        else:
+            kind.drop(connection, gone)
+        if come:
+            connection.execute(insert(kind.table), come)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    field: str
+    table: Table
+    make: Callable[..., Any]
+    #: Column -> the field of `Served` that it mostly equals.
+    heads: Mapping[str, str]
+
+    def given(self, served: Served) -> dict[tuple[str, str], _Row]:
+        """The rows as they are stored, by kind and name."""
+        names, read_ = self.table.c.keys(), attrgetter(*self.table.c.keys())
+        heads = [(name, getattr(served, head)) for name, head in self.heads.items()]
+        found = {}
+        for one in getattr(served, self.field):
+            row = dict(zip(names, read_(one), strict=True))
+            for name, head in heads:
+                if row[name] == head is not None:
+                    row[name] = ""
+            found[one.kind, one.name] = row
+        return found
+
+    def rows(self, connection: Connection, whole: Served) -> list[_Row]:
+        query = select(self.table).order_by(self.table.c.kind, self.table.c.name)
+        found = [dict(row._mapping) for row in connection.execute(query)]
+        for name, head in self.heads.items():
+            for row in found:
+                if row[name] == "":
+                    row[name] = getattr(whole, head)
+        return found
+
+    def drop(self, connection: Connection, keys: list[tuple[str, str]]) -> None:
+        c = self.table.c
+        for kind, name in keys:
+            mine = (c.kind == kind, c.name == name)
+            connection.execute(delete(self.table).where(*mine))
+
+
+_KINDS = (
+    _Kind(
+        field="objects",
+        table=objects,
+        make=ServedObject,
+        heads={"revision": "serving"},
+    ),
+    _Kind(
+        field="statuses",
+        table=statuses,
+        make=ObjectStatus,
+        heads={"observed_revision": "attempted", "serving_revision": "serving"},
+    ),
+)
