@@ -45,6 +45,7 @@ def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], 
         )
         fields = dataclasses.fields(made)
         made.__record_fields__ = fields
+        made.__record_names__ = frozenset(one.name for one in fields)
         made.__record_compared__ = tuple(one.name for one in fields if one.compare)
         return made  # type: ignore[no-any-return]  # the class, or a copy with slots
 
@@ -52,17 +53,31 @@ def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], 
 
 
 def _init(self: Any, *given: Any, **named: Any) -> None:
+    if given or named.keys() != self.__record_names__:
+        named = _completed(self, given, named)
+    for name, value in named.items():
+        _set(self, name, value)
+
+
+def _completed(
+    self: Any, given: tuple[Any, ...], named: dict[str, Any]
+) -> dict[str, Any]:
+    """Every field by its name: what was given in order, and defaults for the rest."""
     fields = self.__record_fields__
     if given:
         first = dict(zip((one.name for one in fields), given, strict=False))
         if fields[0].kw_only or len(first) < len(given) or first.keys() & named:
             raise TypeError(f"{type(self).__name__}: {given} are too many")
         named |= first
-    for field in fields:
-        name = field.name
-        _set(self, name, named.pop(name) if name in named else _default(self, field))
+    whole = {
+        field.name: named.pop(field.name)
+        if field.name in named
+        else _default(self, field)
+        for field in fields
+    }
     if named:
         raise TypeError(f"{type(self).__name__}: there is no field {[*named]}")
+    return whole
 
 
 def _default(self: Any, field: dataclasses.Field[Any]) -> Any:

@@ -47,8 +47,7 @@ def _serve(
     store: Store, activation: Activation, now: datetime, new_uid: NewUid
 ) -> None:
     entry = _Entry(pauses=store.pauses(), now=now)
-    standings = store.standings()
-    old = {standing.name: standing for standing in standings}
+    old = {standing.name: standing for standing in store.standings()}
     # Other zone data may put every next occurrence elsewhere.
     anew = store.tzdb() != TZDB_VERSION
     changed = [
@@ -58,10 +57,11 @@ def _serve(
     ]
     same = {planned.name for planned in activation.schedules}
     same -= {planned.name for planned in changed}
-    owing = [one for one in standings if one.name not in same or one.is_due(now)]
+    owing = [one for one in old.values() if one.name not in same or one.is_due(now)]
     _rows.cover(store, owing, store.ticks(), now)
     _rename(store, activation.schedules)
-    _remove_others(store, activation.schedules, now)
+    for name in old.keys() - {planned.name for planned in activation.schedules}:
+        _remove(store, name, now)
     store.put_specs({planned.digest: planned.spec for planned in changed})
     _limits.serve(store, activation.schedules)
     entry = replace(entry, pauses=store.pauses())
@@ -112,17 +112,11 @@ def _rename_pause(store: Store, former: str, name: str) -> None:
             store.put_pause(replace(pause, value=name))
 
 
-def _remove_others(
-    store: Store, schedules: Sequence[PlannedSchedule], now: datetime
-) -> None:
-    names = {planned.name for planned in schedules}
-    for standing in store.standings():
-        if standing.name not in names:
-            _remove(store, standing, now)
-
-
-def _remove(store: Store, standing: Standing, now: datetime) -> None:
+def _remove(store: Store, name: str, now: datetime) -> None:
     """What has not started will not; what runs may finish."""
+    standing = store.standing(name)
+    if standing is None:
+        return  # It has another name now.
     why = ("removed", "The schedule is no longer in the repo.")
     for run in store.unstarted(standing.uid):
         _rows.end_run(store, run, RunStatus.CANCELLED, now, why=why)

@@ -66,6 +66,8 @@ def wrong_path(path: str) -> str:
         return f"it is more than {MAX_FOLDERS} folders deep"
     if len(path.encode(errors="surrogateescape")) > MAX_PATH:
         return f"its path is longer than {MAX_PATH:,} bytes"
+    if path.isascii() and path.isprintable():
+        return ""
     categories = {unicodedata.category(each) for each in path}
     if "Cs" in categories:
         return "its name is not UTF-8"

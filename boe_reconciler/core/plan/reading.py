@@ -119,8 +119,8 @@ def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
     """Every YAML file, in the order of their paths; unchanged ones come from the cache."""
     files: dict[tuple[str, str], Loaded] = {}
     for path, blob in sorted(snapshot.files.items()):
-        if is_resource_file(path):
-            known = cache.files.get((path, blob))
+        known = cache.files.get((path, blob))
+        if known or is_resource_file(path):
             files[path, blob] = known or _load(path, snapshot.read)
     cache.files = {key: each for key, each in files.items() if each.entries}
     found = list(files.values())

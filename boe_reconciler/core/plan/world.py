@@ -87,7 +87,7 @@ class Verdict:
         """The files that could be had."""
         return [(path, each) for path, each in self.files.items() if each is not None]
 
-    @property
+    @cached_property
     def faulty(self) -> bool:
         return any(problem.severity == "error" for problem in self.problems)
 
@@ -96,7 +96,7 @@ class Verdict:
         """Not only by what it refers to."""
         return self.faulty or self.blocked_by is None
 
-    @property
+    @cached_property
     def good(self) -> bool:
         return not self.faulty and self.blocked_by is None and self.product is not None
 

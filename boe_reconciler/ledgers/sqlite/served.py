@@ -7,7 +7,7 @@ revision touches only the rows of what it changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -48,12 +48,11 @@ def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
         statuses=(),
         problems=mark["problems"],
     )
-    found = {
+    found: Mapping[str, Any] = {
         kind.field: [kind.make(**row) for row in kind.rows(connection, whole)]
         for kind in _KINDS
     }
-    named = {name: getattr(whole, name) for name in ("attempted", "serving")}
-    return Served(**named, **found, problems=whole.problems)
+    return replace(whole, **found)
 
 
 def write(connection: Connection, served: Served, before: Served) -> None:

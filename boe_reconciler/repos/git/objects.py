@@ -42,8 +42,11 @@ _ENTRY = re.compile(
 
 def list_tree(
     git: Git, commit: str, paths: Sequence[str], *, deep: bool
-) -> Iterator[TreeEntry]:
-    """What a commit has at these paths; `deep`: all that is below, instead of folders."""
+) -> Iterator[bytes]:
+    """What a commit has at these paths; `deep`: all that is below, instead of folders.
+
+    A line for each, which `tree_entry` reads.
+    """
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
         flags = ["-r"] if deep else []
@@ -51,11 +54,10 @@ def list_tree(
         done = git.run(command)
         if done.code:
             raise Damaged(done.complaint)
-        for line in done.out.split(b"\0")[:-1]:
-            yield _entry(line)
+        yield from done.out.split(b"\0")[:-1]
 
 
-def _entry(line: bytes) -> TreeEntry:
+def tree_entry(line: bytes) -> TreeEntry:
     found = _ENTRY.fullmatch(line)
     if found is None:
         raise Damaged(f"git lists {line[:100]!r}")

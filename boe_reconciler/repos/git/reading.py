@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import InputError
@@ -29,6 +29,7 @@ from boe_reconciler.repos.git.objects import (
     Contents,
     TreeEntry,
     list_tree,
+    tree_entry,
 )
 from boe_reconciler.repos.git.program import Git
 
@@ -68,16 +69,18 @@ def content_of(contents: Contents, files: Files, path: str) -> bytes:
 
 @dataclass(kw_only=True)
 class Reader:
-    """Reads commit after commit; remembers what unchanged files refer to."""
+    """Reads commit after commit; remembers what it found out of unchanged files."""
 
     git: Git
     contents: Contents
     _references: References = field(default_factory=References)
+    #: Each line of the last listing, and what it means.
+    _listed: dict[bytes, _Seen] = field(default_factory=dict)
 
     def read(self, commit: str) -> Files:
         found = _Found()
-        for entry in list_tree(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
-            found.see(entry)
+        for seen in self._list(commit):
+            found.see(seen)
         self._judge_links(commit, found)
         found.leave_out(clashes(found.files))
         found.check_total()
@@ -92,6 +95,14 @@ class Reader:
             sizes=found.sizes,
             fresh=fresh,
         )
+
+    def _list(self, commit: str) -> Iterator[_Seen]:
+        """All that the folders of resources hold."""
+        before, self._listed = self._listed, {}
+        for line in list_tree(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
+            seen = before.get(line) or _seen(tree_entry(line))
+            self._listed[line] = seen
+            yield seen
 
     def _judge_links(self, commit: str, found: _Found) -> None:
         """A link may hide YAML where it leads to a folder, or to who knows where."""
@@ -128,13 +139,35 @@ class Reader:
             if away is not None:
                 found.refuse(path, _refusal(away))
             elif path in entries:
-                found.take(entries[path])
+                found.take(entries[path], _refusal(entries[path]))
 
     def _entries(self, commit: str, paths: Sequence[str]) -> dict[str, TreeEntry]:
         """What stands at these paths, and at the folders above them."""
         asked = sorted({each for path in paths for each in _with_folders(path)})
-        listed = list_tree(self.git, commit, asked, deep=False)
+        listed = map(tree_entry, list_tree(self.git, commit, asked, deep=False))
         return {entry.path: entry for entry in listed}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What stands in a folder of resources."""
+
+    entry: TreeEntry
+    #: Whether it is to be read, or may hide something: only that counts.
+    counts: bool
+    #: Why it is not read.
+    refusal: str
+
+
+def _seen(entry: TreeEntry) -> _Seen:
+    """Only YAML counts, and what may hide some."""
+    if any(map(is_ignored, entry.path.split("/")[1:])):
+        return _Seen(entry, counts=False, refusal="")
+    if is_resource_file(entry.path):
+        return _Seen(entry, counts=True, refusal=_refusal(entry))
+    if entry.mode == SUBMODULE:
+        return _Seen(entry, counts=True, refusal=_IS_SUBMODULE)
+    return _Seen(entry, counts=entry.mode == LINK, refusal="")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -145,21 +178,17 @@ class _Found:
     #: Beside the YAML; where they lead decides whether they are told.
     links: list[TreeEntry] = field(default_factory=list)
 
-    def see(self, entry: TreeEntry) -> None:
-        """What a folder of resources holds: only YAML counts, and what may hide some."""
-        if any(map(is_ignored, entry.path.split("/")[1:])):
+    def see(self, seen: _Seen) -> None:
+        if not seen.counts:
             return
-        if is_resource_file(entry.path):
-            self.take(entry)
-        elif entry.mode == SUBMODULE:
-            self.refuse(entry.path, _IS_SUBMODULE)
-        elif entry.mode == LINK:
-            self.links.append(entry)
+        if seen.entry.mode == LINK and not seen.refusal:
+            self.links.append(seen.entry)
+        else:
+            self.take(seen.entry, seen.refusal)
 
-    def take(self, entry: TreeEntry) -> None:
-        why = _refusal(entry)
-        if why:
-            self.refuse(entry.path, why)
+    def take(self, entry: TreeEntry, refusal: str) -> None:
+        if refusal:
+            self.refuse(entry.path, refusal)
         else:
             self.files[entry.path] = entry.blob
             self.sizes[entry.blob] = entry.size
