@@ -42,11 +42,15 @@ _ENTRY = re.compile(
 
 def list_tree(
     git: Git, commit: str, paths: Sequence[str], *, deep: bool
-) -> Iterator[bytes]:
-    """What a commit has at these paths; `deep`: all that is below, instead of folders.
+) -> Iterator[TreeEntry]:
+    """What a commit has at these paths; `deep`: all that is below, instead of folders."""
+    return map(tree_entry, list_lines(git, commit, paths, deep=deep))
 
-    A line for each, which `tree_entry` reads.
-    """
+
+def list_lines(
+    git: Git, commit: str, paths: Sequence[str], *, deep: bool
+) -> Iterator[bytes]:
+    """As `list_tree`; a line for each, which `tree_entry` reads."""
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
         flags = ["-r"] if deep else []

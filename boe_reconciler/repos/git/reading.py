@@ -28,6 +28,7 @@ from boe_reconciler.repos.git.objects import (
     SUBMODULE,
     Contents,
     TreeEntry,
+    list_lines,
     list_tree,
     tree_entry,
 )
@@ -99,7 +100,7 @@ class Reader:
     def _list(self, commit: str) -> Iterator[_Seen]:
         """All that the folders of resources hold."""
         before, self._listed = self._listed, {}
-        for line in list_tree(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
+        for line in list_lines(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
             seen = before.get(line) or _seen(tree_entry(line))
             self._listed[line] = seen
             yield seen
@@ -144,7 +145,7 @@ class Reader:
     def _entries(self, commit: str, paths: Sequence[str]) -> dict[str, TreeEntry]:
         """What stands at these paths, and at the folders above them."""
         asked = sorted({each for path in paths for each in _with_folders(path)})
-        listed = map(tree_entry, list_tree(self.git, commit, asked, deep=False))
+        listed = list_tree(self.git, commit, asked, deep=False)
         return {entry.path: entry for entry in listed}
 
 
