@@ -457,6 +457,12 @@ CODES: dict[str, Code] = {
         "what counts as many: more than 5 and more than 20 %, where nothing else is "
         "said.",
     ),
+    "BOE145": Code(
+        "A blackout without an end",
+        "The window opens again before it has closed, time after time, so that its "
+        "Connection is left alone for good and nothing that needs it ever runs. "
+        "`duration` has to be shorter than the time from one opening to the next.",
+    ),
     # Of a whole revision.
     "BOE195": Code(
         "The commit is not signed by a listed key",

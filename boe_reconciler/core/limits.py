@@ -6,11 +6,12 @@ read from a Connection and deliveries that send over one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice, pairwise
 from math import ceil, floor
 from typing import Protocol
 
@@ -95,6 +96,46 @@ def blackout_end(spec: _Blacked, now: datetime) -> datetime | None:
             break
         end = longer
     return end if end > now else None
+
+
+def blackout_spans(
+    spec: _Blacked, since: datetime, until: datetime
+) -> list[tuple[datetime, datetime]]:
+    """[start, end) of each blackout that begins in (since, until], or is on at `since`.
+
+    In order; windows that overlap or touch are one.
+    """
+    found: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(_windows(spec, since, until)):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return [span for span in found if span[1] > since]
+
+
+def _windows(
+    spec: _Blacked, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    for window in spec.blackouts:
+        for start in _openings(window).iter(since - window.duration, until):
+            yield start, start + window.duration
+
+
+#: Openings of a window that are looked at.
+_OPENINGS = 1_000
+#: Less than this share of the time is nothing: a day's window of 24 hours leaves the
+#: hour that a clock change gives.
+_LEFT = 0.001
+
+
+def never_ends(window: TimeWindow, now: datetime) -> bool:
+    """Whether a window opens again, time after time, before it closes."""
+    openings = list(islice(_openings(window).iter(now), _OPENINGS))
+    free = timedelta()
+    for start, following in pairwise(openings):
+        free += max(following - start - window.duration, timedelta())
+    return len(openings) > 1 and free < _LEFT * (openings[-1] - openings[0])
 
 
 def _end(window: TimeWindow, at: datetime) -> datetime:

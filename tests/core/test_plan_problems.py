@@ -508,6 +508,19 @@ CASES: dict[str, dict[str, Any]] = {
             '- ⟦BOE061⟧{cron: "0 9 * * *", duration: 1h}',
         )
     },
+    "a blackout without an end": {
+        "policy.yaml": a_policy("defaults: {timezone: Europe/Berlin}"),
+        "connections/b.yaml": a_document(
+            "Connection",
+            "b",
+            "type: duckdb\nblackouts:\n"
+            '- {cron: "0 1 * * *", duration: ⟦BOE145⟧24h}\n'
+            '- {cron: "0 * * * *", duration: ⟦BOE145⟧90m, timezone: UTC}\n'
+            '- {cron: "0 0 * * 1-5", duration: 24h}\n'
+            '- {cron: "0 0 1 1 *", duration: 9d}\n'
+            '- {cron: "0 * * * *", duration: 59m}',
+        ),
+    },
     "a change window": {
         "policy.yaml": a_policy(
             "defaults: {timezone: ⟦BOE062⟧Berlin}\n"

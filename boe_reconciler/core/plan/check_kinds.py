@@ -9,6 +9,7 @@ from typing import Any
 from boe_reconciler.core.calendar import calendar_findings, check_timezone
 from boe_reconciler.core.calendar.cron import parse_cron
 from boe_reconciler.core.language.availability import Place, unavailable_in
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.layers import merge, with_spec
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.plan.check import Check, overlap
@@ -62,6 +63,7 @@ def _connection(check: Check, connection: Any) -> Any:
     spec = connection.spec
     zone = check.policy.defaults.get("timezone")
     _windows(check, spec.blackouts, ("spec", "blackouts"), zone)
+    _blackouts(check, spec.blackouts, zone)
     if isinstance(spec, SmtpConnection):
         _fallback(check, spec)
     if isinstance(spec, SQLiteConnection) and spec.files:
@@ -76,6 +78,27 @@ def _connection(check: Check, connection: Any) -> Any:
     if spec.type == "webhook":
         _secret_headers(check, spec.headers)
     return connection
+
+
+def _blackouts(check: Check, windows: list[TimeWindow], default: Any) -> None:
+    for number, window in enumerate(windows):
+        zone = window.timezone or default
+        if not check_timezone(zone) and _never_ends(window, zone, check):
+            finding = Finding(
+                code="BOE145",
+                severity="warning",
+                path=("spec", "blackouts", number, "duration"),
+                detail="this blackout opens again before it closes: nothing that "
+                "reads or delivers over it ever runs",
+                help="shorten it, or open it less often",
+            )
+            check.find([finding])
+
+
+def _never_ends(window: TimeWindow, zone: str, check: Check) -> bool:
+    from boe_reconciler.core.limits import never_ends  # noqa: PLC0415 few repos need it
+
+    return never_ends(window.model_copy(update={"timezone": zone}), check.now)
 
 
 def _fallback(check: Check, spec: SmtpConnection) -> None:
