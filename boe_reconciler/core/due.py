@@ -245,6 +245,16 @@ def _window(
     return min(max(following - occurrence, SHORTEST_WINDOW), LONGEST_WINDOW)
 
 
+def expiry(
+    rules: Execution, occurrence: datetime, following: datetime | None
+) -> tuple[datetime, str]:
+    """Until when a run may start, and why no longer."""
+    expires = occurrence + _window(rules, occurrence, following)
+    if rules.deadline is not None and occurrence + rules.deadline <= expires:
+        return occurrence + rules.deadline, "deadline"
+    return expires, "catchup_window"
+
+
 def _gap(standing: Standing, until: datetime, count: int, reason: str) -> GapRow:
     return GapRow(
         schedule=standing.name,
@@ -279,11 +289,7 @@ def _row(
     trigger: Trigger,
 ) -> NewRun:
     timing = _parsed(standing.timing)[0]
-    rules = timing.execution
-    expires = occurrence + _window(rules, occurrence, following)
-    reason = "catchup_window"
-    if rules.deadline is not None and occurrence + rules.deadline <= expires:
-        expires, reason = occurrence + rules.deadline, "deadline"
+    expires, reason = expiry(timing.execution, occurrence, following)
     jitter = timing.occurrences.when.jitter
     return NewRun(
         run_id=run_id(standing.name, occurrence),

@@ -393,12 +393,12 @@ class Timetable:
         self, after: datetime, until: datetime | None = None
     ) -> Iterator[datetime]:
         """The occurrences in (after, until] one by one; without `until` all of them."""
-        for base, times in self._within(after, until):
+        for base, times in self.within(after, until):
             yield from map(zones.to_datetime, map(base.__add__, times))
 
     def count(self, after: datetime, until: datetime) -> int:
         """How many occurrences there are in (after, until], without making them."""
-        return sum(len(times) for _, times in self._within(after, until))
+        return sum(len(times) for _, times in self.within(after, until))
 
     def next(self, after: datetime) -> datetime | None:
         """The first occurrence after an instant."""
@@ -420,8 +420,8 @@ class Timetable:
         """What is unusual about an occurrence, for people: a moved or doubled time."""
         return self.stream.note(zones.to_seconds(occurrence))
 
-    def _within(self, after: datetime, until: datetime | None) -> Iterator[Segment]:
-        """The segments of (after, until], cut to it."""
+    def within(self, after: datetime, until: datetime | None) -> Iterator[Segment]:
+        """The occurrences in (after, until] as segments, without making them."""
         low = max(zones.to_seconds(after), self.first - 1)
         high = self.last if until is None else min(zones.to_seconds(until), self.last)
         for base, times in self.stream.segments(range(low // DAY - 1, high // DAY + 2)):

@@ -1,0 +1,138 @@
+"""Who is told of failures from now on, and which far sides are other ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from boe_reconciler.core.pauses import connections
+from boe_reconciler.core.plan import Plan
+from boe_reconciler.core.plan.impact.pairs import Look, Pair, Side
+
+#: What says where a Connection leads, and as whom; never a secret.
+_PLACE = (
+    "type",
+    "host",
+    "port",
+    "database",
+    "user",
+    "role",
+    "path",
+    "files",
+    "url",
+    "region",
+    "endpoint_url",
+    "endpoint",
+    "account_url",
+    "host_key",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnerChanged:
+    """Who is told of failures from now on."""
+
+    before: str
+    after: str
+    schedules: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionMoved:
+    """A Connection that leads elsewhere, by one of its fields."""
+
+    connection: str
+    field: str
+    before: Any
+    after: Any
+    #: Schedules that read over it, and those that deliver over it.
+    reading: Sequence[str]
+    delivering: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadsElsewhere:
+    """Schedules that read over another Connection than before."""
+
+    before: str
+    after: str
+    schedules: Sequence[str]
+
+
+def owners_changed(look: Look) -> list[OwnerChanged]:
+    found = _grouped(look, lambda side: side.planned.spec.owner)
+    return [
+        OwnerChanged(before=was, after=will, schedules=names)
+        for (was, will), names in found
+    ]
+
+
+def reads_elsewhere(look: Look) -> list[ReadsElsewhere]:
+    found = _grouped(look, lambda side: side.planned.spec.connection_name)
+    return [
+        ReadsElsewhere(before=was, after=will, schedules=names)
+        for (was, will), names in found
+    ]
+
+
+def _grouped(look: Look, value: Any) -> list[tuple[tuple[str, str], list[str]]]:
+    """(before, after) -> the schedules on both sides of which it differs so."""
+    found = defaultdict(list)
+    for pair in look.pairs:
+        if pair.before and pair.after:
+            was, will = value(pair.before), value(pair.after)
+            if was != will:
+                found[was, will].append(pair.name)
+    return sorted(found.items())
+
+
+def connections_moved(look: Look) -> list[ConnectionMoved]:
+    if look.before is None:
+        return []
+    old, new = _specs(look.before), _specs(look.after)
+    return [
+        moved
+        for name in sorted(old.keys() & new.keys())
+        for moved in _moved(name, old[name], new[name], look.pairs)
+    ]
+
+
+def _moved(
+    name: str,
+    was: Mapping[str, Any],
+    will: Mapping[str, Any],
+    pairs: Sequence[Pair],
+) -> Iterator[ConnectionMoved]:
+    fields = [field for field in _PLACE if was.get(field) != will.get(field)]
+    if not fields:
+        return
+    users = [pair for pair in pairs if pair.after and _uses(pair.after, name)]
+    reading = [pair.name for pair in users if pair.after and _reads(pair.after, name)]
+    for field in fields:
+        yield ConnectionMoved(
+            connection=name,
+            field=field,
+            before=was.get(field),
+            after=will.get(field),
+            reading=reading,
+            delivering=[one.name for one in users if one.name not in reading],
+        )
+
+
+def _uses(side: Side, connection: str) -> bool:
+    return connection in connections(side.planned.spec)
+
+
+def _reads(side: Side, connection: str) -> bool:
+    return side.planned.spec.connection_name == connection
+
+
+def _specs(plan: Plan) -> dict[str, Mapping[str, Any]]:
+    """Connections as they stand in their documents."""
+    return {
+        name: one.data["spec"]
+        for (kind, name), one in plan.objects.items()
+        if kind == "Connection"
+    }

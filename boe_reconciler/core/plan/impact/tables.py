@@ -1,0 +1,144 @@
+"""SQL that changed -> the tables that are read from now on, and no longer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from boe_reconciler.core.plan.impact.pairs import Look, Side
+from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.core.sql_tables import Unreadable, tables_of
+
+_SIDES: tuple[Literal["before"], Literal["after"]] = ("before", "after")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unread:
+    """A query of which nobody can say what it reads."""
+
+    side: Literal["before", "after"]
+    #: "query", "sheet NAME", "check NAME" or "only_if".
+    query: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TablesChanged:
+    report: str
+    #: Those whose queries changed so.
+    schedules: Sequence[str]
+    #: With an unread query before, some of these may have been read already.
+    gained: Sequence[str]
+    #: Empty with an unread query after: it may still read them.
+    lost: Sequence[str]
+    unread: Sequence[Unread]
+
+
+def tables_changed(look: Look) -> list[TablesChanged]:
+    """By Report: schedules that change alike are told together."""
+    names = defaultdict(list)
+    for pair in look.pairs:
+        if pair.after and _queries_changed(pair.before, pair.after):
+            found = _compared(pair.before, pair.after)
+            if any(found):
+                names[(pair.after.planned.spec.report_name, *found)].append(pair.name)
+    return [
+        TablesChanged(
+            report=report, schedules=schedules, gained=gained, lost=lost, unread=unread
+        )
+        for (report, gained, lost, unread), schedules in sorted(
+            names.items(), key=lambda one: (one[0][0], one[1])
+        )
+    ]
+
+
+def _queries_changed(before: Side | None, after: Side) -> bool:
+    return before is None or _asked(before) != _asked(after)
+
+
+def _asked(side: Side) -> tuple[Any, ...]:
+    """All that decides what is read."""
+    spec = side.planned.spec
+    return spec.connection.type, _files(spec), list(_queries(spec))
+
+
+_Compared = tuple[tuple[str, ...], tuple[str, ...], tuple[Unread, ...]]
+
+
+def _compared(before: Side | None, after: Side) -> _Compared:
+    was, unread_before = _reads(before, "before") if before else (set(), [])
+    will, unread_after = _reads(after, "after")
+    lost = set() if unread_after else was - will
+    unread = (*unread_before, *unread_after)
+    return tuple(sorted(will - was)), tuple(sorted(lost)), unread
+
+
+def _reads(
+    side: Side, which: Literal["before", "after"]
+) -> tuple[set[str], list[Unread]]:
+    spec = side.planned.spec
+    dialect, files = dialect_of(spec), _files(spec)
+    tables: set[str] = set()
+    unread = []
+    for where, text in _queries(spec):
+        found = _tables(text, dialect)
+        if isinstance(found, str):
+            unread.append(Unread(side=which, query=where, why=found))
+        else:
+            tables |= {_with_file(name, files) for name in found}
+    return tables, unread
+
+
+@cache
+def _tables(text: str, dialect: str) -> frozenset[str] | str:
+    """The tables, or why they are not known: many Schedules share a Report."""
+    try:
+        return tables_of(text, dialect)
+    except Unreadable as error:
+        return str(error)
+
+
+def _with_file(name: str, files: dict[str, str]) -> str:
+    """A view of `files` is told with what it shows."""
+    path = {view.lower(): path for view, path in files.items()}.get(name.lower())
+    return f"{name} ({path})" if path else name
+
+
+def _files(spec: RunSpec) -> dict[str, str]:
+    return getattr(spec.connection, "files", {})
+
+
+def _queries(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """Every query of a run, with where it stands."""
+    report = spec.report
+    if report.query:
+        yield "query", report.query
+    for sheet in report.workbook.sheets if report.workbook else ():
+        if sheet.query:
+            yield f"sheet {sheet.name}", sheet.query
+    for check in report.checks:
+        yield f"check {check.name}", check.query
+    if spec.only_if:
+        yield "only_if", spec.only_if.query
+
+
+#: The first part of a SQLAlchemy URL, where it is not the dialect's own name.
+_BY_URL = {
+    "postgresql": "postgres",
+    "cockroachdb": "postgres",
+    "mariadb": "mysql",
+    "mssql": "tsql",
+    "awsathena": "athena",
+}
+
+
+def dialect_of(spec: RunSpec) -> str:
+    """What sqlglot calls the language of its queries; it need not know it."""
+    connection = spec.connection
+    if connection.type != "sql":
+        return connection.type
+    driver = connection.url.partition(":")[0].partition("+")[0].lower()
+    return _BY_URL.get(driver, driver)
