@@ -325,12 +325,17 @@ class App:
         return self.snapshot_of(self._revisions.fork(name))
 
     @cached_property
-    def place(self) -> str:
-        """The folder as the git repo around it names it: "", or "reports/"."""
+    def top(self) -> Path | None:
+        """The root of the git repo around the folder; None: there is none."""
         from boe_reconciler.repos.git.revisions import top_of
 
+        return top_of(self.settings.root)
+
+    @property
+    def place(self) -> str:
+        """The folder as that repo names it: "", or "reports/"."""
         root = self.settings.root
-        below = root.relative_to(top_of(root) or root).as_posix()
+        below = root.relative_to(self.top or root).as_posix()
         return "" if below == "." else f"{below}/"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boe_reconciler.cli.door import door
+from boe_reconciler.cli.door import Door, door
 from boe_reconciler.cli.output import near, say
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     from holidays import HolidayBase
 
 _STARTER = files("boe_reconciler.cli") / "starter"
+
+
+class Forge(StrEnum):
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    BOTH = "both"
+    NONE = "none"
+
+
+#: What is left out. Both is the default: a forge does not see the other's files, and
+#: where a repo will be pushed to is often not known yet.
+_GITHUB, _GITLAB = ".github/", ".gitlab-ci.yml"
+_NOT_FOR = {
+    Forge.GITHUB: (_GITLAB,),
+    Forge.GITLAB: (_GITHUB,),
+    Forge.BOTH: (),
+    Forge.NONE: (_GITHUB, _GITLAB, "CODEOWNERS"),
+}
 
 
 class NewKind(StrEnum):
@@ -45,31 +63,79 @@ def init(
     owner: Annotated[
         str, typer.Option(metavar="X", help="Who owns the first files.")
     ] = "you@example.com",
+    forge: Annotated[
+        Forge,
+        typer.Option(
+            metavar="github|gitlab|both|none", help="Whose CI gets its files."
+        ),
+    ] = Forge.BOTH,
 ) -> int:
-    """Write a small repo that runs at once.
+    """Write a small repo that runs at once, and that a team can use.
 
-    It has one schedule over one CSV file, and the schema for editors.
+    It has one schedule over one CSV file, the schema for editors, a Makefile, and
+    what CI and pre-commit need. Files of yours that are there already stay.
 
     \b
     Examples:
       boe init my-reports --owner anna@example.com
+      boe init --forge gitlab
       boe -C my-reports run --once --now-all
     """
     from boe_reconciler.core.language.schemas import render_schemas
 
-    target = door(context).settings().root / (directory or ".")
-    texts = {
-        path.replace("dot-", "."): _filled(text, {"OWNER": owner})
-        for path, text in _texts(_STARTER / "repo")
+    door_ = door(context)
+    target = door_.settings().root / (directory or ".")
+    values = _team_values(owner)
+    first = _starter("repo", values)
+    _refuse_flaws(first)
+    first |= {f"schema/{name}": text for name, text in render_schemas().items()}
+    team = {
+        path: text
+        for path, text in _starter("team", values).items()
+        if not any(path.startswith(start) for start in _NOT_FOR[forge])
     }
-    _refuse_flaws(texts)
-    texts |= {f"schema/{name}": text for name, text in render_schemas().items()}
+    kept = [path for path in team if (target / path).exists()]
+    texts = first | {path: team[path] for path in team if path not in kept}
     _write(target, texts)
+    _say_written(target, len(texts), kept)
+    _warn_inside(door_, target)
+    return 0
+
+
+def _team_values(owner: str) -> dict[str, str]:
+    from boe_reconciler.app import installed_version
+
+    rule = f"* {owner}" if "@" in owner else f"# * {owner}: write its address or team"
+    return {"OWNER": owner, "CODEOWNER": rule, "VERSION": installed_version()}
+
+
+def _starter(name: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        path.replace("dot-", "."): _filled(text, values)
+        for path, text in _texts(_STARTER / name)
+    }
+
+
+def _say_written(target: Path, number: int, kept: Sequence[str]) -> None:
+    say(f"Wrote {number} files. Next:")
     shown = near(str(target))
-    say(f"Wrote {len(texts)} files. Next:")
     say(f"  boe -C {shown} validate")
     say(f"  boe -C {shown} run --once --now-all")
-    return 0
+    if kept:
+        say(f"Kept as they were: {', '.join(kept)}.")
+    if ".gitignore" in kept:
+        say("Add .boe/ and exports/ to .gitignore: they are not for git.")
+
+
+def _warn_inside(door_: Door, target: Path) -> None:
+    """Forges look for their files at the root of a repo alone."""
+    top = door_.app(target).top
+    if top not in (None, target.resolve()):
+        say(
+            f"{near(str(target))} is a part of the git repo {top}. Forges and pre-commit "
+            "read their files at its root: move them there, with `boe -C` in them; or "
+            "make a repo of its own with `git init`."
+        )
 
 
 def _texts(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
