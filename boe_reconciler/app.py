@@ -69,6 +69,10 @@ FORMATS = {
 DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
 }
+FORGES = {
+    "github": "boe_reconciler.forges.github",
+    "gitlab": "boe_reconciler.forges.gitlab",
+}
 
 
 #: Sources that need no secret: with `isolate` a child reads, else the main process

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,12 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.records import dataclass
 
 if TYPE_CHECKING:
+    from boe_reconciler.core.forge import ForgeAt
     from boe_reconciler.core.remote import GitRemote
 
 PREFIX = "BOE_"
+#: What a setting is; None: it is not given.
+Value = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +137,44 @@ SETTINGS = (
         default="<none>",
         description="A commit that may be served though the history was rewritten.",
     ),
+    Setting(
+        name="forge_token_file",
+        default="<none>",
+        description="A file with the token for commit statuses and comments; "
+        "without a token there are none.",
+    ),
+    Setting(
+        name="forge_token",
+        default="<none>",
+        description="The token itself, where there is no such file.",
+    ),
+    Setting(
+        name="forge_url",
+        default="<of github.com or gitlab.com>",
+        description="The API of the forge: https://HOST/api/v3 (GitHub Enterprise) "
+        "or https://HOST/api/v4 (GitLab).",
+    ),
+    Setting(
+        name="forge_project",
+        default="<that of BOE_GIT>",
+        description="owner/name, or group/subgroup/name.",
+    ),
+    Setting(
+        name="forge_target_url",
+        default="<none>",
+        description="Where a commit status leads to, such as a dashboard.",
+    ),
+    Setting(
+        name="notice_url",
+        default="<none>",
+        description="A URL that is told when a revision fails, and when it is well "
+        'again: {"text": …}, as Slack, Mattermost and Teams take it.',
+    ),
+    Setting(
+        name="notice_remind",
+        default="24h",
+        description="How often a failure that lasts is told again.",
+    ),
 )
 
 
@@ -155,6 +197,13 @@ class Settings:
     ping_url: str | None = None
     #: The revision that the pull or merge request of a CI job starts from.
     base: str | None = None
+    #: Where commit statuses go; None: nowhere.
+    forge: ForgeAt | None = None
+    #: Where those lead to.
+    forge_target_url: str | None = None
+    #: Told of revisions that fail. A key stands in it: never printed.
+    notice_url: str | None = None
+    notice_remind: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +238,7 @@ def read_settings(
     def folder(name: str) -> Path:
         return (base / (value(name) or ".")).resolve()
 
+    remote = _git(git or GitFlags(), value, base)
     return Settings(
         root=base,
         state=(base / (state or value("state") or ".boe")).resolve(),
@@ -197,11 +247,15 @@ def read_settings(
         workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
-        git=_git(git or GitFlags(), value, base),
+        git=remote,
         environment=found,
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),
         base=_base(found),
+        forge=_forge(remote.url, value, base) if remote else None,
+        forge_target_url=_url("forge_target_url", value("forge_target_url")),
+        notice_url=_url("notice_url", value("notice_url")),
+        notice_remind=_remind(value("notice_remind")),
     )
 
 
@@ -222,16 +276,12 @@ def _url(name: str, text: str | None) -> str | None:
     )
 
 
-def _git(
-    flags: GitFlags, value: Callable[[str], str | None], base: Path
-) -> GitRemote | None:
+def _git(flags: GitFlags, value: Value, base: Path) -> GitRemote | None:
     url = flags.url or value("git")
     return _remote(url, flags, value, base) if url else None
 
 
-def _remote(
-    url: str, flags: GitFlags, value: Callable[[str], str | None], base: Path
-) -> GitRemote:
+def _remote(url: str, flags: GitFlags, value: Value, base: Path) -> GitRemote:
     # Only those who read from git wait for these.
     from boe_reconciler.core import remote  # noqa: PLC0415 as above
     from boe_reconciler.core.resources.types import parse_duration  # noqa: PLC0415 as above
@@ -260,6 +310,45 @@ def _remote(
         gpg_home=file("git_gpg_home"),
         released=remote.check_commit(release) if release else None,
     )
+
+
+def _remind(text: str | None) -> timedelta:
+    if text is None:
+        return timedelta(hours=24)
+    from boe_reconciler.core.resources.types import parse_duration  # noqa: PLC0415 as above
+
+    try:
+        often = parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"BOE_NOTICE_REMIND: {error}.") from error
+    if often < timedelta(minutes=1):
+        raise InputError("BOE_NOTICE_REMIND: at least 1m.")
+    return often
+
+
+def _forge(url: str, value: Value, base: Path) -> ForgeAt | None:
+    """Where the commits of a git URL are told about; None without a token."""
+    from boe_reconciler.core import forge  # noqa: PLC0415 as above
+
+    variable, file = _forge_token(value, base)
+    if variable is None and file is None:
+        return None
+    api, project = forge.api_of(url)
+    api = value("forge_url") or api
+    project = value("forge_project") or project
+    if not api or not project:
+        raise InputError(
+            "There is a token for the forge, but BOE_GIT does not tell where it is.",
+            f"Give BOE_FORGE_{'PROJECT' if api else 'URL'}.",
+        )
+    return forge.forge_at(api, project, token_variable=variable, token_file=file)
+
+
+def _forge_token(value: Value, base: Path) -> tuple[str | None, Path | None]:
+    file = value("forge_token_file")
+    if file:
+        return None, base / file
+    return (PREFIX + "FORGE_TOKEN" if value("forge_token") else None), None
 
 
 def _absolute(url: str, base: Path) -> str:

@@ -20,7 +20,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "boe_reconciler"
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FAMILIES = ("repos", "sources", "formats", "destinations", "ledgers", "queues")
+FAMILIES = (
+    "repos",
+    "sources",
+    "formats",
+    "destinations",
+    "ledgers",
+    "queues",
+    "forges",
+)
 BIN = Path(sys.executable).parent
 
 # --- ruff -------------------------------------------------------------------------
@@ -139,6 +147,10 @@ BROKEN_IMPORTS = {
     "Destinations are strangers to each other": (
         "destinations/blind.py",
         "import boe_reconciler.destinations.local\n",
+    ),
+    "Forges are strangers to each other": (
+        "forges/github.py",
+        "import boe_reconciler.forges.gitlab\n",
     ),
 }
 

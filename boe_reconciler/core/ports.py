@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from boe_reconciler.core.census import Census
+    from boe_reconciler.core.forge import CommitStatus
     from boe_reconciler.core.holds import Hold
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.resources.report import Column
@@ -254,6 +255,21 @@ class Destination(Protocol):
 
     def probe(self, shipment: Shipment) -> Outcome | None:
         """What became of an attempt that was interrupted; None: nothing left the house."""
+
+
+# --- Telling people -----------------------------------------------------------
+
+
+class Forge(Protocol):
+    """Where the repo lives. Raises Temporary or Permanent, and nothing else."""
+
+    def report(self, commit: str, status: CommitStatus) -> None:
+        """The status stands beside the commit; twice the same is as good as once."""
+
+    def comment(self, number: int, marker: str, text: str) -> None:
+        """A pull request has one comment of ours with this marker, and it says this."""
+
+    def close(self) -> None: ...
 
 
 # --- Smaller helpers ----------------------------------------------------------

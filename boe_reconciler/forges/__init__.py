@@ -1,0 +1,1 @@
+"""Forges: where people see what became of a commit (`core.ports.Forge`)."""
