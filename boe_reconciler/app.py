@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from boe_reconciler.blobs.folder import FolderBlobs
     from boe_reconciler.core.checks import Check
     from boe_reconciler.core.facts import Fact, Observe
+    from boe_reconciler.core.forge import ForgeAt
     from boe_reconciler.core.ports import (
         Clock,
         Destination,
+        Forge,
         Format,
         Ledger,
         Repo,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.lock import ServeLock
     from boe_reconciler.engine.reconciler import Reconciler
     from boe_reconciler.engine.sweeper import Sweeper
+    from boe_reconciler.engine.telling import Postman, Send, Teller
     from boe_reconciler.engine.vitals import Vitals
     from boe_reconciler.notices.pings import Pings
     from boe_reconciler.notices.systemd import Systemd
@@ -90,7 +93,7 @@ PRELOAD = (
 )
 #: Parts of an App that are closed, in this order.
 _OPENED = (
-    *("pings", "repo", "git_repo", "_revisions"),
+    *("teller", "pings", "repo", "git_repo", "_revisions"),
     *("backends", "ledger", "serve_lock"),
 )
 #: A child needs some memory to do anything at all.
@@ -486,7 +489,11 @@ class App:
         return examine(patient)
 
     def reconciler(
-        self, *, strict: bool = False, allow_removals: int = 0
+        self,
+        *,
+        strict: bool = False,
+        allow_removals: int = 0,
+        teller: Teller | None = None,
     ) -> Reconciler:
         from boe_reconciler.engine.reconciler import Reconciler
 
@@ -498,7 +505,65 @@ class App:
             strict=strict,
             allow_removals=allow_removals,
             observe=self.observe,
+            teller=teller,
         )
+
+    @cached_property
+    def teller(self) -> Teller | None:
+        """For the one process that serves; None where nobody wants to be told."""
+        if self.settings.git is None and self.settings.notice_url is None:
+            return None
+        from boe_reconciler.engine.telling import Teller
+
+        postmen = [self._postman(name, send) for name, send in self._channels()]
+        for one in postmen:
+            one.start()
+        return Teller(
+            ledger=self.ledger,
+            clock=self.clock,
+            postmen=postmen,
+            remind=self.settings.notice_remind,
+            target_url=self.settings.forge_target_url,
+            observe=self.observe,
+        )
+
+    def _postman(self, channel: str, send: Send) -> Postman:
+        import random
+
+        from boe_reconciler.engine.telling import Postman
+
+        return Postman(
+            channel=channel,
+            send=send,
+            ledger=self.ledger,
+            clock=self.clock,
+            random=random.random,
+            observe=self.observe,
+        )
+
+    def _channels(self) -> Iterator[tuple[str, Send]]:
+        """Those that are set up, and how each sends."""
+        from boe_reconciler.core.forge import CommitStatus
+        from boe_reconciler.core.resources.connection import EnvSecret
+        from boe_reconciler.engine.telling import FORGE, WEBHOOK
+
+        if self.settings.forge is not None:
+            forge = self.forge(self.settings.forge)
+            yield FORGE, lambda owed: forge.report(owed.key, CommitStatus(**owed.body))
+        if self.settings.notice_url is not None:
+            from boe_reconciler.notices import webhook
+
+            url = EnvSecret(env="BOE_NOTICE_URL")
+            yield WEBHOOK, webhook.create(lambda: self.secrets.resolve(url))
+
+    def forge(self, at: ForgeAt) -> Forge:
+        made: Forge = importlib.import_module(FORGES[at.kind]).create(
+            at,
+            token=partial(_token, self.secrets, at),
+            redact=self.redact,
+            clock=self.clock,
+        )
+        return made
 
     @cached_property
     def vitals(self) -> Vitals:
@@ -550,13 +615,13 @@ class App:
                 part.release() if name == "serve_lock" else part.close()
 
 
-def _token(secrets: Secrets, remote: GitRemote) -> str:
+def _token(secrets: Secrets, of: GitRemote | ForgeAt) -> str:
     """The token as it is now; from now on it is redacted everywhere."""
     from boe_reconciler.core.resources.connection import EnvSecret, FileSecret
 
-    if remote.token_file is not None:
-        return secrets.resolve(FileSecret(file=str(remote.token_file)))
-    return secrets.resolve(EnvSecret(env=remote.token_variable or ""))
+    if of.token_file is not None:
+        return secrets.resolve(FileSecret(file=str(of.token_file)))
+    return secrets.resolve(EnvSecret(env=of.token_variable or ""))
 
 
 def installed_version() -> str:

@@ -158,7 +158,9 @@ class _Serving:
         self._app = app
         self._drain = drain.total_seconds()
         self._person = person
-        self._reconciler = app.reconciler(strict=strict, allow_removals=allow_removals)
+        self._reconciler = app.reconciler(
+            strict=strict, allow_removals=allow_removals, teller=app.teller
+        )
         self._executor = app.executor()
         self._stop = threading.Event()
         self._hurry = threading.Event()

@@ -112,6 +112,23 @@ class Pinged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Noticed:
+    """There was something about a revision to tell people."""
+
+    #: A `core.notices.Word`.
+    word: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posted:
+    """A channel tried to send what it owes."""
+
+    channel: str
+    #: "sent", "failed" or "given_up".
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
     """What is kept no longer was removed."""
 
@@ -140,6 +157,8 @@ Fact = (
     | Resumed
     | ReconcileFailed
     | Pinged
+    | Noticed
+    | Posted
     | Swept
     | Draining
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.forge import CommitStatus
     from boe_reconciler.core.holds import Hold
     from boe_reconciler.core.limits import ConnectionState
+    from boe_reconciler.core.notices import Incident, Owed
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.retention import Swept
     from boe_reconciler.core.runs import (
@@ -484,6 +485,27 @@ class Ledger(Protocol):
 
     def release(self, hold_id: str, *, by: str, why: str, now: datetime) -> Hold:
         """Let it go on, once. InputError where nothing of this id waits (any more)."""
+
+    # What people are told. The instants stand in what is given.
+    def notices(self) -> Sequence[Incident]:
+        """What was found last, and what people were told of it, by subject."""
+
+    def tell(
+        self,
+        incident: Incident | None,
+        owed: Sequence[Owed] = (),
+        events: Sequence[Event] = (),
+    ) -> None:
+        """Keep what was found and told, and what channels have to send for it.
+
+        What was sent already with the same key and body is not owed again.
+        """
+
+    def owed(self, channel: str) -> Sequence[Owed]:
+        """What it still has to send, in the order of the next tries."""
+
+    def tried(self, before: Owed, after: Owed) -> bool:
+        """After a try. False, and nothing kept, where `before` was replaced meanwhile."""
 
     # Retention.
     def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:

@@ -20,6 +20,7 @@ from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
 from boe_reconciler.core.runs import Event
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import Served
+from boe_reconciler.engine.telling import Teller
 
 log = logging.getLogger(__name__)
 #: Seconds a wait for changes lasts before the stop signal is looked at.
@@ -41,6 +42,8 @@ class Reconciler:
     #: As many removals as somebody allowed for this start.
     allow_removals: int = 0
     observe: Observe = unobserved
+    #: Tells people how revisions fare; None: nobody is told.
+    teller: Teller | None = None
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
     #: Why the last look failed, as it was told; empty: it did not.
     _failure: str = field(init=False, default="")
@@ -65,6 +68,8 @@ class Reconciler:
         self.ledger.activate(plan.activation, now=self.clock.now())
         self._owed = False
         self.observe(Reconciled(activation=plan.activation))
+        if self.teller:
+            self.teller.found(plan.activation)
         log.info(
             "revision_activated",
             extra={
@@ -80,6 +85,8 @@ class Reconciler:
     def watch(self, stop: threading.Event) -> None:
         """Reconcile after each change until asked to stop; a failure never ends it."""
         while not stop.is_set():
+            if self.teller:
+                self.teller.look()
             try:
                 if self.repo.wait(LOOK) or self._is_due():
                     self.reconcile()
@@ -121,6 +128,8 @@ class Reconciler:
         try:
             snapshot = self.repo.snapshot()
             self._owed = True
+            if self.teller and snapshot.revision != served.attempted:
+                self.teller.begun(snapshot.revision)
             past = self._past(snapshot, served)
         except Refused as refusal:
             if served.serving is None:

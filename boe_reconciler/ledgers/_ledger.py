@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import ConnectionState
+from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.retention import Swept
 from boe_reconciler.core.runs import (
@@ -33,6 +34,7 @@ from boe_reconciler.ledgers import (
     _claims,
     _holds,
     _limits,
+    _notices,
     _people,
     _restore,
     _rows,
@@ -225,6 +227,24 @@ class StoredLedger:
         return self._write(
             lambda store: _holds.release(store, hold_id, by=by, why=why, now=now)
         )
+
+    # What people are told.
+    def notices(self) -> Sequence[Incident]:
+        return self._read(lambda store: store.incidents())
+
+    def tell(
+        self,
+        incident: Incident | None,
+        owed: Sequence[Owed] = (),
+        events: Sequence[Event] = (),
+    ) -> None:
+        self._write(lambda store: _notices.tell(store, incident, owed, events))
+
+    def owed(self, channel: str) -> Sequence[Owed]:
+        return self._read(lambda store: store.owed(channel))
+
+    def tried(self, before: Owed, after: Owed) -> bool:
+        return self._write(lambda store: _notices.tried(store, before, after))
 
     # Retention.
     def sweep(self, keep: timedelta, *, now: datetime, limit: int = 50) -> Swept:

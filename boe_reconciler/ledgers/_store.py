@@ -11,6 +11,7 @@ from boe_reconciler.core.census import Census
 from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
+from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
     Artifact,
@@ -275,6 +276,20 @@ class Store(Protocol):
     def hold(self, hold_id: str) -> Hold | None: ...
 
     def put_holds(self, holds: Sequence[Hold]) -> None: ...
+
+    def incidents(self) -> Sequence[Incident]: ...
+
+    def put_incident(self, incident: Incident) -> None: ...
+
+    def owed(self, channel: str) -> Sequence[Owed]:
+        """Those that are not over, in the order of their next tries."""
+
+    def owed_for(self, channel: str, key: str) -> Owed | None: ...
+
+    def put_owed(self, owed: Owed) -> None: ...
+
+    def drop_sent(self, channel: str) -> None:
+        """Those that are over."""
 
     def events(self, run_id: str) -> Sequence[Event]: ...
 

@@ -18,6 +18,7 @@ from boe_reconciler.core.census import RECENT, Census
 from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
+from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
     Artifact,
@@ -63,6 +64,8 @@ class _Tables:
     gaps: dict[str, tuple[GapRow, ...]] = field(default_factory=dict)
     pauses: dict[tuple[PauseTarget, str], Pause] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    outbox: dict[tuple[str, str], Owed] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     served: Served = _NOTHING
     ticks: Ticks = _NEVER
@@ -482,6 +485,35 @@ class _MemoryStore:
 
     def put_holds(self, holds: Sequence[Hold]) -> None:
         self._t.holds.update({one.hold_id: one for one in holds})
+
+    def incidents(self) -> Sequence[Incident]:
+        return [self._t.incidents[subject] for subject in sorted(self._t.incidents)]
+
+    def put_incident(self, incident: Incident) -> None:
+        self._t.incidents[incident.subject] = incident
+
+    def owed(self, channel: str) -> Sequence[Owed]:
+        found = [
+            (one.next_try, one.since, key)
+            for key, one in self._t.outbox.items()
+            if one.channel == channel and one.next_try
+        ]
+        return [self._t.outbox[key] for *_, key in sorted(found)]
+
+    def owed_for(self, channel: str, key: str) -> Owed | None:
+        return self._t.outbox.get((channel, key))
+
+    def put_owed(self, owed: Owed) -> None:
+        self._t.outbox[owed.channel, owed.key] = owed
+
+    def drop_sent(self, channel: str) -> None:
+        over = [
+            key
+            for key, one in self._t.outbox.items()
+            if one.channel == channel and one.next_try is None
+        ]
+        for key in over:
+            del self._t.outbox[key]
 
     def events(self, run_id: str) -> Sequence[Event]:
         return [one for one in self._t.events if one.run_id == run_id]

@@ -24,7 +24,9 @@ from boe_reconciler.core.facts import (
     Delivered,
     Fact,
     LeasesLost,
+    Noticed,
     Pinged,
+    Posted,
     Reconciled,
     ReconcileFailed,
     RunEnded,
@@ -76,6 +78,8 @@ class Metrics:
             ClockJumped: lambda _: self._jumps.inc(),
             Reconciled: self._reconciled,
             Pinged: lambda fact: self._pings.labels(fact.result).inc(),
+            Noticed: lambda fact: self._noticed.labels(fact.word).inc(),
+            Posted: lambda fact: self._posts.labels(fact.channel, fact.result).inc(),
             Swept: self._swept,
             ReconcileFailed: lambda _: self._reconciles.labels("failed").inc(),
         }
@@ -145,6 +149,17 @@ class Metrics:
         )
         for result in ("sent", "failed", "dropped"):
             self._pings.labels(result)
+        self._noticed = self._counter(
+            "notices",
+            "Notices about revisions: failing, changed, reminder or recovered.",
+            "word",
+        )
+        self._posts = self._counter(
+            "posts",
+            "Tries to send commit statuses (forge) and notices (webhook).",
+            "channel",
+            "result",
+        )
         self._removed = self._counter(
             "swept", "What was removed because it is kept no longer.", "what"
         )

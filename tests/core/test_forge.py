@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.forge import api_of, check_project, cut, forge_at, kind_of
+from boe_reconciler.core.forge import (
+    api_of,
+    check_project,
+    cut,
+    forge_at,
+    kind_of,
+    marker,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +78,8 @@ def test_what_is_too_long_is_cut_and_shows_it() -> None:
     assert cut("abc", 3) == "abc"
     assert cut("abcd ef", 6) == "abcd…"
     assert len(cut("x" * 500, 140)) == 140
+
+
+def test_comments_of_two_environments_are_told_apart() -> None:
+    assert marker("boe") != marker("boe/test")
+    assert not marker("boe/test").startswith(marker("boe"))

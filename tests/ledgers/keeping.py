@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+from boe_reconciler.core.notices import Incident, Owed, sent
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.runs import (
     DeliveryKey,
@@ -78,6 +79,27 @@ def _work_for_a_day(ledger: Ledger) -> None:
     ledger.finish(again.claim, RunStatus.PARTIAL, "gave_up", "No.", rows=1, now=now)
     ledger.note([Event(at=now, action="clock_jumped", message="By an hour.")])
     _hold_two_revisions(ledger)
+    _tell(ledger)
+
+
+def _tell(ledger: Ledger) -> None:
+    """An incident that was told; one message is open, one was sent."""
+    now = START + 6 * _HOUR
+    incident = Incident(
+        subject="revision",
+        since=now,
+        failing="f" * 64,
+        message="2 of 14 objects keep their last good version.",
+        told="f" * 64,
+        told_at=(now,),
+    )
+    status = {"state": "failure", "description": "2 of 14"}
+    owed = [
+        Owed(channel=channel, key="1" * 40, body=status, since=now, next_try=now)
+        for channel in ("forge", "webhook")
+    ]
+    ledger.tell(incident, owed)
+    ledger.tried(owed[0], sent(owed[0]))
 
 
 def _hold_two_revisions(ledger: Ledger) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import sqlite
 from boe_reconciler.core.due import Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
+from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import RunSpec, Served
 from boe_reconciler.ledgers._store import Covered
@@ -35,7 +36,9 @@ from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     connections,
     holds,
+    incidents,
     marks,
+    outbox,
     pauses,
     schedules,
     specs,
@@ -75,6 +78,20 @@ _PUT_PAUSE = upsert(pauses, "target", "value")
 _HOLDS = select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID)
 _HOLD = select(holds).where(holds.c.hold_id == bindparam("hold_id"))
 _PUT_HOLD = upsert(holds, "hold_id")
+_INCIDENTS = select(incidents).order_by(incidents.c.subject)
+_PUT_INCIDENT = upsert(incidents, "subject")
+_OWED = (
+    select(outbox)
+    .where(outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_not(None))
+    .order_by(outbox.c.next_try, outbox.c.since)
+)
+_OWED_FOR = select(outbox).where(
+    outbox.c.channel == bindparam("channel"), outbox.c.key == bindparam("key")
+)
+_PUT_OWED = upsert(outbox, "channel", "key")
+_SENT = delete(outbox).where(
+    outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_(None)
+)
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
 _PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
 
@@ -266,6 +283,26 @@ class Schedules:
 
     def put_holds(self, new: Sequence[Hold]) -> None:
         self._many(_PUT_HOLD, [tables.values(one) for one in new])
+
+    def incidents(self) -> Sequence[Incident]:
+        return [Incident(**row._mapping) for row in self._c.execute(_INCIDENTS)]
+
+    def put_incident(self, incident: Incident) -> None:
+        self._c.execute(_PUT_INCIDENT, tables.values(incident))
+
+    def owed(self, channel: str) -> Sequence[Owed]:
+        found = self._c.execute(_OWED, {"channel": channel})
+        return [Owed(**row._mapping) for row in found]
+
+    def owed_for(self, channel: str, key: str) -> Owed | None:
+        found = self._c.execute(_OWED_FOR, {"channel": channel, "key": key}).first()
+        return Owed(**found._mapping) if found else None
+
+    def put_owed(self, owed: Owed) -> None:
+        self._c.execute(_PUT_OWED, tables.values(owed))
+
+    def drop_sent(self, channel: str) -> None:
+        self._c.execute(_SENT, {"channel": channel})
 
     def _standings(self, reading: Reading, **given: Any) -> list[Standing]:
         rows = reading.rows(self._c, **given)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from boe_reconciler.core.holds import HoldEnd, HoldKind
+from boe_reconciler.core.notices import Sent
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryStatus,
@@ -23,7 +24,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0004"
+NEWEST = "0005"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -74,6 +75,22 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value)
+
+
+class Instants(TypeDecorator[tuple[datetime, ...]]):
+    """Several of them, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps([(one - _EPOCH) // _MICROSECOND for one in value])
+
+    def process_result_value(
+        self, value: Any, dialect: Dialect
+    ) -> tuple[datetime, ...]:
+        found = json.loads(value)
+        return tuple(_EPOCH + timedelta(microseconds=one) for one in found)
 
 
 class Options(TypeDecorator[RunOptions]):
@@ -214,6 +231,26 @@ holds = Table(
     *_text("released_by", "why"),
     *_instants("ended_at"),
     Column("ended_as", Word(HoldEnd)),
+)
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    *_instants("since"),
+    *_text("failing", "message", "told"),
+    Column("told_at", Instants),
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("key", Text, primary_key=True, quote=True),
+    Column("body", Json),
+    *_instants("since"),
+    *_integers("tries"),
+    *_instants("next_try"),
+    Column("result", Word(Sent)),
+    *_text("detail"),
 )
 events = Table(
     "events",

@@ -1,0 +1,51 @@
+"""Notices as `{"text": …}` to a URL: Slack, Mattermost, Teams and others take that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from boe_reconciler.core.errors import Permanent, Temporary
+from boe_reconciler.core.notices import Owed
+
+#: Seconds that one try may take, in each of its steps.
+PATIENCE = 10.0
+_LATER = (408, 425, 429)
+
+
+def create(resolve: Callable[[], str]) -> Callable[[Owed], None]:
+    """Sends one notice; `resolve` gives the URL, which is a secret."""
+
+    def send(owed: Owed) -> None:
+        url = resolve()
+        _post(url, str(owed.body["text"]))
+
+    return send
+
+
+def _post(url: str, text: str) -> None:
+    import httpx  # 0.2 s, and only where somebody is to be told
+
+    # Of the address only the host may be told: the rest of it is a key.
+    host = urlsplit(url).hostname or "?"
+    try:
+        with httpx.stream(
+            "POST",
+            url,
+            json={"text": text},
+            timeout=PATIENCE,
+            follow_redirects=False,
+            headers={"User-Agent": "boe"},
+        ) as answer:
+            status, wait = answer.status_code, answer.headers.get("retry-after", "")
+    except httpx.TransportError as error:
+        detail = f"{host} did not answer ({type(error).__name__})."
+        raise Temporary("unreachable", detail) from None
+    except (httpx.InvalidURL, ValueError):
+        raise Permanent("not_a_url", "BOE_NOTICE_URL is no web address.") from None
+    if status in _LATER or status >= 500:
+        pause = timedelta(seconds=min(int(wait), 3600)) if wait.isdecimal() else None
+        raise Temporary("refused", f"{host} answered {status}.", delay=pause)
+    if status >= 300:
+        raise Permanent("refused", f"{host} answered {status}.")
