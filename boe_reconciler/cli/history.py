@@ -25,6 +25,7 @@ from boe_reconciler.cli.planned import instant
 from boe_reconciler.cli.shapes import (
     details_json,
     hold_json,
+    notice_json,
     parameters,
     pause_json,
     problem_line,
@@ -74,6 +75,7 @@ _NOTHING: dict[str, Any] = {
     "objects": [],
     "problems": [],
     "holds": [],
+    "notices": [],
 }
 
 
@@ -87,6 +89,7 @@ def _status(app: App) -> dict[str, Any]:
         "objects": [_object(one, states) for one in served.statuses],
         "problems": [dict(problem) for problem in served.problems],
         "holds": [hold_json(hold) for hold in app.ledger.holds()],
+        "notices": [notice_json(one) for one in app.ledger.notices() if one.since],
     }
 
 
@@ -123,6 +126,8 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
         say("No process serves it now, so nothing starts: `boe run` does.", "yellow")
     if revision["attempted"] != revision["serving"]:
         say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
+    for notice in found["notices"]:
+        _print_notice(notice)
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
     say_table(
         ["schedule", "next", "last run", "note"],
@@ -131,6 +136,13 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     _print_problems(found)
     for hold in found["holds"]:
         say(f"Waits for `boe release {hold['hold_id']}`: {hold['message']}", "yellow")
+
+
+def _print_notice(notice: Mapping[str, Any]) -> None:
+    """Since when a revision is not served whole, and when people heard of it."""
+    told = f"told at {notice['told_at']}" if notice["told_at"] else "not told yet"
+    what = "Failing" if notice["failing"] else "Well again; was failing"
+    say(f"{what} since {notice['since']}, {told}.", "yellow")
 
 
 #: So many findings are told here; `boe validate` tells them all.

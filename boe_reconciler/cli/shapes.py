@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.cli.output import utc
 from boe_reconciler.core.holds import Hold
+from boe_reconciler.core.notices import Incident
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -58,6 +59,16 @@ def hold_json(hold: Hold) -> dict[str, Any]:
         "released_at": utc(hold.released_at),
         "released_by": hold.released_by or None,
         "why": hold.why or None,
+    }
+
+
+def notice_json(incident: Incident) -> dict[str, Any]:
+    return {
+        "subject": incident.subject,
+        "failing": bool(incident.failing),
+        "since": utc(incident.since),
+        "told_at": utc(max(incident.told_at, default=None)),
+        "message": incident.message,
     }
 
 
