@@ -47,6 +47,7 @@ COMMANDS = {
     "pause": "control",
     "resume": "control",
     "cancel": "control",
+    "recipients": "receiving",
     "import": "importing",
     "schema": "schemas",
     "doctor": "doctoring",

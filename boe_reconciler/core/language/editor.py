@@ -176,8 +176,7 @@ def for_editors(definitions: dict[str, Schema]) -> None:
         if "description" in schema:
             _describe_spec(schema)
         for field, property_ in schema.get("properties", {}).items():
-            if isinstance(property_, dict):
-                _explain(property_, _MEANINGS.get((name, field), {}))
+            _explain(property_, _MEANINGS.get((name, field), {}))
     _name(definitions)
     definitions["When"]["defaultSnippets"] = _snippets(_WHEN)
 
