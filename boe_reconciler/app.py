@@ -268,7 +268,13 @@ class App:
     def ledger(self) -> Ledger:
         from boe_reconciler.ledgers import sqlite
 
-        return sqlite.create(self.state / "ledger.sqlite")
+        ledger = sqlite.create(self.state / "ledger.sqlite")
+        try:
+            _check_environment(ledger.environment(), self.settings)
+        except InputError:
+            ledger.close()
+            raise
+        return ledger
 
     @cached_property
     def blobs(self) -> FolderBlobs:
@@ -506,6 +512,7 @@ class App:
             allow_removals=allow_removals,
             observe=self.observe,
             teller=teller,
+            environment=self.settings.env,
         )
 
     @cached_property
@@ -613,6 +620,19 @@ class App:
             part = self.__dict__.get(name)
             if part is not None:
                 part.release() if name == "serve_lock" else part.close()
+
+
+def _check_environment(served: str | None, settings: Settings) -> None:
+    """A state folder is that of one Environment, or of none, for good."""
+    if served is None or served == (settings.env or ""):
+        return
+    here = f"the Environment {served}" if served else "no Environment"
+    asked = f"--env {settings.env}" if settings.env else "no --env"
+    same = f"with --env {served}" if served else "without --env (and BOE_ENV)"
+    raise InputError(
+        f"The state folder {settings.state} serves {here}, and this command has {asked}.",
+        f"Run it {same}, or give another folder with --state.",
+    )
 
 
 def _token(secrets: Secrets, of: GitRemote | ForgeAt) -> str:

@@ -46,6 +46,11 @@ SETTINGS = (
         description="The folder with ledger, blobs and logs; the option --state wins.",
     ),
     Setting(
+        name="env",
+        default="<none>",
+        description="The Environment that is laid over the files; the option --env wins.",
+    ),
+    Setting(
         name="data_root",
         default="<root>",
         description="What the data paths of Connections are relative to.",
@@ -189,6 +194,8 @@ class Settings:
     child_memory: str
     #: The git repo to serve; None: the folder `root`.
     git: GitRemote | None = None
+    #: The Environment that is laid over the files; None: they count as they stand.
+    env: str | None = None
     #: What secrets of the form {env: X} are read from. Never printed.
     environment: Mapping[str, str] = field(default_factory=dict)
     #: HOST:PORT of the small HTTP server; None: there is none.
@@ -224,6 +231,7 @@ def read_settings(
     root: Path | None = None,
     state: Path | None = None,
     git: GitFlags | None = None,
+    env: str | None = None,
 ) -> Settings:
     """Settings from flags and the environment; InputError for a value that is wrong."""
     found = environment()
@@ -248,6 +256,7 @@ def read_settings(
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
         git=remote,
+        env=value("env") if env is None else _named(env),
         environment=found,
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),
@@ -265,6 +274,12 @@ def _base(found: Mapping[str, str]) -> str | None:
     if branch:
         return f"origin/{branch}"
     return found.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or None
+
+
+def _named(env: str) -> str:
+    if not env:
+        raise InputError("--env is empty.", "Name an Environment, or leave it out.")
+    return env
 
 
 def _url(name: str, text: str | None) -> str | None:

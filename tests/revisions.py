@@ -125,6 +125,7 @@ class Ledger:
             objects=[through_json(one) for one in objects],
             statuses=found.statuses,
             problems=found.problems,
+            environment=found.environment,
         )
 
     def plan(self, files: Files, **options: Any) -> Plan:

@@ -33,12 +33,13 @@ _LOOK = "Look at the state folder's owner and rights, or give another with --sta
 class Door:
     root: Path | None = None
     state: Path | None = None
+    env: str | None = None
     log_format: str = "text"
     #: When the command began.
     started: datetime = field(default_factory=SystemClock().now)
 
     def settings(self, root: Path | None = None) -> Settings:
-        return read_settings(root=root or self.root, state=self.state)
+        return read_settings(root=root or self.root, state=self.state, env=self.env)
 
     def app(self, root: Path | None = None) -> App:
         """The App over the folder of -C (or `root`), closed when the command ends."""
@@ -46,7 +47,9 @@ class Door:
 
     def serving_app(self, git: GitFlags) -> App:
         """As `app`; what is served may come from git."""
-        return _opened(read_settings(root=self.root, state=self.state, git=git))
+        return _opened(
+            read_settings(root=self.root, state=self.state, git=git, env=self.env)
+        )
 
 
 def _opened(settings: Settings) -> App:

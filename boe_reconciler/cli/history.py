@@ -86,11 +86,17 @@ def _status(app: App) -> dict[str, Any]:
     states = {state.name: state for state in app.ledger.states()}
     return {
         "revision": {"attempted": served.attempted, "serving": served.serving},
+        **_environment(served.environment),
         "objects": [_object(one, states) for one in served.statuses],
         "problems": [dict(problem) for problem in served.problems],
         "holds": [hold_json(hold) for hold in app.ledger.holds()],
         "notices": [notice_json(one) for one in app.ledger.notices() if one.since],
     }
+
+
+def _environment(name: str | None) -> dict[str, str]:
+    """Only where there is one: a state folder has one for good."""
+    return {"environment": name} if name else {}
 
 
 def _object(one: ObjectStatus, states: Mapping[str, ScheduleState]) -> dict[str, Any]:
@@ -121,7 +127,9 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     if revision["attempted"] is None:
         say("Nothing is served yet: `boe run` starts.")
         return
-    say(f"Serving {revision['serving'] or 'nothing'}")
+    there = found.get("environment")
+    said = f"Serving {revision['serving'] or 'nothing'}"
+    say(f"{said} in the Environment {there}" if there else said)
     if app.who_serves() is None:
         say("No process serves it now, so nothing starts: `boe run` does.", "yellow")
     if revision["attempted"] != revision["serving"]:
@@ -297,7 +305,8 @@ def show(
     record = find_run(app, run)
     if output is OutputFormat.JSON:
         gone = parts_gone(app, record)
-        say_json({**details_json(app.ledger, record), "files_gone": gone})
+        said = {**details_json(app.ledger, record), "files_gone": gone}
+        say_json({**said, **_environment(app.ledger.environment())})
         return
     _print_run(app, record)
 
@@ -331,6 +340,7 @@ def _print_run(app: App, record: RunRecord) -> None:
         "started": both(run.started_at, zone) if run.started_at else "",
         "took": took(record),
         "revision": run.revision,
+        "env": app.ledger.environment() or "",
         "parameters": ", ".join(f"{k}={v}" for k, v in parameters(run).items()),
     }
     for label, value in lines.items():

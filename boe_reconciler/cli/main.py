@@ -140,11 +140,9 @@ def options(
     ] = False,
 ) -> None:
     """Scheduled report exports from git: YAML in, delivered files out."""
-    if env is not None:
-        raise InputError("--env: Environments are not available in this version.")
     if log_format not in ("text", "json"):
         raise InputError(f"--log-format: {log_format!r} is neither text nor json.")
-    context.obj = Door(root=directory, state=state, log_format=log_format)
+    context.obj = Door(root=directory, state=state, env=env, log_format=log_format)
 
 
 def run(arguments: list[str]) -> int:

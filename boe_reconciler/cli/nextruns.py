@@ -20,7 +20,7 @@ from boe_reconciler.cli.output import (
     say_table,
     utc,
 )
-from boe_reconciler.cli.planned import instant, known_schedules, plan_of_files
+from boe_reconciler.cli.planned import instant, known_schedules, usable_plan_of_files
 from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def next_runs(
       boe next carriers-daily --after 2026-10-24 --until 2026-10-27 --format json
     """
     app = door(context).app()
-    plan = plan_of_files(app)
+    plan = usable_plan_of_files(app)
     chosen = chosen_schedules(plan, names or [])
     now = app.clock.now()
     listing = [

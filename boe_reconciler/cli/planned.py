@@ -19,7 +19,19 @@ def plan_of_files(app: App) -> Plan:
     """Offline: no state folder, no secret, no connection."""
     from boe_reconciler.core.plan import make_plan
 
-    return make_plan(app.repo.snapshot(), served=None, now=app.clock.now())
+    now, env = app.clock.now(), app.settings.env
+    return make_plan(app.repo.snapshot(), served=None, now=now, environment=env)
+
+
+def usable_plan_of_files(app: App) -> Plan:
+    """As `plan_of_files`; InputError where its Environment cannot be used."""
+    from boe_reconciler.core.plan import unusable
+
+    plan = plan_of_files(app)
+    error = unusable(plan)
+    if error is not None:
+        raise error
+    return plan
 
 
 def plan_of_now(app: App) -> Plan:
@@ -37,8 +49,13 @@ def plan_of_now(app: App) -> Plan:
     served = app.ledger.served()
     if app.who_serves() or commit_of(served.serving or "") is not None:
         return served_plan(served, now=now, read_blob=app.blobs.read)
-    snapshot = app.repo.snapshot()
-    return make_plan(snapshot, served=served, now=now, read_blob=app.blobs.read)
+    return make_plan(
+        app.repo.snapshot(),
+        served=served,
+        now=now,
+        read_blob=app.blobs.read,
+        environment=app.settings.env,
+    )
 
 
 def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:

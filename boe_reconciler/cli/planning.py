@@ -122,7 +122,13 @@ def _plans(app: App, now: datetime) -> tuple[Plan | None, Plan]:
     if served is None or served.serving is None:
         return None, plan_of_files(app)
     read_blob = app.blobs.read
-    after = make_plan(app.repo.snapshot(), served=served, now=now, read_blob=read_blob)
+    after = make_plan(
+        app.repo.snapshot(),
+        served=served,
+        now=now,
+        read_blob=read_blob,
+        environment=app.settings.env,
+    )
     return served_plan(served, now=now, read_blob=read_blob), after
 
 

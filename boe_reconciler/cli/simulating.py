@@ -21,7 +21,7 @@ from boe_reconciler.cli.output import (
     say_table,
     utc,
 )
-from boe_reconciler.cli.planned import bound, duration, plan_of_files
+from boe_reconciler.cli.planned import bound, duration, usable_plan_of_files
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import RunStatus
 
@@ -85,7 +85,7 @@ def simulate(
     from boe_reconciler.core.simulate import simulate as run_all
 
     app = door(context).app()
-    plan = plan_of_files(app)
+    plan = usable_plan_of_files(app)
     chosen = [plan.schedules[name] for name in chosen_schedules(plan, names or [])]
     span = _span(app, chosen, start, end)
     assumed = _assumed(app, chosen, span, outage or [], takes, workers)

@@ -121,7 +121,8 @@ def _looks(door_: Door, paths: Sequence[Path]) -> Iterator[_Look]:
     for root, files in _repos(door_.settings().root, paths).items():
         app = door_.app(root)
         snapshot = app.repo.snapshot()
-        plan = make_plan(snapshot, served=None, now=app.clock.now())
+        now, env = app.clock.now(), app.settings.env
+        plan = make_plan(snapshot, served=None, now=now, environment=env)
         if not plan.statuses and not plan.problems:
             complain(f"There is no YAML of BOE in {root}.", _FOLDERS)
         problems = [

@@ -530,6 +530,17 @@ CODES: dict[str, Code] = {
         "same name. It works (later files are numbered), but is hardly what was "
         "meant.",
     ),
+    "BOE170": Code(
+        "Environment that is not here any more",
+        "An Environment is served (`boe --env NAME run`), and the new revision does "
+        "not hold it. It goes on as it was: without it, its runs would read and "
+        "deliver like those of production.",
+    ),
+    "BOE171": Code(
+        "Connection of another kind in an Environment",
+        "An Environment may exchange a database for another type of database, and a "
+        "mail server for another; what uses a Connection could not use any other type.",
+    ),
     "BOE180": Code(
         "A template that cannot be read",
         "The text between {{ and }}, or {% and %}, is not Jinja2.",

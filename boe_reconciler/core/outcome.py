@@ -9,6 +9,15 @@ from boe_reconciler.core.runs import Delivery, DeliveryStatus, RunStatus
 
 #: A delivery that was left out because the report has no rows.
 EMPTY = "empty"
+#: One that an Environment leaves out.
+LEFT_OUT = "environment"
+
+
+def left_out(environment: str) -> str:
+    return (
+        f"The Environment {environment} delivers nothing there: its `redirect` names "
+        "no other place."
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,11 +29,9 @@ class Verdict:
 
 def verdict(deliveries: Sequence[Delivery]) -> Verdict:
     """Succeeded only if every planned delivery was accepted; all are final."""
-    planned = [one for one in deliveries if one.reason != EMPTY]
+    planned = [one for one in deliveries if one.reason not in (EMPTY, LEFT_OUT)]
     if deliveries and not planned:
-        return Verdict(
-            status=RunStatus.SKIPPED, reason=EMPTY, message="The report has no rows."
-        )
+        return _nothing_sent(deliveries)
     bad = [one for one in planned if one.status is not DeliveryStatus.ACCEPTED]
     if not bad:
         return Verdict(status=RunStatus.SUCCEEDED)
@@ -36,6 +43,15 @@ def verdict(deliveries: Sequence[Delivery]) -> Verdict:
         status=status,
         reason=_reason(worst),
         message=f"{worst.key.destination}: {worst.message or worst.reason}",
+    )
+
+
+def _nothing_sent(deliveries: Sequence[Delivery]) -> Verdict:
+    omitted = next((one for one in deliveries if one.reason == LEFT_OUT), None)
+    return Verdict(
+        status=RunStatus.SKIPPED,
+        reason=omitted.reason if omitted else EMPTY,
+        message=omitted.message if omitted else "The report has no rows.",
     )
 
 

@@ -338,6 +338,9 @@ class Ledger(Protocol):
 
     def served(self) -> Served: ...
 
+    def environment(self) -> str | None:
+        """The Environment that is served; "": without one; None: nothing is served yet."""
+
     def schedule_spec(self, name: str) -> RunSpec | None:
         """The served spec of a schedule."""
 

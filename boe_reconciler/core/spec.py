@@ -45,6 +45,10 @@ class PlannedDestination(Model):
     distribution: str | None
     spec: DestinationSpec
     inputs: dict[str, Any] = {}
+    #: The Environment that sends it to `spec` instead of to its own recipients.
+    redirected_by: str | None = None
+    #: The Environment in which nothing is delivered to it.
+    left_out_by: str | None = None
 
 
 class RunSpec(Model):
@@ -79,6 +83,8 @@ class RunSpec(Model):
     max_artifact: int | None = None
     #: Folders below the local root, or absolute ones, that `local` may write to.
     local_roots: list[str] | None = None
+    #: The Environment that it belongs to; None: there is none.
+    environment: str | None = None
 
     @property
     def digest(self) -> str:
@@ -167,6 +173,8 @@ class Activation:
     problems: Sequence[Mapping[str, Any]]
     #: What of the revision waits for a person: each becomes a Hold.
     waits: Sequence[Wait] = ()
+    #: The Environment that is laid over it; None: nothing is.
+    environment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,3 +186,4 @@ class Served:
     objects: Sequence[ServedObject]
     statuses: Sequence[ObjectStatus]
     problems: Sequence[Mapping[str, Any]]
+    environment: str | None = None

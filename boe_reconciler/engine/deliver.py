@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.facts import Delivered
-from boe_reconciler.core.outcome import EMPTY
+from boe_reconciler.core.outcome import EMPTY, LEFT_OUT, left_out
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DestinationSpec
 from boe_reconciler.core.resources.schedule import DeliveryRetry
@@ -79,9 +79,10 @@ def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
         (one for one in job.spec.destinations if one.key == delivery.key.destination),
         None,
     )
-    if planned is None or (artifact.rows == 0 and _skips_empty(job, planned)):
-        reason = EMPTY if planned else "removed"
-        return _settle(job, delivery, Outcome(status=_SUPPRESSED, reason=reason))
+    omission = _omission(job, artifact, planned)
+    if omission is not None:
+        return _settle(job, delivery, omission)
+    assert planned is not None  # noqa: S101 else it was omitted
     job.cancel.check()
     try:
         outcome = _act(job, artifact, delivery, planned)
@@ -93,7 +94,20 @@ def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
     return _settle(job, delivery, outcome)
 
 
-_SUPPRESSED = DeliveryStatus.SUPPRESSED
+def _omission(
+    job: Job, artifact: Artifact, planned: PlannedDestination | None
+) -> Outcome | None:
+    """Why it is not delivered at all; None: it is."""
+    reason, message = "", ""
+    if planned is None:
+        reason = "removed"
+    elif planned.left_out_by is not None:
+        reason, message = LEFT_OUT, left_out(planned.left_out_by)
+    elif artifact.rows == 0 and _skips_empty(job, planned):
+        reason = EMPTY
+    else:
+        return None
+    return Outcome(status=DeliveryStatus.SUPPRESSED, reason=reason, message=message)
 
 
 def _failed(delivery: Delivery) -> DeliveryStatus:

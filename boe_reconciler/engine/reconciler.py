@@ -14,7 +14,7 @@ from boe_reconciler.core.facts import (
     Resumed,
     unobserved,
 )
-from boe_reconciler.core.plan import Plan, PlanCache, make_plan
+from boe_reconciler.core.plan import Plan, PlanCache, make_plan, unusable
 from boe_reconciler.core.plan.past import Past, past_of, refused_plan
 from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
 from boe_reconciler.core.runs import Event
@@ -44,6 +44,8 @@ class Reconciler:
     observe: Observe = unobserved
     #: Tells people how revisions fare; None: nobody is told.
     teller: Teller | None = None
+    #: The Environment that is laid over each revision.
+    environment: str | None = None
     _cache: PlanCache = field(init=False, default_factory=PlanCache)
     #: Why the last look failed, as it was told; empty: it did not.
     _failure: str = field(init=False, default="")
@@ -62,6 +64,9 @@ class Reconciler:
     def reconcile(self) -> Plan:
         """Read, validate, and make it the served plan, in one transaction."""
         plan = self._plan()
+        refusal = unusable(plan)
+        if refusal is not None:
+            raise refusal
         # Blobs first: a spec in the ledger may only name bytes that are stored.
         for content in plan.blobs.values():
             self.blobs.put(content)
@@ -75,6 +80,7 @@ class Reconciler:
             extra={
                 "revision": plan.activation.attempted,
                 "serving": plan.activation.serving,
+                "environment": plan.activation.environment,
                 "problems": len(plan.problems),
             },
         )
@@ -146,6 +152,7 @@ class Reconciler:
             allow_removals=max(self.allow_removals, past.allow_removals),
             cache=self._cache,
             read_blob=self.blobs.read,
+            environment=self.environment,
         )
 
     def _past(self, snapshot: Snapshot, served: Served) -> Past:

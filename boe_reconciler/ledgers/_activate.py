@@ -28,6 +28,7 @@ def activate(
         objects=sorted(activation.objects, key=lambda one: (one.kind, one.name)),
         statuses=activation.statuses,
         problems=activation.problems,
+        environment=activation.environment,
     )
     _holds.settle(store, activation, now, new_uid)
     if activation.serving is None:

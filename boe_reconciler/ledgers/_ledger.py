@@ -65,6 +65,9 @@ class StoredLedger:
     def served(self) -> Served:
         return self._read(lambda store: store.served())
 
+    def environment(self) -> str | None:
+        return self._read(lambda store: store.environment())
+
     def schedule_spec(self, name: str) -> RunSpec | None:
         def look(store: Store) -> RunSpec | None:
             standing = store.standing(name)

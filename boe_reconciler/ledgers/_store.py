@@ -129,6 +129,9 @@ class Store(Protocol):
     # What is served.
     def served(self) -> Served: ...
 
+    def environment(self) -> str | None:
+        """As `Ledger.environment`."""
+
     def put_served(self, served: Served) -> None: ...
 
     def spec(self, digest: str) -> RunSpec: ...

@@ -186,6 +186,10 @@ class _MemoryStore:
     def served(self) -> Served:
         return self._t.served
 
+    def environment(self) -> str | None:
+        served = self._t.served
+        return None if served.attempted is None else served.environment or ""
+
     def put_served(self, served: Served) -> None:
         self._t.served = served
 

@@ -105,7 +105,7 @@ class House:
             ledger=self.ledger,
             has_state=self.has_state,
             who_serves=lambda: self.serves,
-            settings=SimpleNamespace(workers=2),
+            settings=SimpleNamespace(workers=2, env=None),
             blobs=SimpleNamespace(read=None),
         )
         return explain(gathered(app, asked))

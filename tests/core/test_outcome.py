@@ -39,6 +39,8 @@ def a_delivery(
         ([(ACCEPTED, "")], RunStatus.SUCCEEDED, ""),
         ([(ACCEPTED, ""), (SUPPRESSED, "empty")], RunStatus.SUCCEEDED, ""),
         ([(SUPPRESSED, "empty")], RunStatus.SKIPPED, "empty"),
+        ([(ACCEPTED, ""), (SUPPRESSED, "environment")], RunStatus.SUCCEEDED, ""),
+        ([(SUPPRESSED, "environment")], RunStatus.SKIPPED, "environment"),
         ([(ACCEPTED, ""), (FAILED, "no_space")], RunStatus.PARTIAL, "no_space"),
         ([(FAILED, "no_space"), (FAILED, "other")], RunStatus.FAILED, "no_space"),
         ([(UNCONFIRMED, "silence")], RunStatus.FAILED, "unconfirmed"),

@@ -34,6 +34,37 @@ def merge(over: Part | None, under: Part | None) -> Part | None:
     return upper and _merge(upper, under, whole=("when",))
 
 
+def overlaid(over: Part, under: Part) -> Part:
+    """A Connection's spec as an Environment has it: maps merge, null removes.
+
+    A reference to a secret is one thing, though it is written as a map.
+    """
+    return _merge(over, _without_replaced(over, under))
+
+
+#: Maps of a Connection in which every key is a name that somebody chose.
+_FREE_MAPS = ("files", "session", "headers")
+
+
+def _without_replaced(over: Part, under: Part) -> Part:
+    """`under` without the references that `over` gives anew."""
+    fields, below = _fields(over), _fields(under)
+    if fields is None or below is None:
+        return under
+    kept = {}
+    for key, (start, end, part) in below.items():
+        upper = fields[key][2] if key in fields and key not in _FREE_MAPS else None
+        if upper and _is_reference(upper.data) and _is_reference(part.data):
+            continue
+        inner = _without_replaced(upper, part) if upper else part
+        kept[key] = (start, end, inner)
+    return _map(under.place, kept)
+
+
+def _is_reference(data: object) -> bool:
+    return isinstance(data, dict) and [*data] in (["env"], ["file"], ["sops"])
+
+
 def _merge(over: Part, under: Part | None, whole: Sequence[str] = ()) -> Part:
     fields = None if under is None and not _has_null(over.data) else _fields(over)
     if fields is None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache, read
-from boe_reconciler.core.plan.removals import removals_of
+from boe_reconciler.core.plan.removals import removals_of, removed_environment
 from boe_reconciler.core.plan.revision import Served, judge_for, judge_revision
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
@@ -29,7 +29,7 @@ from boe_reconciler.core.spec import (
     ServedObject,
 )
 
-__all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan"]
+__all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
 
 _NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
 
@@ -76,24 +76,33 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     allow_removals: int = 0,
     cache: PlanCache | None = None,
     read_blob: Callable[[str], bytes] = no_blob,
+    environment: str | None = None,
 ) -> Plan:
     """Plan a revision; offline, without a secret, and without a clock of its own.
 
     `served` is what goes on where the revision cannot be used; None: nothing is
     served, as in CI. `allow_removals` is how many removals somebody allowed;
     `strict` serves a revision whole or not at all. `read_blob` gives the files of
-    what is served.
+    what is served. `environment` is laid over the revision: InputError where there is
+    none of that name, neither in the revision nor served.
     """
     cache = cache or PlanCache()
     old = {(one.kind, one.name): one for one in (served or _NOTHING).objects}
     reading = read(snapshot, cache)
     court = Court(judge=judge_for(reading, old, cache), now=now)
-    revision = judge_revision(reading, World.of(snapshot, read_blob), old, court)
+    overlay = ("Environment", environment) if environment else None
+    empty = World.of(snapshot, read_blob, overlay)
+    revision = judge_revision(reading, empty, old, court)
     removals = removals_of(revision, old, court.judge, allow_removals)
-    problems = in_order([*reading.problems, *revision.problems, *removals.problems])
+    gone = removed_environment(revision, old)
+    problems = in_order(
+        [*reading.problems, *revision.problems, *removals.problems, *gone.values()]
+    )
     refused = strict and any(problem.severity == "error" for problem in problems)
     serving = Serving(court=court, revision=revision.world, old=old, cache=cache)
-    chosen = serving.as_before() if refused else serving.choose(removals.kept)
+    chosen = (
+        serving.as_before() if refused else serving.choose(removals.kept | gone.keys())
+    )
     telling = Telling(revision=revision, removals=removals, refused=refused)
     return Plan(
         problems=problems,
@@ -104,6 +113,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
             statuses=telling.statuses(chosen, snapshot.revision),
             schedules=_schedules(chosen),
             problems=[problem.as_diagnostic() for problem in problems],
+            environment=environment,
         ),
         blobs=_blobs(chosen),
         references=_references(chosen),
@@ -117,7 +127,8 @@ def served_plan(
     revision = served.serving or ""
     cache = PlanCache()
     nothing = Snapshot(revision=revision, files={}, read=no_blob)
-    world = World.of(nothing, read_blob)
+    overlay = ("Environment", served.environment) if served.environment else None
+    world = World.of(nothing, read_blob, overlay)
     old = {(one.kind, one.name): one for one in served.objects}
     court = Court(judge=cache.judge_by(None, None), now=now)
     serving = Serving(court=court, revision=world, old=old, cache=cache)
@@ -129,9 +140,24 @@ def served_plan(
         statuses=served.statuses,
         schedules=_schedules(chosen),
         problems=served.problems,
+        environment=served.environment,
     )
     references = _references(chosen)
     return Plan(problems=(), activation=activation, blobs={}, references=references)
+
+
+def unusable(plan: Plan) -> InputError | None:
+    """Why the Environment of a plan cannot be used; then none of its Schedules can."""
+    name = plan.activation.environment
+    if name is None or ("Environment", name) in plan.objects:
+        return None
+    errors = [one for one in plan.problems if one.severity == "error"]
+    own = [one for one in errors if (one.kind, one.name) == ("Environment", name)]
+    first = (own or errors)[:1]
+    return InputError(
+        f"The Environment {name} cannot be used" + "".join(f": {one}" for one in first),
+        f"`boe --env {name} validate` tells all that is wrong.",
+    )
 
 
 # --- From what was chosen -----------------------------------------------------------

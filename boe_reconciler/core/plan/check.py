@@ -21,6 +21,9 @@ from boe_reconciler.core.problems import Path, Problem, Range
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
 
+#: Kinds that see Connections as they stand: an Environment is laid over those.
+_BEFORE_OVERLAYS = ("Connection", "Environment")
+
 
 @dataclass(kw_only=True, eq=False)
 class Check:
@@ -86,7 +89,7 @@ class Check:
             if not found.good:
                 self.blocked_by = self.blocked_by or (kind, name)
                 return None
-            return found.product
+            return self._as_it_is_there(kind, name, found.product)
         if isinstance(found, Entry):
             return found.resource
         if found == HIDDEN:
@@ -96,6 +99,17 @@ class Check:
             todo = did_you_mean(name, known, _existing(kind, known))
             self.add("BOE100", path, f'there is no {kind} "{name}"', todo)
         return None
+
+    def _as_it_is_there(self, kind: str, name: str, product: Any) -> Any:
+        """A Connection is that of the Environment; without one it cannot be used."""
+        key = self.world.environment
+        if kind != "Connection" or key is None or self.entry.kind in _BEFORE_OVERLAYS:
+            return product
+        found = self.look_up(key)
+        if not isinstance(found, Verdict) or not found.good:
+            self.blocked_by = self.blocked_by or key
+            return None
+        return found.product.connections.get(name, product)
 
     def look_up(self, key: Key) -> Verdict | Entry | str:
         self.lookups[key] = found = self.world.look_up(key)

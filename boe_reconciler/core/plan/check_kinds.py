@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from boe_reconciler.core.calendar import calendar_findings, check_timezone
 from boe_reconciler.core.calendar.cron import parse_cron
 from boe_reconciler.core.language.availability import Place, unavailable_in
 from boe_reconciler.core.language.findings import Finding
-from boe_reconciler.core.language.layers import merge, with_spec
-from boe_reconciler.core.language.load import load_resource
-from boe_reconciler.core.plan.check import Check, overlap
+from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import MAIL_TYPES, check_destination
+from boe_reconciler.core.plan.check_environment import check_environment
 from boe_reconciler.core.plan.check_report import (
     check_default,
     check_report,
@@ -132,33 +130,7 @@ def _secret_headers(check: Check, headers: dict[str, str]) -> None:
 
 
 def _environment(check: Check, environment: Any) -> Any:
-    for name in environment.spec.connections:
-        path = ("spec", "connections", name)
-        if check.use("Connection", name, path):
-            _overlay(check, name, path)
-    return environment
-
-
-def _overlay(check: Check, name: str, path: Path) -> None:
-    """The Connection as it will be here: what is wrong with it is wrong here."""
-    base = check.world.entries["Connection", name].document
-    over = check.document.part(path)
-    merged = merge(over, base.part(("spec",)))
-    assert over  # noqa: S101 its name was just read there
-    assert merged  # noqa: S101 as `over` is
-    source, start, end, _ = over.place
-    here = source.range(start, end)
-    _, problems = load_resource(with_spec(base, merged))
-    check.problems += [
-        replace(
-            problem,
-            path=(*path, *problem.path[1:]),
-            range=problem.range if overlap(problem.range, here) else here,
-            kind="Environment",
-            name=check.entry.name,
-        )
-        for problem in problems
-    ]
+    return check_environment(check, environment, _connection)
 
 
 def _distribution(check: Check, distribution: Any) -> Any:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan, no_blob, served_plan
 from boe_reconciler.core.plan.past import Past, past_of
+from boe_reconciler.core.plan.removals import NoEnvironment
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ObjectStatus, Served
@@ -24,6 +25,8 @@ class Terms:
     #: As `boe run --strict` and `boe run --allow-removals`.
     strict: bool = False
     allow_removals: int = 0
+    #: The Environment that is laid over both sides.
+    environment: str | None = None
     #: Files of what is served, by their sha256.
     read_blob: Callable[[str], bytes] = no_blob
     #: A file that both sides have is parsed once.
@@ -45,7 +48,17 @@ class Comparison:
 
 def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
     """What serving `head` changes where `base` is all that was ever served."""
-    before = make_plan(base, served=None, now=terms.now, cache=terms.cache)
+    try:
+        before = make_plan(
+            base,
+            served=None,
+            now=terms.now,
+            cache=terms.cache,
+            environment=terms.environment,
+        )
+    except NoEnvironment:
+        # One that the head brings: all that it has there is new.
+        return _compared(None, None, (), head, terms)
     found = before.activation
     served = Served(
         attempted=base.revision,
@@ -53,6 +66,7 @@ def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
         objects=found.objects,
         statuses=found.statuses,
         problems=found.problems,
+        environment=found.environment,
     )
     unknown = [each for each in found.statuses if not each.ready]
     return _compared(before, served, unknown, head, terms)
@@ -91,6 +105,7 @@ def _compared(
         allow_removals=max(terms.allow_removals, past.allow_removals),
         cache=terms.cache,
         read_blob=read_older,
+        environment=terms.environment,
     )
 
     def read(sha256: str) -> bytes:

@@ -36,7 +36,7 @@ class Court:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
         extra = tuple(world.extra.get(entry, ()))
         policy = world.policy, world.without_policy
-        context = (self.now.date(), self.judge, *policy, extra)
+        context = (self.now.date(), self.judge, *policy, world.environment, extra)
         for known in entry.memory:
             if known.context == context and _still(known, world):
                 return known

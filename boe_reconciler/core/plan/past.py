@@ -77,6 +77,7 @@ def refused_plan(served: Served, refusal: Refused) -> Plan:
         statuses=statuses,
         schedules=(),
         problems=[problem.as_diagnostic()],
+        environment=served.environment,
     )
     return Plan(problems=[problem], activation=activation, blobs={})
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.plan.files import POLICY_FILE
 from boe_reconciler.core.plan.policy import Judge
 from boe_reconciler.core.plan.revision import Old, Revision, former_key
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.problems import Problem, Range
 from boe_reconciler.core.records import dataclass
+
+
+class NoEnvironment(InputError):
+    """The Environment that was asked for is neither in the revision nor served."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +44,36 @@ def removals_of(revision: Revision, old: Old, judge: Judge, allowed: int) -> Rem
     ) <= limit.max_fraction * len(old):
         return Removals(hidden=hidden, held=frozenset())
     return Removals(hidden=hidden, held=held, problems=(_wait(held, len(old), judge),))
+
+
+def removed_environment(revision: Revision, old: Old) -> dict[Key, Problem]:
+    """The Environment that is served and that the revision lacks: it goes on.
+
+    NoEnvironment where it is not served either: what is meant for it would go elsewhere.
+    """
+    key = revision.world.environment
+    if key is None or key in revision.world.entries:
+        return {}
+    if key in old:
+        return {key: _missed(key[1], old[key].file)}
+    if revision.may_hide(key, f"environments/{key[1]}.yaml"):
+        return {}
+    known = revision.world.names("Environment")
+    listed = f"There is {', '.join(sorted(known))}." if known else "There is none."
+    todo = did_you_mean(key[1], known, f"{listed} They stand in environments/.")
+    raise NoEnvironment(f'There is no Environment "{key[1]}".', todo)
+
+
+def _missed(name: str, file: str) -> Problem:
+    return Problem(
+        code="BOE170",
+        detail=f'the Environment "{name}" is served, and it is not here any more; it '
+        "goes on as it was",
+        help="put it back, or serve another one with --env and a state folder of its own",
+        range=Range.whole_file(file),
+        kind="Environment",
+        name=name,
+    )
 
 
 def _wait(held: AbstractSet[Key], total: int, judge: Judge) -> Problem:

@@ -17,9 +17,11 @@ from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import check_destination
+from boe_reconciler.core.plan.check_environment import Overlay
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_when import check_when
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
+from boe_reconciler.core.plan.redirect import redirected
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
@@ -46,7 +48,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     _people(check, schedule)
     _ping(check, schedule)
     _export(check, schedule, report)
-    destinations = _destinations(check, schedule)
+    destinations = _redirected(check, _destinations(check, schedule))
     _values(check, schedule, report, timetable)
     if report is None or occurrences is None or len(destinations) == 0:
         return None
@@ -218,6 +220,22 @@ def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
     return found
 
 
+def _redirected(
+    check: Check, destinations: list[PlannedDestination]
+) -> list[PlannedDestination]:
+    overlay = _overlay(check)
+    if overlay is None:
+        return destinations
+    return [redirected(one, overlay) for one in destinations]
+
+
+def _overlay(check: Check) -> Overlay | None:
+    """That of the Environment; a Report without a good one cannot be used anyway."""
+    key = check.world.environment
+    found = check.look_up(key) if key else None
+    return found.product if isinstance(found, Verdict) and found.good else None
+
+
 def _through(
     check: Check, reference: DistributionRef, path: Path, at: Path
 ) -> list[PlannedDestination]:
@@ -343,13 +361,21 @@ def _run_spec(
         if_unchanged=spec.if_unchanged,
         only_if=spec.only_if,
         execution=spec.execution,
-        ping=spec.ping,
+        ping=_own_ping(check, spec.ping),
         destinations=destinations,
         files=report.files,
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
+        environment=check.world.environment[1] if check.world.environment else None,
     )
+
+
+def _own_ping(check: Check, ping: Any) -> Any:
+    """Who watches the real runs is not told of others."""
+    overlay = _overlay(check)
+    silent = overlay is not None and overlay.redirect.others != "deliver"
+    return None if silent else ping
 
 
 def _zoned(connection: Any, default: Any) -> Any:

@@ -63,7 +63,8 @@ class Serving:
         )
 
     def _judged(self, choice: Mapping[Key, Entry]) -> World:
-        world = World.of(self.revision.snapshot, self.revision.read_blob)
+        revision = self.revision
+        world = World.of(revision.snapshot, revision.read_blob, revision.environment)
         world = replace(world, entries=dict(choice), without_policy=self._lacks(choice))
         self.court.judge_all(world)
         return world

@@ -172,14 +172,26 @@ class World:
     hides: Callable[[Key], bool] = lambda _key: False
     #: Problems of an object that only a look at all of them shows.
     extra: Mapping[Entry, Sequence[Problem]] = field(default_factory=dict)
+    #: The Environment that is laid over it; None: nothing is.
+    environment: Key | None = None
     #: Where no Policy is served, though there is one: nothing can be judged.
     without_policy: bool = False
     verdicts: dict[Key, Verdict] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, read_blob: Callable[[str], bytes]) -> World:
+    def of(
+        cls,
+        snapshot: Snapshot,
+        read_blob: Callable[[str], bytes],
+        environment: Key | None,
+    ) -> World:
         """Without any object yet."""
-        return cls(entries={}, snapshot=snapshot, read_blob=read_blob)
+        return cls(
+            entries={},
+            snapshot=snapshot,
+            read_blob=read_blob,
+            environment=environment,
+        )
 
     def read(self, path: str, entry: Entry) -> bytes:
         """A file that an object refers to; InputError where it cannot be had."""

@@ -45,9 +45,14 @@ class GroupSpec(Model):
 
 class Redirect(Model):
     email: Line | None = Field(None, description="Every mail goes to this address.")
-    local: str | None = Field(None, description="Every file goes to this folder.")
-    others: Literal["drop"] | None = Field(
-        None, description="Deliveries of any other type are left out."
+    local: str | None = Field(
+        None,
+        min_length=1,
+        description="What goes to a folder goes to one of the same name below this one.",
+    )
+    others: Literal["drop", "deliver"] = Field(
+        "drop",
+        description="What is not named here, pings too: left out, or delivered as it is.",
     )
 
 

@@ -237,6 +237,10 @@ class Schedules:
         known = self._kept.get(token)
         return known or self._kept.put(token, served.read(self._c, mark))
 
+    def environment(self) -> str | None:
+        mark = self._mark("served")
+        return None if mark is None else mark.get("environment", "")
+
     def put_served(self, new: Served) -> None:
         served.write(self._c, new, self.served())
         token = uuid_utils.uuid7().hex
@@ -246,6 +250,9 @@ class Schedules:
             "problems": list(new.problems),
             "token": token,
         }
+        # An older BOE can read what has none.
+        if new.environment is not None:
+            mark["environment"] = new.environment
         self._put_mark("served", mark)
         self._kept.put(token, new)
 

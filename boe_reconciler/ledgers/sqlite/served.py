@@ -47,6 +47,7 @@ def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
         objects=(),
         statuses=(),
         problems=mark["problems"],
+        environment=mark.get("environment"),
     )
     found: Mapping[str, Any] = {
         kind.field: [kind.make(**row) for row in kind.rows(connection, whole)]
