@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.nextruns import chosen_schedules, timetable_of
-from boe_reconciler.cli.output import (
-    OutputFormat,
-    local,
-    say,
-    say_json,
-    say_table,
-    utc,
+from boe_reconciler.cli.output import OutputFormat, complain, counted
+from boe_reconciler.cli.planned import (
+    bound,
+    duration,
+    known_schedules,
+    usable_plan_of_files,
 )
-from boe_reconciler.cli.planned import bound, duration, usable_plan_of_files
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.calendar import Timetable
-    from boe_reconciler.core.simulate import Assumed, Peak, Simulated, Simulation
+    from boe_reconciler.cli.simulated import Told
+    from boe_reconciler.cli.simulated_both import ToldBoth
+    from boe_reconciler.core.plan import Plan
+    from boe_reconciler.core.plan.impact.pairs import Pair
+    from boe_reconciler.core.simulate import Assumed
     from boe_reconciler.core.spec import PlannedSchedule
 
-#: So many lines of the timeline, and of the summary, are for people.
-_SHOWN = 200
 #: Without history and without --duration.
 _DURATION = timedelta(minutes=1)
 #: The last runs whose typical duration is taken.
@@ -62,6 +61,10 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="FROM/TO", help="Nobody serves in between; repeatable."),
     ] = None,
+    ref: Annotated[
+        str | None,
+        typer.Option(metavar="B|A..B", help="A commit, or two: what differs."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Runs at the same time.")
     ] = None,
@@ -76,31 +79,140 @@ def simulate(
     nothing is written. A time without an offset is in the schedules' zone, or in UTC
     where they have several.
 
+    With --ref of two commits both are simulated, and the runs that differ are shown. The
+    folder as it is stands where a side is left out, as in --ref main.. (REV as for
+    `boe plan`).
+
     \b
     Examples:
       boe simulate --from 2026-10-24 --to 2026-10-27
       boe simulate carriers-daily --duration 90m --to 2027-01-01
       boe simulate --outage 2026-11-24T05:00/2026-11-24T09:30 --format json
+      boe simulate --ref main..my-branch --to 2026-12-24
     """
+    app = door(context).app()
+    asked = _Asked(
+        start=start, end=end, takes=takes, outages=outage or [], workers=workers
+    )
+    if ref is not None and ".." in ref:
+        told: Told | ToldBoth = _both(app, ref, names or [], asked)
+    else:
+        told = _one(app, ref, names or [], asked)
+    told.as_json() if output is OutputFormat.JSON else told.as_text()
+
+
+# --- One revision, or two -----------------------------------------------------------
+
+
+def _one(app: App, ref: str | None, names: Sequence[str], asked: _Asked) -> Told:
+    from boe_reconciler.cli.simulated import Told
     from boe_reconciler.core.simulate import simulate as run_all
 
-    app = door(context).app()
-    plan = usable_plan_of_files(app)
-    chosen = [plan.schedules[name] for name in chosen_schedules(plan, names or [])]
-    span = _span(app, chosen, start, end)
-    assumed = _assumed(app, chosen, span, outage or [], takes, workers)
+    plan = usable_plan_of_files(app) if ref is None else _plan_of(app, ref)
+    chosen = [plan.schedules[name] for name in chosen_schedules(plan, names)]
+    assumed = _assumed(app, chosen, asked)
     _check_size(chosen, assumed)
-    told = _Told(chosen, assumed, run_all(chosen, assumed))
-    told.as_json() if output is OutputFormat.JSON else told.as_text()
+    return Told(chosen, assumed, run_all(chosen, assumed))
+
+
+def _plan_of(app: App, ref: str) -> Plan:
+    from boe_reconciler.core.plan import make_plan
+
+    now, env = app.clock.now(), app.settings.env
+    plan = make_plan(app.snapshot_of(ref), served=None, now=now, environment=env)
+    return _usable(plan)
+
+
+def _usable(plan: Plan) -> Plan:
+    from boe_reconciler.core.plan import unusable
+
+    error = unusable(plan)
+    if error is not None:
+        raise error
+    return plan
+
+
+def _both(app: App, ref: str, names: Sequence[str], asked: _Asked) -> ToldBoth:
+    from boe_reconciler.cli.simulated_both import Revision, ToldBoth
+    from boe_reconciler.core.simulate import simulate as run_all
+
+    plans = _compared(app, ref)
+    pairs = _chosen_pairs(*plans, names)
+    olds = [pair.before.planned for pair in pairs if pair.before]
+    news = [pair.after.planned for pair in pairs if pair.after]
+    assumed = _as_before(pairs, _assumed(app, [*olds, *news], asked))
+    sides = []
+    for plan, chosen in zip(plans, (olds, news), strict=True):
+        _check_size(chosen, assumed)
+        found = run_all(chosen, assumed)
+        sides.append(Revision(revision=plan.revision, chosen=chosen, found=found))
+    return ToldBoth(*sides, pairs=pairs, assumed=assumed)
+
+
+def _compared(app: App, ref: str) -> tuple[Plan, Plan]:
+    """What cannot be used in the newer one goes on as it is in the older."""
+    from boe_reconciler.core.plan.compare import Terms, compare
+
+    base, _, head = ref.partition("..")
+    if head.startswith("."):
+        raise InputError(f"--ref {ref!r} has three dots.", "Write two: A..B.")
+    older, newer = (
+        app.snapshot_of(one) if one else app.repo.snapshot() for one in (base, head)
+    )
+    terms = Terms(now=app.clock.now(), environment=app.settings.env)
+    found = compare(older, newer, terms)
+    assert found.before  # noqa: S101 `compare` makes both
+    _usable(found.after)
+    kept = [one for one in found.after.statuses if not one.ready]
+    if kept:
+        complain(
+            f"{counted(len(kept), 'object')} of {head or 'the folder'} cannot be used: "
+            f"what {base or 'the folder'} has of them goes on.",
+            "`boe plan` says which and why.",
+        )
+    return found.before, found.after
+
+
+def _chosen_pairs(before: Plan, after: Plan, names: Sequence[str]) -> Sequence[Pair]:
+    """Both sides of the schedules that were named, or of all."""
+    from boe_reconciler.core.plan.impact.pairs import pairs
+
+    every = sorted({*before.schedules, *after.schedules})
+    wanted = set(known_schedules(names or every, every))
+    return [
+        pair
+        for pair in pairs(before.schedules, after.schedules)
+        if wanted & {side.planned.name for side in (pair.before, pair.after) if side}
+    ]
+
+
+def _as_before(pairs: Sequence[Pair], assumed: Assumed) -> Assumed:
+    """What was renamed takes as long as it did, with the same jitter."""
+    duration, uids = dict(assumed.duration), dict(assumed.uids)
+    for pair in pairs:
+        if pair.before and pair.after:
+            old, new = pair.before.planned.name, pair.after.planned.name
+            duration[new] = duration[old]
+            uids[new] = uids.get(old, old)
+    return replace(assumed, duration=duration, uids=uids)
 
 
 # --- What is assumed ----------------------------------------------------------------
 
 
-def _span(
-    app: App, chosen: Sequence[PlannedSchedule], start: str | None, end: str | None
-) -> tuple[datetime, datetime]:
-    zone = _zone(chosen)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """The options, as they were written."""
+
+    start: str | None
+    end: str | None
+    takes: str | None
+    outages: Sequence[str]
+    workers: int | None
+
+
+def _span(app: App, zone: str, asked: _Asked) -> tuple[datetime, datetime]:
+    start, end = asked.start, asked.end
     since = bound(start, zone, "--from") if start is not None else app.clock.now()
     since = since.replace(microsecond=0)
     week = since + timedelta(days=7)
@@ -115,23 +227,18 @@ def _zone(chosen: Sequence[PlannedSchedule]) -> str:
     return zones.pop() if len(zones) == 1 else "UTC"
 
 
-def _assumed(
-    app: App,
-    chosen: Sequence[PlannedSchedule],
-    span: tuple[datetime, datetime],
-    outages: Sequence[str],
-    takes: str | None,
-    workers: int | None,
-) -> Assumed:
+def _assumed(app: App, chosen: Sequence[PlannedSchedule], asked: _Asked) -> Assumed:
     from boe_reconciler.core.simulate import Assumed
 
+    zone = _zone(chosen)
+    since, until = _span(app, zone, asked)
     states = app.ledger.states() if app.has_state else ()
     return Assumed(
-        since=span[0],
-        until=span[1],
-        duration=_durations(app, chosen, takes),
-        workers=workers or app.settings.workers,
-        outages=_outages(outages, _zone(chosen)),
+        since=since,
+        until=until,
+        duration=_durations(app, chosen, asked.takes),
+        workers=asked.workers or app.settings.workers,
+        outages=_outages(asked.outages, zone),
         pauses=app.ledger.pauses() if app.has_state else (),
         uids={state.name: state.uid for state in states},
     )
@@ -190,208 +297,3 @@ def _check_size(chosen: Sequence[PlannedSchedule], assumed: Assumed) -> None:
             f"{count:,} occurrences lie in this span; {MOST:,} is the most.",
             "Choose a shorter span, or name some schedules.",
         )
-
-
-# --- What is told -------------------------------------------------------------------
-
-
-class _Told:
-    def __init__(
-        self,
-        chosen: Sequence[PlannedSchedule],
-        assumed: Assumed,
-        found: Simulation,
-    ) -> None:
-        self._plan = {one.name: one for one in chosen}
-        self._clocks: dict[str, Timetable] = {
-            one.name: timetable_of(one) for one in chosen
-        }
-        self._assumed = assumed
-        self._found = found
-
-    def as_json(self) -> None:
-        assumed, found = self._assumed, self._found
-        say_json(
-            {
-                "format_version": "1.0",
-                "from": utc(assumed.since),
-                "to": utc(assumed.until),
-                "assumed": {
-                    "workers": assumed.workers,
-                    "duration_seconds": {
-                        name: took.total_seconds()
-                        for name, took in assumed.duration.items()
-                    },
-                    "outages": [
-                        {"from": utc(a), "to": utc(b)} for a, b in assumed.outages
-                    ],
-                },
-                "runs": [self._run_json(run) for run in found.runs],
-                "gaps": [
-                    {
-                        "schedule": gap.schedule,
-                        "from": utc(gap.since),
-                        "to": utc(gap.until),
-                        "count": gap.count,
-                        "reason": gap.reason,
-                    }
-                    for gap in found.gaps
-                ],
-                "schedules": [
-                    {"schedule": name, **counts}
-                    for name, counts in self._summary().items()
-                ],
-                "load": {
-                    "starts_per_minute": _peak_json(found.starts),
-                    "at_once": _peak_json(found.at_once),
-                },
-            }
-        )
-
-    def _run_json(self, run: Simulated) -> dict[str, Any]:
-        zone = self._clocks[run.schedule].zone
-        return {
-            "schedule": run.schedule,
-            "occurrence": utc(run.occurrence),
-            "local": run.occurrence.astimezone(zone).isoformat(),
-            "timezone": zone.key,
-            "trigger": run.trigger.value,
-            "outcome": _outcome(run),
-            "reason": run.reason,
-            "starts_at": utc(run.started_at),
-            "ends_at": utc(run.finished_at) if run.started_at else None,
-            "waited_for": run.waited_for,
-            "late": run.late,
-            "note": self._note(run) or None,
-        }
-
-    def _note(self, run: Simulated) -> str:
-        from boe_reconciler.core.simulate import note
-
-        name = run.schedule
-        return note(self._plan[name], self._clocks[name], run.occurrence)
-
-    def as_text(self) -> None:
-        from boe_reconciler.core.simulate import unusual
-
-        runs = self._found.runs
-        shown = [run for run in runs if unusual(run) or self._note(run)]
-        if len(runs) <= _SHOWN:
-            shown = list(runs)
-        if shown:
-            say_table(
-                ["due, local time", "UTC", "schedule", "starts", "what", "note"],
-                [self._row(run) for run in shown[:_SHOWN]],
-            )
-            say()
-        left = len(runs) - min(len(shown), _SHOWN)
-        if left:
-            say(f"{left:,} more are not shown; --format json has them all.")
-        self._say_summary()
-        self._say_load()
-
-    def _row(self, run: Simulated) -> list[str]:
-        from boe_reconciler.core.simulate import described
-
-        zone = self._clocks[run.schedule].timezone
-        later = run.started_at and run.started_at != run.occurrence
-        return [
-            local(run.occurrence, zone),
-            str(utc(run.occurrence)),
-            run.schedule,
-            _clock(run.started_at, run.occurrence) if later and run.started_at else "",
-            described(run),
-            self._note(run),
-        ]
-
-    def _summary(self) -> dict[str, dict[str, int]]:
-        counts: Counter[tuple[str, str]] = Counter(
-            (run.schedule, _outcome(run)) for run in self._found.runs
-        )
-        for run in self._found.runs:
-            counts[run.schedule, "late"] += run.late
-        for gap in self._found.gaps:
-            counts[gap.schedule, gap.reason] += gap.count
-        columns = [
-            *_OUTCOMES,
-            "late",
-            *sorted({gap.reason for gap in self._found.gaps}),
-        ]
-        return {
-            name: {column: counts[name, column] for column in columns}
-            for name in self._plan
-        }
-
-    def _say_summary(self) -> None:
-        summary = self._summary()
-        due = {name: counts for name, counts in summary.items() if any(counts.values())}
-        many = len(due) > _SHOWN
-        shown = [
-            name
-            for name, counts in due.items()
-            if not many or sum(counts.values()) > counts["runs"]
-        ]
-        columns = [
-            column
-            for column in next(iter(summary.values()), {})
-            if column == "runs" or any(one[column] for one in summary.values())
-        ]
-        if shown:
-            say_table(
-                ["schedule", *columns],
-                [
-                    [name, *(f"{summary[name][column]:,}" for column in columns)]
-                    for name in shown[:_SHOWN]
-                ],
-            )
-        if len(shown) < len(due):
-            say(f"{len(due) - len(shown):,} schedules run whenever they are due.")
-        if len(due) < len(summary):
-            say(f"{len(summary) - len(due):,} schedules are not due at all.")
-
-    def _say_load(self) -> None:
-        found, assumed = self._found, self._assumed
-        say()
-        if found.starts and found.at_once:
-            say(
-                f"Most start at {found.starts.at:%Y-%m-%d %H:%M} UTC: "
-                f"{found.starts.count:,} in a minute. At most {found.at_once.count:,} "
-                f"run at once, first at {found.at_once.at:%Y-%m-%d %H:%M:%S} UTC "
-                f"({assumed.workers} workers)."
-            )
-        took = sorted({*assumed.duration.values()})
-        if took:
-            shortest, longest = _words(took[0]), _words(took[-1])
-            span = shortest if shortest == longest else f"{shortest} to {longest}"
-            say(f"Assumed: a run takes {span}, and every one succeeds.", style="dim")
-
-
-_OUTCOMES = ("runs", "skipped", "missed", "cancelled")
-
-
-def _outcome(run: Simulated) -> str:
-    return "runs" if run.status is RunStatus.SUCCEEDED else run.status.value
-
-
-def _clock(moment: datetime, due: datetime) -> str:
-    """+12m or +1d 2h: how much later."""
-    return f"+{_words(moment - due)}"
-
-
-def _words(span: timedelta) -> str:
-    seconds = round(span.total_seconds())
-    parts = [
-        f"{count}{unit}"
-        for unit, count in (
-            ("d", seconds // 86400),
-            ("h", seconds // 3600 % 24),
-            ("m", seconds // 60 % 60),
-            ("s", seconds % 60),
-        )
-        if count
-    ]
-    return " ".join(parts[:2]) or "0s"
-
-
-def _peak_json(peak: Peak | None) -> dict[str, Any] | None:
-    return {"at": utc(peak.at), "count": peak.count} if peak else None
