@@ -138,11 +138,6 @@ SETTINGS = (
         description="A home of GnuPG whose keys may sign commits.",
     ),
     Setting(
-        name="git_release",
-        default="<none>",
-        description="A commit that may be served though the history was rewritten.",
-    ),
-    Setting(
         name="forge_token_file",
         default="<none>",
         description="A file with the token for commit statuses and comments; "
@@ -311,7 +306,6 @@ def _remote(url: str, flags: GitFlags, value: Value, base: Path) -> GitRemote:
         often = remote.check_poll(parse_duration(poll))
     except ValueError as error:
         raise InputError(f"--poll: {error}.") from error
-    release = value("git_release")
     return remote.GitRemote(
         url=_absolute(url, base) if remote.is_folder(url) else url,
         branch=remote.check_branch(flags.branch or value("branch") or "main"),
@@ -323,7 +317,6 @@ def _remote(url: str, flags: GitFlags, value: Value, base: Path) -> GitRemote:
         known_hosts=file("git_known_hosts"),
         allowed_signers=file("git_allowed_signers"),
         gpg_home=file("git_gpg_home"),
-        released=remote.check_commit(release) if release else None,
     )
 
 

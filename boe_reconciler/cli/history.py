@@ -143,7 +143,14 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     )
     _print_problems(found)
     for hold in found["holds"]:
-        say(f"Waits for `boe release {hold['hold_id']}`: {hold['message']}", "yellow")
+        say(_held(hold), "yellow")
+
+
+def _held(hold: Mapping[str, Any]) -> str:
+    if hold["released_at"]:
+        who, when = hold["released_by"], hold["released_at"]
+        return f"Released by {who} at {when}: {hold['message']}"
+    return f"Waits for `boe release {hold['hold_id']}`: {hold['message']}"
 
 
 def _print_notice(notice: Mapping[str, Any]) -> None:

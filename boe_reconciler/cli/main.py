@@ -47,6 +47,7 @@ COMMANDS = {
     "pause": "control",
     "resume": "control",
     "cancel": "control",
+    "release": "releasing",
     "recipients": "receiving",
     "import": "importing",
     "schema": "schemas",

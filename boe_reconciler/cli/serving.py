@@ -199,7 +199,7 @@ class _Serving:
         if resumed and not at_once:
             return
         try:
-            problems = self._reconciler.reconcile().problems
+            plan = self._reconciler.reconcile()
         except RunError as error:
             if self._stop.is_set():
                 return
@@ -208,7 +208,9 @@ class _Serving:
             self._reconciler.failed(error)
         else:
             # Others read them in the log.
-            say_problems(problems if self._person else (), stderr=True)
+            say_problems(plan.problems if self._person else (), stderr=True)
+            for wait in plan.activation.waits if self._person else ():
+                say(wait.message, "yellow", stderr=True)
 
     def _enqueue(self, names: Sequence[str], *, now_all: bool) -> list[str]:
         states = {state.name: state for state in self._app.ledger.states()}

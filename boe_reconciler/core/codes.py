@@ -463,6 +463,12 @@ CODES: dict[str, Code] = {
         "Connection is left alone for good and nothing that needs it ever runs. "
         "`duration` has to be shorter than the time from one opening to the next.",
     ),
+    "BOE155": Code(
+        "Change windows that never close, or overlap themselves",
+        "`change_windows` of the Policy says when changes may be activated. A window "
+        "that lasts longer than the time until it opens again, or windows that "
+        "together cover all the time, do not do what they look like. (A warning.)",
+    ),
     # Of a whole revision.
     "BOE195": Code(
         "The commit is not signed by a listed key",
@@ -475,7 +481,7 @@ CODES: dict[str, Code] = {
         "The newest commit of the branch does not descend from the one that is served, "
         "as after a force push, and `hold_rewritten_history` of the served Policy is "
         "true: all goes on as it was. Push commits that descend from it, or say that "
-        "the new history is meant: start with `BOE_GIT_RELEASE=<the commit>`.",
+        "the new history is meant: `boe release <the commit>`.",
     ),
     # Not available.
     "BOE190": Code(

@@ -10,25 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from itertools import islice, pairwise
 from math import ceil, floor
 from typing import Protocol
 
-from boe_reconciler.core.calendar import Timetable, compile_when
-from boe_reconciler.core.calendar.timetable import Fixed
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import (
     CircuitBreaker,
     RateLimit,
     TimeWindow,
 )
-from boe_reconciler.core.resources.when import When
+from boe_reconciler.core.windows import closes, openings
 
-_INSTANT = timedelta(microseconds=1)
-_SECOND = timedelta(seconds=1)
-#: Windows that follow each other without a break, at most, as one blackout.
-_MERGED = 100
 #: What floating point may lose of a token.
 _CRUMB = 1e-9
 
@@ -84,18 +77,8 @@ class _Blacked(Protocol):
 
 
 def blackout_end(spec: _Blacked, now: datetime) -> datetime | None:
-    """The end of the blackout that covers `now`; None: there is none.
-
-    Windows that overlap or touch are one blackout. Of windows that never stop to
-    touch it is the end of the first hundred: who asks again then is told of the next.
-    """
-    end = now
-    for _ in range(_MERGED if spec.blackouts else 0):
-        longer = max(_end(window, end) for window in spec.blackouts)
-        if longer <= end:
-            break
-        end = longer
-    return end if end > now else None
+    """The end of the blackout that covers `now`; None: there is none."""
+    return closes(spec.blackouts, now)
 
 
 def blackout_spans(
@@ -118,7 +101,7 @@ def _windows(
     spec: _Blacked, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     for window in spec.blackouts:
-        for start in _openings(window).iter(since - window.duration, until):
+        for start in openings(window).iter(since - window.duration, until):
             yield start, start + window.duration
 
 
@@ -131,25 +114,11 @@ _LEFT = 0.001
 
 def never_ends(window: TimeWindow, now: datetime) -> bool:
     """Whether a window opens again, time after time, before it closes."""
-    openings = list(islice(_openings(window).iter(now), _OPENINGS))
+    found = list(islice(openings(window).iter(now), _OPENINGS))
     free = timedelta()
-    for start, following in pairwise(openings):
+    for start, following in pairwise(found):
         free += max(following - start - window.duration, timedelta())
-    return len(openings) > 1 and free < _LEFT * (openings[-1] - openings[0])
-
-
-def _end(window: TimeWindow, at: datetime) -> datetime:
-    """When the window that last opened up to `at` closes."""
-    opened = _openings(window).previous(at + _INSTANT)
-    return at if opened is None else opened + window.duration
-
-
-@lru_cache(maxsize=1_000)
-def _openings(window: TimeWindow) -> Timetable:
-    """A cron that never fires never opens it: that was told when it was planned."""
-    when = When(cron=window.cron, timezone=window.timezone)
-    compiled = compile_when(when, default_timezone="UTC", min_interval=_SECOND)
-    return compiled.timetable or Timetable(timezone="UTC", stream=Fixed(instants=()))
+    return len(found) > 1 and free < _LEFT * (found[-1] - found[0])
 
 
 # --- The circuit breaker ----------------------------------------------------------

@@ -83,6 +83,9 @@ class Repo(Protocol):
     def snapshot(self) -> Snapshot:
         """What it holds now. Refused, or another error, where that cannot be had."""
 
+    def last(self) -> Snapshot:
+        """What was read last, or fetched: a far side that is down is not asked."""
+
     def wait(self, timeout: float) -> bool:
         """Up to `timeout` seconds; True as soon as something may have changed.
 

@@ -47,8 +47,6 @@ class GitRemote:
     #: Who may sign: a file of SSH keys, a home of GnuPG. Neither: nobody has to.
     allowed_signers: PurePath | None = None
     gpg_home: PurePath | None = None
-    #: A commit that may be served though it does not descend from what is served.
-    released: str | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -116,12 +114,6 @@ def check_poll(poll: timedelta) -> timedelta:
     if poll < _OFTEN:
         raise InputError("--poll: at least 1s.")
     return poll
-
-
-def check_commit(commit: str) -> str:
-    if not _COMMIT.fullmatch(commit):
-        raise InputError("BOE_GIT_RELEASE: give all 40 digits of a commit's id.")
-    return commit
 
 
 def commit_of(revision: str) -> tuple[str, str] | None:

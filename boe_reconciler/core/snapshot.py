@@ -16,8 +16,6 @@ class History:
     descends: bool
     #: The largest `Boe-Allow-Removals: N` of the commits in between.
     allow_removals: int
-    #: Somebody said that the newer one is meant, though it may not descend.
-    released: bool = False
 
 
 def no_history(revision: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import BoeError, Refused, RunError, Temporary
@@ -15,7 +16,13 @@ from boe_reconciler.core.facts import (
     unobserved,
 )
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan, unusable
-from boe_reconciler.core.plan.past import Past, past_of, refused_plan
+from boe_reconciler.core.plan.past import (
+    Past,
+    Released,
+    in_its_window,
+    past_of,
+    refused_plan,
+)
 from boe_reconciler.core.ports import Blobs, Clock, Ledger, Repo
 from boe_reconciler.core.runs import Event
 from boe_reconciler.core.snapshot import Snapshot
@@ -53,6 +60,10 @@ class Reconciler:
     _owed: bool = field(init=False, default=False)
     #: When to try that again, on the monotonic clock.
     _try_at: float = field(init=False, default=0.0)
+    #: Something may wait for a release, or for its time.
+    _holding: bool = field(init=False, default=True)
+    #: Ids of the released Holds that the last look knew of.
+    _known: frozenset[str] = field(init=False, default=frozenset())
 
     def resume(self) -> bool:
         """Go on with what is served, whatever the repo holds; False: nothing is."""
@@ -63,7 +74,10 @@ class Reconciler:
 
     def reconcile(self) -> Plan:
         """Read, validate, and make it the served plan, in one transaction."""
-        plan = self._plan()
+        return self._reconcile(self.repo.snapshot)
+
+    def _reconcile(self, read: Callable[[], Snapshot]) -> Plan:
+        plan = self._plan(read)
         refusal = unusable(plan)
         if refusal is not None:
             raise refusal
@@ -72,6 +86,7 @@ class Reconciler:
             self.blobs.put(content)
         self.ledger.activate(plan.activation, now=self.clock.now())
         self._owed = False
+        self._holding = plan.activation.serving is None
         self.observe(Reconciled(activation=plan.activation))
         if self.teller:
             self.teller.found(plan.activation)
@@ -94,7 +109,9 @@ class Reconciler:
             if self.teller:
                 self.teller.look()
             try:
-                if self.repo.wait(LOOK) or self._is_due():
+                if self._is_let_go():
+                    self._reconcile(self.repo.last)
+                elif self.repo.wait(LOOK) or self._is_due():
                     self.reconcile()
                     self._recovered()
             except BoeError as error:
@@ -123,20 +140,33 @@ class Reconciler:
     def _is_due(self) -> bool:
         return self._owed and self.clock.monotonic() >= self._try_at
 
+    def _is_let_go(self) -> bool:
+        """Whether somebody released what waits, or its time has come."""
+        if not self._holding or self.clock.monotonic() < self._try_at:
+            return False
+        holds, now = self.ledger.holds(), self.clock.now()
+        self._holding = bool(holds)
+        return any(
+            one.until is not None and one.until <= now
+            if one.waits
+            else one.hold_id not in self._known
+            for one in holds
+        )
+
     def _recovered(self) -> None:
         if self._failure:
             self._failure = ""
             log.info("reconcile_recovered")
             self._note("reconcile_recovered", "The repo can be read again.")
 
-    def _plan(self) -> Plan:
-        served = self.ledger.served()
+    def _plan(self, read: Callable[[], Snapshot]) -> Plan:
+        served, released = self.ledger.served(), self._released()
         try:
-            snapshot = self.repo.snapshot()
+            snapshot = read()
             self._owed = True
             if self.teller and snapshot.revision != served.attempted:
                 self.teller.begun(snapshot.revision)
-            past = self._past(snapshot, served)
+            past = self._past(snapshot, served, released)
         except Refused as refusal:
             if served.serving is None:
                 raise
@@ -144,20 +174,32 @@ class Reconciler:
             if refusal.revision != served.attempted:
                 self._alert("revision_refused", refusal.message)
             return refused_plan(served, refusal)
-        return make_plan(
+        now = self.clock.now()
+        plan = make_plan(
             snapshot,
             served=served,
-            now=self.clock.now(),
+            now=now,
             strict=self.strict,
             allow_removals=max(self.allow_removals, past.allow_removals),
             cache=self._cache,
             read_blob=self.blobs.read,
             environment=self.environment,
         )
+        plan = in_its_window(plan, served, released=released, now=now)
+        if plan.activation.waits and plan.revision != served.attempted:
+            log.info(
+                "revision_waits", extra={"detail": plan.activation.waits[0].message}
+            )
+        return plan
 
-    def _past(self, snapshot: Snapshot, served: Served) -> Past:
+    def _released(self) -> Released:
+        holds = [one for one in self.ledger.holds() if not one.waits]
+        self._known = frozenset(one.hold_id for one in holds)
+        return {(one.kind, one.subject) for one in holds}
+
+    def _past(self, snapshot: Snapshot, served: Served, released: Released) -> Past:
         """What the revision came from; a rewritten history is told, once a revision."""
-        past = past_of(snapshot, served)
+        past = past_of(snapshot, served, released)
         if past.lost and snapshot.revision != served.attempted:
             told = f"{snapshot.revision} does not descend from {past.lost}."
             self._alert("history_rewritten", told)

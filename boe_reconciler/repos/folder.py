@@ -78,6 +78,10 @@ class FolderRepo:
             read=lambda path: _content(real, path, files),
         )
 
+    def last(self) -> Snapshot:
+        """There is no far side."""
+        return self.snapshot()
+
     def wait(self, timeout: float) -> bool:
         """True as soon as something may have changed since the last snapshot."""
         if self._watcher is None:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from boe_reconciler.core.census import Census
 from boe_reconciler.core.health import Health
+from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.ports import Clock, Ledger
 from boe_reconciler.core.runs import RunStatus
@@ -39,6 +40,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("reason",),
     ),
     "schedules": ("Schedules that are served: active or paused.", ("state",)),
+    "holds": ("What waits for `boe release`.", ("kind",)),
     "oldest_due_age_seconds": (
         "How long the first schedule is due whose rows are not made; 0 if none is.",
         (),
@@ -121,6 +123,7 @@ def _counts(census: Census, now: datetime) -> Samples:
             ((reason,), count) for reason, count in census.gaps.items()
         ],
         "schedules": [(("active",), active), (("paused",), census.paused)],
+        "holds": [((one.value,), census.holds.get(one, 0)) for one in HoldKind],
         "oldest_due_age_seconds": [((), _age(census.next_due, now))],
         "oldest_start_age_seconds": [((), _age(census.next_start, now))],
     }

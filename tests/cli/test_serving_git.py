@@ -75,7 +75,6 @@ def test_other_commands_and_a_folder_leave_what_came_from_git_alone(
         ("BRANCH", "a..b", "--branch"),
         ("POLL", "soon", "--poll"),
         ("POLL", "0s", "--poll"),
-        ("GIT_RELEASE", "main", "40 digits"),
         ("GIT_KNOWN_HOSTS", "none", "BOE_GIT_KNOWN_HOSTS"),
     ],
 )

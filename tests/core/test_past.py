@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from boe_reconciler.core.errors import Refused
+from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.plan import REASONS
 from boe_reconciler.core.plan.past import past_of, refused_plan
 from boe_reconciler.core.snapshot import History, Snapshot
@@ -29,8 +30,8 @@ def coming_from(known: Mapping[str, History]) -> Snapshot:
     return replace(a_snapshot(GOOD), revision=NEW, since=known.get)
 
 
-def gone(**fields: Any) -> History:
-    return History(descends=False, allow_removals=0, **fields)
+def gone() -> History:
+    return History(descends=False, allow_removals=0)
 
 
 def follows(removals: int = 0) -> History:
@@ -59,12 +60,21 @@ def test_where_the_served_policy_holds_it_a_rewritten_history_waits() -> None:
     assert past.refusal
     assert past.refusal.code == "BOE196"
     assert past.refusal.revision == NEW
-    assert f"BOE_GIT_RELEASE={'b' * 40}" in past.refusal.help
+    assert f"boe release {'b' * 40}" in past.refusal.help
 
 
 def test_a_release_lets_it_through() -> None:
-    past = past_of(coming_from({OLD: gone(released=True)}), served(HOLDS))
+    released = {(HoldKind.REWRITTEN_HISTORY, NEW)}
+    past = past_of(coming_from({OLD: gone()}), served(HOLDS), released)
     assert (past.lost, past.refusal) == (OLD, None)
+
+
+@pytest.mark.parametrize(
+    "released",
+    [(HoldKind.REWRITTEN_HISTORY, TRIED), (HoldKind.CHANGE_WINDOW, NEW)],
+)
+def test_another_release_does_not(released: tuple[HoldKind, str]) -> None:
+    assert past_of(coming_from({OLD: gone()}), served(HOLDS), {released}).refusal
 
 
 def test_what_was_tried_and_not_served_may_vanish_but_is_told() -> None:
@@ -91,3 +101,10 @@ def test_a_refused_revision_changes_nothing_and_says_why() -> None:
     assert {(one.ready, one.reason) for one in plan.statuses} == {(False, "Refused")}
     assert {one.message for one in plan.statuses} == {REASONS["Refused"]}
     assert len(plan.statuses) == len(before.objects)
+    (wait,) = plan.activation.waits
+    assert (wait.kind, wait.subject) == (HoldKind.REWRITTEN_HISTORY, NEW)
+
+
+def test_an_unsigned_commit_waits_for_nobodys_release() -> None:
+    refusal = Refused(NEW, "BOE195", "It is not signed.", "Sign it.")
+    assert refused_plan(served(), refusal).activation.waits == []

@@ -2,13 +2,15 @@
 
 The model knows nothing of how a plan is made. It tries every choice of versions and
 takes the best one that is closed over references: no object is lost, as many as
-possible are new, and nothing that was removed stays without need.
+possible are new, and nothing that was removed stays without need. What comes while the
+change window is shut changes nothing, until a later step or a release lets it in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -16,7 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boe_reconciler.core.plan import PlanCache, served_plan
+from boe_reconciler.core.holds import HoldKind
+from boe_reconciler.core.plan import Plan, PlanCache, served_plan
+from boe_reconciler.core.plan.past import in_its_window
 from tests.revisions import NOW, Ledger, a_document
 
 NAMES = {"Connection": ("c1", "c2"), "Report": ("r1", "r2"), "Schedule": ("s1", "s2")}
@@ -202,37 +206,62 @@ def edit(repo: Repo, action: str, name: str, which: str, tag: int) -> None:
         places[action].add(name)
 
 
-def check(steps: list[list[tuple[str, ...]]]) -> None:
+WINDOWS = "change_windows: [{cron: 0 8 * * *, duration: 8h, timezone: UTC}]"
+POLICY = {"policy.yaml": a_document("Policy", "policy", WINDOWS)}
+SHUT = NOW + timedelta(hours=8)
+
+
+def through_its_gate(plan: Plan, ledger: Ledger, gate: str) -> Plan:
+    """The gate is open, shut, or shut with a release for what it keeps out."""
+    if ledger.served is None:
+        return plan
+    released = {(HoldKind.CHANGE_WINDOW, plan.revision)} if gate == "released" else ()
+    now = NOW if gate == "open" else SHUT
+    return in_its_window(plan, ledger.served, released=released, now=now)
+
+
+def check(steps: list[tuple[str, list[tuple[str, ...]]]]) -> None:
     repo, ledger, cache = Repo(), Ledger(), PlanCache()
     for name in OWN:
         edit(repo, "good", name, "1", 0)
     served: dict[str, Version] = {}
     tag = 0
-    for step in [[], *steps]:
+    for gate, step in [("open", []), *steps]:
         for action, name, which in step:
             tag += 1
             edit(repo, action, name, which, tag)
-        served = model(repo, served)
-        files, shut = files_of(repo), unreadable_of(repo)
+        if gate != "shut":
+            served = model(repo, served)
+        files, shut = files_of(repo) | POLICY, unreadable_of(repo)
         fresh = ledger.plan(files, unreadable=shut)
-        plan = ledger.step(files, unreadable=shut, cache=cache)
+        plan = ledger.plan(files, unreadable=shut, cache=cache)
         assert plan.activation == fresh.activation
+        plan = through_its_gate(plan, ledger, gate)
+        ledger.activate(plan)
         found = {name: one.data["metadata"] for (_, name), one in plan.objects.items()}
+        del found["policy"]
         assert {name: one["description"] for name, one in found.items()} == {
             name: f"v{one.tag}" for name, one in served.items()
         }
         assert ledger.served
         restarted = served_plan(ledger.served, now=NOW, read_blob=ledger.read)
-        assert restarted.schedules == plan.schedules
-        assert set(plan.schedules) == {name for name in served if name[0] == "s"}
+        assert not plan.schedules or restarted.schedules == plan.schedules
+        assert set(restarted.schedules) == {n for n in served if n[0] == "s"}
 
 
-STEPS = st.lists(st.lists(edits(), min_size=1, max_size=4), min_size=1, max_size=5)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "open", "shut", "released"]),
+        st.lists(edits(), min_size=1, max_size=4),
+    ),
+    min_size=1,
+    max_size=5,
+)
 
 
 @given(STEPS)
 def test_what_is_served_is_what_the_model_says(
-    steps: list[list[tuple[str, ...]]],
+    steps: list[tuple[str, list[tuple[str, ...]]]],
 ) -> None:
     check(steps)
 
@@ -242,6 +271,6 @@ def test_what_is_served_is_what_the_model_says(
 @settings(max_examples=1500)
 @given(STEPS)
 def test_what_is_served_is_what_the_model_says_at_length(
-    steps: list[list[tuple[str, ...]]],
+    steps: list[tuple[str, list[tuple[str, ...]]]],
 ) -> None:
     check(steps)

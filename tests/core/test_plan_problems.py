@@ -349,6 +349,12 @@ CASES: dict[str, dict[str, Any]] = {
     "the only Policy in the wrong place": {
         "groups/policy.yaml": a_policy("{}").replace("kind: P", "kind: ⟦BOE137⟧P"),
     },
+    "a change window that is open when it opens again": {
+        "policy.yaml": a_policy(
+            "change_windows:\n- cron: 0 8,10 * * *\n  duration: ⟦BOE155⟧3h\n"
+            "  timezone: UTC"
+        ),
+    },
     # File names, paths and templates.
     "an unknown token": {
         "schedules/x.yaml": a_schedule(

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         found.repo.close()
 
 
+START = datetime(2026, 11, 24, tzinfo=UTC)
 HOLDING = document("Policy", "policy", {"hold_rewritten_history": True})
 
 
@@ -124,9 +125,16 @@ def test_a_rewritten_history_waits_where_the_served_policy_says_so(site: Site) -
     spec = site.ledger.schedule_spec("a")
     assert spec is not None
     assert spec.report.query == "select 1 as one"
-    # What descends from what is served goes on; so does what somebody releases.
-    site.reconciler(released=new.partition(":")[2]).reconcile()
-    assert site.serving() == new
+    # What somebody releases goes on, and only that.
+    (hold,) = site.ledger.holds()
+    site.ledger.release(hold.hold_id, by="ada", why="I pushed it.", now=START)
+    other = site.push(schedule("c"), parent=None)
+    assert reconciler.reconcile().activation.serving is None
+    (hold,) = site.ledger.holds()
+    assert (hold.subject, hold.waits) == (other, True)
+    site.ledger.release(hold.hold_id, by="ada", why="I pushed it.", now=START)
+    reconciler.reconcile()
+    assert (site.serving(), site.ledger.holds()) == (other, [])
     assert {one.reason for one in site.ledger.served().statuses} == {"Served"}
 
 

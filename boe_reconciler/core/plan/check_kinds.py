@@ -27,6 +27,7 @@ from boe_reconciler.core.resources.connection import (
     SQLiteConnection,
     TimeWindow,
 )
+from boe_reconciler.core.windows import change_windows, odd_windows
 
 
 def _policy(check: Check, policy: Any) -> Any:
@@ -36,7 +37,10 @@ def _policy(check: Check, policy: Any) -> Any:
     zone = policy.spec.defaults.get("timezone")
     if isinstance(zone, str):
         check.find(check_timezone(zone, ("spec", "defaults", "timezone")))
-    _windows(check, policy.spec.change_windows, ("spec", "change_windows"), zone)
+    path = ("spec", "change_windows")
+    _windows(check, policy.spec.change_windows, path, zone)
+    if not check.faulty:
+        check.find(odd_windows(change_windows(policy.spec), check.now), path)
     for number, name in enumerate(policy.spec.notices.ops):
         check.use("Distribution", name, ("spec", "notices", "ops", number))
     return policy

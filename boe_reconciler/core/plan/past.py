@@ -1,16 +1,26 @@
-"""What a revision came from, and revisions of which nothing is served."""
+"""What a revision came from, and revisions of which nothing is served for now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from boe_reconciler.core.errors import Refused
+from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.plan import REASONS, Plan
 from boe_reconciler.core.plan.files import POLICY_FILE
+from boe_reconciler.core.plan.policy import spec_of
+from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.problems import Problem, Range
 from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.snapshot import Snapshot
-from boe_reconciler.core.spec import Activation, ObjectStatus, Served
+from boe_reconciler.core.spec import Activation, ObjectStatus, Served, ServedObject
+from boe_reconciler.core.windows import next_window
+
+#: Kind and subject of each Hold that was released and is not taken up.
+Released = Collection[tuple[HoldKind, str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +33,7 @@ class Past:
     refusal: Refused | None = None
 
 
-def past_of(snapshot: Snapshot, served: Served) -> Past:
+def past_of(snapshot: Snapshot, served: Served, released: Released = ()) -> Past:
     """What the revision came from; the served Policy may let a rewritten history wait."""
     looked = (served.serving, served.attempted)
     before = {one: snapshot.since(one) for one in looked if one}
@@ -31,7 +41,8 @@ def past_of(snapshot: Snapshot, served: Served) -> Past:
     serving = before.get(served.serving or "")
     if serving is None:
         return Past(lost=lost[0] if lost else None, allow_removals=0)
-    held = not serving.descends and not serving.released and _holds(served)
+    meant = (HoldKind.REWRITTEN_HISTORY, snapshot.revision) in released
+    held = not serving.descends and not meant and _holds(served)
     return Past(
         lost=lost[0] if lost else None,
         allow_removals=serving.allow_removals,
@@ -45,7 +56,7 @@ def _rewritten(revision: str, serving: str | None) -> Refused:
         "BOE196",
         f"{revision} does not descend from {serving}, which is served: its history was "
         "rewritten",
-        "if that is meant, start again with BOE_GIT_RELEASE="
+        "if that is meant, look at it and release it: boe release "
         f"{revision.rpartition(':')[2]}",
     )
 
@@ -77,15 +88,112 @@ def refused_plan(served: Served, refusal: Refused) -> Plan:
         statuses=statuses,
         schedules=(),
         problems=[problem.as_diagnostic()],
+        waits=_waits(refusal),
         environment=served.environment,
     )
     return Plan(problems=[problem], activation=activation, blobs={})
 
 
+def _waits(refusal: Refused) -> list[Wait]:
+    """A rewritten history waits for a person; an unsigned commit for a signed one."""
+    if refusal.code != "BOE196":
+        return []
+    kind, message = HoldKind.REWRITTEN_HISTORY, f"{refusal.message}."
+    return [Wait(kind=kind, subject=refusal.revision, message=message)]
+
+
 def _holds(served: Served) -> bool:
     """Whether the Policy that is served lets a rewritten history wait."""
+    return _policy(served).hold_rewritten_history
+
+
+def _policy(served: Served) -> PolicySpec:
+    """The one that is served; without one, all its defaults."""
     policies = (one.data.get("spec") for one in served.objects if one.kind == "Policy")
-    return any(
-        isinstance(spec, Mapping) and spec.get("hold_rewritten_history") is True
-        for spec in policies
+    return spec_of(next(policies, None))[0]
+
+
+# --- Change windows -------------------------------------------------------------------
+
+
+def in_its_window(
+    plan: Plan, served: Served, *, released: Released = (), now: datetime
+) -> Plan:
+    """The Plan, or (where the served Policy has windows, and none is open) one that waits."""
+    old = {(one.kind, one.name): one for one in served.objects}
+    meant = (HoldKind.CHANGE_WINDOW, plan.revision) in released
+    if meant or not _is_change(plan, served) or not _changed(plan.objects, old):
+        return plan
+    opening = next_window(_policy(served), now)
+    if opening and opening.at <= now:
+        return plan
+    when = f"the change window that opens {opening}" if opening else "a change window"
+    wait = Wait(
+        kind=HoldKind.CHANGE_WINDOW,
+        subject=plan.revision,
+        message=f"{plan.revision} waits for {when}.",
+        until=opening.at if opening else None,
     )
+    return _waiting(plan, old, wait)
+
+
+def _is_change(plan: Plan, served: Served) -> bool:
+    """Not the first activation, what is served already, or another Environment of it."""
+    activation = plan.activation
+    return (
+        served.serving not in (None, plan.revision)
+        and activation.serving is not None
+        and activation.environment == served.environment
+    )
+
+
+def _waiting(plan: Plan, old: Mapping[Key, ServedObject], wait: Wait) -> Plan:
+    """All goes on as it is served, until then."""
+    changed = _changed(plan.objects, old)
+    told = {key: _served(one, plan.revision) for key, one in old.items()}
+    told |= {(one.kind, one.name): one for one in plan.statuses}
+    activation = replace(
+        plan.activation,
+        serving=None,
+        objects=list(old.values()),
+        statuses=[
+            _status(one, key in changed, old.get(key), wait)
+            for key, one in sorted(told.items())
+        ],
+        schedules=(),
+        waits=[wait],
+    )
+    return replace(plan, activation=activation, blobs={})
+
+
+def _changed(
+    new: Mapping[Key, ServedObject], old: Mapping[Key, ServedObject]
+) -> set[Key]:
+    """Objects that an activation would make, alter or remove."""
+    return {key for key in {*new, *old} if _what(new.get(key)) != _what(old.get(key))}
+
+
+def _what(one: ServedObject | None) -> object:
+    return one and (one.data, dict(one.files))
+
+
+def _served(one: ServedObject, revision: str) -> ObjectStatus:
+    return ObjectStatus(
+        kind=one.kind,
+        name=one.name,
+        ready=True,
+        reason="Served",
+        message="",
+        observed_revision=revision,
+        serving_revision=one.revision,
+    )
+
+
+def _status(
+    one: ObjectStatus, changed: bool, before: ServedObject | None, wait: Wait
+) -> ObjectStatus:
+    """With the version that goes on; what is wrong with the new one stays told."""
+    one = replace(one, serving_revision=before.revision if before else None)
+    if not (changed and one.ready):
+        return one
+    return replace(one, ready=False, reason="ChangeWindow", message=wait.message)

@@ -53,21 +53,21 @@ class Judge:
 
 def judge_of(document: Document | None, shown: Document | None) -> Judge:
     """Judge by a Policy's document; fields of it that are wrong judge nothing."""
-    data = document.data.get("spec") if document else None
+    spec, unknown = spec_of(document.data.get("spec") if document else None)
+    return Judge(spec=spec, document=document, shown=shown, unknown=unknown)
+
+
+def spec_of(data: Any) -> tuple[PolicySpec, frozenset[str]]:
+    """What a Policy's `spec` says, and the fields of it that are wrong."""
     fields: dict[str, Any] = {}
     unknown = set()
-    for name, value in data.items() if isinstance(data, dict) else ():
+    for name, value in data.items() if isinstance(data, Mapping) else ():
         try:
             PolicySpec.model_validate({name: value})
             fields[name] = value
         except ValidationError:
             unknown.add(name)
-    return Judge(
-        spec=PolicySpec.model_validate(fields),
-        document=document,
-        shown=shown,
-        unknown=frozenset(unknown),
-    )
+    return PolicySpec.model_validate(fields), frozenset(unknown)
 
 
 # --- Limits -----------------------------------------------------------------------

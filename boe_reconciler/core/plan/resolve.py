@@ -36,6 +36,7 @@ from boe_reconciler.core.spec import (
     PlannedSchedule,
     RunSpec,
 )
+from boe_reconciler.core.windows import zoned
 
 #: Formats that hold a single table.
 _ONE_TABLE = ("csv", "tsv", "json", "jsonl", "parquet")
@@ -382,8 +383,5 @@ def _zoned(connection: Any, default: Any) -> Any:
     """A Connection whose blackouts name their zones."""
     if all(window.timezone for window in connection.blackouts):
         return connection
-    windows = [
-        window.model_copy(update={"timezone": window.timezone or default})
-        for window in connection.blackouts
-    ]
+    windows = zoned(connection.blackouts, default)
     return connection.model_copy(update={"blackouts": windows})

@@ -17,6 +17,7 @@ REASONS = {
     "DependencyInvalid": "What it refers to cannot be used.",
     "Held": "It fits only the newer versions of what it refers to, and those wait.",
     "Refused": "Nothing of the revision is served: its Problem says why.",
+    "ChangeWindow": "It is changed, and changes wait for a change window of the Policy.",
     "Strict": "With --strict nothing of a revision is served while it has Problems.",
     "Unreadable": "It is not in the files, but one of them cannot be read.",
     "RemovalHeld": "It was removed together with so many others that this waits.",

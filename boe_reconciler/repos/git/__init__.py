@@ -76,6 +76,17 @@ class GitRepo:
         except Damaged as error:
             raise self._damaged(error) from error
 
+    def last(self) -> Snapshot:
+        """The head that was fetched last; where there is none, as `snapshot`."""
+        try:
+            self._prepare()
+            commit = self._mirror.head()
+            if commit:
+                return self._verified(commit)
+        except Damaged:
+            self._start_anew()
+        return self.snapshot()
+
     def snapshot_at(self, name: str) -> Snapshot:
         """Any commit of what was fetched; InputError where there is none of that name."""
         reader = Reader(git=self._mirror.git, contents=self._contents)
@@ -93,14 +104,15 @@ class GitRepo:
     def _snapshot(self) -> Snapshot:
         commit = self._tried(self._fetch)
         self._failures, self._seen = 0, commit
-        if self._remote.signed:
-            self._verify(commit)
-        return self._of(commit, self._reader.read(commit))
+        return self._verified(commit)
 
-    def _ask(self) -> str:
+    def _prepare(self) -> None:
         if not self._is_ready:
             self._mirror.prepare()
             self._is_ready = True
+
+    def _ask(self) -> str:
+        self._prepare()
         return self._mirror.ask_head()
 
     def _fetch(self) -> str:
@@ -143,6 +155,11 @@ class GitRepo:
             )
 
     # --- This side
+
+    def _verified(self, commit: str) -> Snapshot:
+        if self._remote.signed:
+            self._verify(commit)
+        return self._of(commit, self._reader.read(commit))
 
     def _of(self, commit: str, files: Files) -> Snapshot:
         return Snapshot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.remote import GitRemote
@@ -140,8 +140,7 @@ class Mirror:
 
     def history(self, before: str, after: str) -> History:
         """How one commit came from another, which may be gone."""
-        found = history(self.git, before, after)
-        return replace(found, released=after == self.remote.released)
+        return history(self.git, before, after)
 
     def _local(self, command: list[str]) -> Done:
         return _sound(self.git.run(command))

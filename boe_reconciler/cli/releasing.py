@@ -1,0 +1,109 @@
+"""`boe release`: what waits for a person, and letting it go on."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boe_reconciler.cli.door import door
+from boe_reconciler.cli.output import say, utc
+from boe_reconciler.core.errors import InputError
+
+if TYPE_CHECKING:
+    from boe_reconciler.app import App
+    from boe_reconciler.core.holds import Hold
+
+#: The beginning of a commit's id, long enough to mean one.
+_COMMIT = re.compile("[0-9a-f]{7,40}")
+
+
+def add_to(boe: typer.Typer) -> None:
+    boe.command()(release)
+
+
+def release(
+    context: typer.Context,
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID|REVISION]...", show_default=False)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that waits now.")
+    ] = False,
+    why: Annotated[
+        str, typer.Option(metavar="TEXT", help="For those who ask later.")
+    ] = "",
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who releases it (default: the user)."),
+    ] = None,
+) -> int:
+    """Let go on what waits for a person; without arguments, list it.
+
+    A release names one commit, and counts once: a newer one waits for itself.
+
+    \b
+    Examples:
+      boe release
+      boe release 3f9c01aa --why "history was cleaned on purpose"
+      boe release 41f5cc1 --why "the mapping is wrong, fix now" --by "ada (on call)"
+    """
+    app = door(context).app()
+    holds = [one for one in app.ledger.holds() if one.waits] if app.has_state else []
+    if not what and not everything:
+        _list(holds)
+        return 0
+    _check(what or (), everything, why, by)
+    who = (by or getpass.getuser()).strip()
+    ids = [one.hold_id for one in holds] if everything else _ids(what or (), holds)
+    if not ids:
+        say("Nothing waits for a release.")
+    for hold_id in ids:
+        now = app.clock.now()
+        hold = app.ledger.release(hold_id, by=who, why=why.strip(), now=now)
+        say(f"Released {hold.hold_id} ({hold.kind}): {hold.subject}.")
+        say(_what_next(app))
+    return 0
+
+
+def _check(what: Sequence[str], everything: bool, why: str, by: str | None) -> None:
+    if what and everything:
+        raise InputError("Name what is meant, or give --all, not both.")
+    if not why.strip():
+        raise InputError("--why is missing: say why, for those who will ask.")
+    if by is not None and not by.strip():
+        raise InputError("--by is empty.")
+
+
+def _ids(what: Sequence[str], holds: Sequence[Hold]) -> list[str]:
+    """What is meant; a slip comes first, so that it is told and nothing is released."""
+    slips = [one for one in what if not any(_means(one, hold) for hold in holds)]
+    meant = [h.hold_id for h in holds if any(_means(one, h) for one in what)]
+    return slips + meant
+
+
+def _means(given: str, hold: Hold) -> bool:
+    if given in (hold.hold_id, hold.subject):
+        return True
+    commit = hold.subject.rpartition(":")[2]
+    return bool(_COMMIT.fullmatch(given)) and commit.startswith(given)
+
+
+def _list(holds: Sequence[Hold]) -> None:
+    if not holds:
+        say("Nothing waits for a release.")
+    for hold in holds:
+        say(f"{hold.hold_id}  {hold.kind}  since {utc(hold.since)}")
+        say(f"  {hold.message}")
+    if holds:
+        say('`boe release ID --why "…"` lets one go on.')
+
+
+def _what_next(app: App) -> str:
+    server = app.who_serves()
+    if server is None:
+        return "No process serves now: the next `boe run` takes it up."
+    return f"{server} takes it up."

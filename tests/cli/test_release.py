@@ -1,0 +1,124 @@
+"""`boe release`: what waits for a person, listed and let go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from boe_reconciler.ledgers import sqlite
+from tests.builders import a_schedule, a_wait, an_activation, at
+from tests.cli.conftest import Boe
+
+A, B = (f"main@sha1:{digit * 40}" for digit in "ab")
+NOW = at("2026-11-24 12:00")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A state folder that serves `daily`."""
+    hold(tmp_path)
+    return tmp_path
+
+
+def hold(folder: Path, *revisions: str) -> str:
+    """Revisions that came one after the other; the last one waits. Its Hold's id."""
+    ledger = sqlite.create(folder / ".boe" / "ledger.sqlite")
+    (folder / ".boe").chmod(0o700)
+    ledger.activate(an_activation(a_schedule()), now=NOW)
+    for one in revisions:
+        held = an_activation(
+            a_schedule(), revision=one, serving=None, waits=[a_wait(one)]
+        )
+        ledger.activate(held, now=NOW)
+    holds = ledger.holds()
+    ledger.close()
+    return holds[-1].hold_id if holds else ""
+
+
+def test_without_arguments_it_lists_what_waits(folder: Path, boe: Boe) -> None:
+    hold_id = hold(folder, A)
+    said = boe(folder, "release")
+    assert said.out.splitlines() == [
+        f"{hold_id}  change_window  since 2026-11-24T12:00:00Z",
+        f"  {A} waits.",
+        '`boe release ID --why "…"` lets one go on.',
+    ]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "--why", "x")])
+def test_nothing_waits(folder: Path, boe: Boe, arguments: tuple[str, ...]) -> None:
+    said = boe(folder, "release", *arguments)
+    assert (said.code, said.out) == (0, "Nothing waits for a release.\n")
+
+
+def test_before_anything_was_served_nothing_waits(tmp_path: Path, boe: Boe) -> None:
+    assert boe(tmp_path, "release").out == "Nothing waits for a release.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", ["id", A, "a" * 7, "--all"])
+def test_a_hold_is_released_by_its_id_or_its_revision(
+    folder: Path, boe: Boe, given: str
+) -> None:
+    hold_id = hold(folder, A)
+    name = hold_id if given == "id" else given
+    said = boe(folder, "release", name, "--why", "urgent", "--by", "ada")
+    assert said.code == 0
+    assert f"Released {hold_id} (change_window): {A}.\n" in said.out
+    assert "the next `boe run` takes it up" in said.out
+    (found,) = boe(folder, "status", "--format", "json").json["holds"]
+    assert (found["released_by"], found["why"]) == ("ada", "urgent")
+    assert "Released by ada at" in boe(folder, "status").out
+    assert boe(folder, "release").out == "Nothing waits for a release.\n"
+
+
+def test_who_released_is_the_user_unless_somebody_else_is_named(
+    folder: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "tina")
+    assert boe(folder, "release", hold(folder, A), "--why", "urgent").code == 0
+    (found,) = boe(folder, "status", "--format", "json").json["holds"]
+    assert found["released_by"] == "tina"
+
+
+def test_releasing_twice_says_who_did_it_before(folder: Path, boe: Boe) -> None:
+    command = ("release", hold(folder, A), "--why", "urgent", "--by", "ada")
+    assert boe(folder, *command).code == 0
+    again = boe(folder, *command)
+    assert again.code == 1
+    assert "was released already, by ada at" in again.err
+
+
+def test_a_slip_releases_nothing(folder: Path, boe: Boe) -> None:
+    hold_id = hold(folder, A)
+    said = boe(folder, "release", hold_id, "c" * 8, "--why", "urgent")
+    assert said.code == 1
+    assert f"Nothing with the id '{'c' * 8}' waits." in said.err
+    assert hold_id in boe(folder, "release").out
+
+
+def test_what_a_newer_revision_replaced_says_so(folder: Path, boe: Boe) -> None:
+    old = hold(folder, A)
+    new = hold(folder, A, B)
+    said = boe(folder, "release", old, "--why", "urgent")
+    assert said.code == 1
+    assert f"{old} is about {A}, which a newer revision has replaced." in said.err
+    assert new in boe(folder, "release").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("x",), "--why is missing"),
+        (("--all", "--why", " "), "--why is missing"),
+        (("x", "--all", "--why", "x"), "not both"),
+        (("x", "--why", "x", "--by", " "), "--by is empty"),
+    ],
+)
+def test_what_a_release_needs(
+    folder: Path, boe: Boe, arguments: tuple[str, ...], told: str
+) -> None:
+    said = boe(folder, "release", *arguments)
+    assert said.code == 1
+    assert told in said.err
