@@ -146,6 +146,18 @@ class Upstream:
         return self.head() or ""
 
 
+def git_in(folder: Path, *arguments: str) -> str:
+    """What git says in a work tree."""
+    done = subprocess.run(
+        ["git", "-C", folder, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **QUIET, **_PERSON},
+    )
+    return done.stdout.strip()
+
+
 def a_remote(url: str | Path, **fields: Any) -> GitRemote:
     defaults = {"branch": "main", "poll": timedelta(seconds=1)}
     return GitRemote(url=str(url), **{**defaults, **fields})

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boe_reconciler.core.wording import both, local, one_line
+from boe_reconciler.core.wording import both, counted, local, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-__all__ = ["both", "local", "one_line"]
+__all__ = ["both", "counted", "local", "one_line"]
 
 
 class OutputFormat(StrEnum):
@@ -44,11 +44,6 @@ def console(*, stderr: bool) -> Console:
 def harmless(text: str) -> str:
     """The text without what would steer a terminal."""
     return text.translate(_STEERING)
-
-
-def counted(number: int, word: str) -> str:
-    """1 error, 2 errors"""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:

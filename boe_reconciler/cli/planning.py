@@ -1,36 +1,28 @@
-"""`boe plan`: what the files change against what is served, and what runs next."""
+"""`boe plan`: what a change would do, before it does it."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
-from itertools import islice
-from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import both, counted, local, say, say_json, say_table
-from boe_reconciler.cli.planned import plan_of_files
+from boe_reconciler.cli.output import counted, say, say_json
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.problems import dotted
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.plan import Plan
-    from boe_reconciler.core.plan.changes import Changes, FieldChange, PlannedRun
-    from boe_reconciler.core.spec import PlannedSchedule
+    from boe_reconciler.core.plan.compare import Comparison
+    from boe_reconciler.core.plan.review import Line, Review
+    from boe_reconciler.core.snapshot import Snapshot
 
-#: Characters of a value that a line of the plan shows.
-_SHOWN = 60
-_SIGNS = {"delete": ("-", "red"), "update": ("~", "yellow"), "create": ("+", "green")}
+_STYLES = {"-": "red", "~": "yellow", "+": "green", " ": ""}
+#: Lines of one section on a terminal: the first ones matter most.
+_MOST = 120
 
 
 class PlanFormat(StrEnum):
@@ -46,10 +38,14 @@ def add_to(boe: typer.Typer) -> None:
 def plan(
     context: typer.Context,
     base: Annotated[
-        str | None, typer.Option(metavar="REV", help="Not in this version.")
+        str | None,
+        typer.Option(
+            metavar="REV", help="Compare with this commit, not with what is served."
+        ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(metavar="REV", help="Not in this version.")
+        str | None,
+        typer.Option(metavar="REV", help="Plan this commit, not the folder as it is."),
     ] = None,
     days: Annotated[
         int,
@@ -58,221 +54,122 @@ def plan(
         ),
     ] = 30,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Not in this version.")
+        bool, typer.Option("--expand", help="Tell who would get which file next.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="As `boe run --strict` would serve it.")
     ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="End with 2 if it changes.")
     ] = False,
     output: Annotated[
-        PlanFormat, typer.Option("--format", metavar="text|json")
+        PlanFormat, typer.Option("--format", metavar="text|json|markdown")
     ] = PlanFormat.TEXT,
 ) -> int:
-    """Show what the files would change, and what runs next.
+    """Show what a change would do, before it does it.
 
-    They are compared with what is served; with no state folder everything is new.
-    Removals come first. Offline and without secrets; nothing is written.
+    The folder is compared with what is served, or with the commit --base; with
+    neither everything is new. REV is a branch, a tag, HEAD~3, an id, or a revision as
+    BOE prints it. Offline and without secrets; nothing is written.
 
     \b
     Examples:
       boe plan
-      boe plan --days 7 --format json
-      boe plan --detailed-exitcode
+      boe plan --base origin/main
+      boe plan --base v1 --head v2 --days 7 --format json
+      boe plan --base origin/main --format markdown
     """
-    from boe_reconciler.core.plan.changes import changes
+    from boe_reconciler.core.plan.review import review
 
-    _refuse_later(base, head, expand, output)
+    if base is not None and door(context).state is not None:
+        raise InputError(
+            "--base and --state: both say what to compare with.",
+            "Leave out --base to compare with what that state folder serves.",
+        )
     app = door(context).app()
-    now = app.clock.now()
-    before, after = _plans(app, now)
-    found = changes(before, after, now=now, days=days)
-    if output is PlanFormat.JSON:
-        say_json(_json(before, after, found))
-    else:
-        _Words(before=before, after=after, found=found, days=days, now=now).say()
-    if any(problem.severity == "error" for problem in after.problems):
-        return 1
-    return 2 if detailed_exitcode and found.changes else 0
-
-
-def _refuse_later(
-    base: str | None, head: str | None, expand: bool, output: PlanFormat
-) -> None:
-    later = {
-        "--base": base is not None,
-        "--head": head is not None,
-        "--expand": expand,
-        "--format markdown": output is PlanFormat.MARKDOWN,
-    }
-    for option, asked in later.items():
-        if asked:
-            raise InputError(
-                f"{option} is not available in this version.",
-                "`boe plan` compares the files with what the state folder serves.",
-            )
-
-
-# --- The two plans ----------------------------------------------------------------
-
-
-def _plans(app: App, now: datetime) -> tuple[Plan | None, Plan]:
-    """What is served, and what the files would make of it: the reconciler's own code."""
-    from boe_reconciler.core.plan import make_plan, served_plan
-
-    served = app.ledger.served() if app.has_state else None
-    if served is None or served.serving is None:
-        return None, plan_of_files(app)
-    read_blob = app.blobs.read
-    after = make_plan(
-        app.repo.snapshot(),
-        served=served,
-        now=now,
-        read_blob=read_blob,
-        environment=app.settings.env,
+    compared = _compared(app, base, head, strict)
+    seen = review(
+        compared,
+        now=app.clock.now(),
+        days=days,
+        pauses=app.ledger.pauses() if base is None and app.has_state else (),
+        expand=expand,
     )
-    return served_plan(served, now=now, read_blob=read_blob), after
+    _say(seen, output, _again(base, head))
+    if seen.errors:
+        return 1
+    return 2 if detailed_exitcode and seen.found.changes else 0
 
 
-def _json(before: Plan | None, after: Plan, found: Changes) -> dict[str, Any]:
-    from boe_reconciler.core.plan.changes import as_json
-
-    return {
-        "format_version": "1.0",
-        "base": before.revision if before else None,
-        "head": after.revision,
-        **as_json(found),
-        "diagnostics": [problem.as_diagnostic() for problem in after.problems],
-    }
+def _again(base: str | None, head: str | None) -> str:
+    """The command that shows the same."""
+    options = (("--base", base), ("--head", head))
+    return "boe plan" + "".join(f" {name} {value}" for name, value in options if value)
 
 
-# --- For people -------------------------------------------------------------------
+# --- The two sides ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Words:
-    """A plan as lines of text."""
+def _compared(app: App, base: str | None, head: str | None, strict: bool) -> Comparison:
+    from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
 
-    before: Plan | None
-    after: Plan
-    found: Changes
-    days: int
-    now: datetime
-
-    def say(self) -> None:
-        self._changes()
-        self._runs()
-        self._recipients()
-        self._next()
-        say_problems(self.after.problems)
-        self._count()
-
-    def _changes(self) -> None:
-        if self.before is None:
-            say("Nothing is served yet; all of this is new.")
-            self._first()
-            return
-        for change in self.found.changes:
-            sign, style = _SIGNS[change.action]
-            say(f"{sign} {change.kind} {change.name}  ({change.file})", style)
-            for field in change.fields:
-                say(f"    {dotted(field.path)}: {_from_to(field)}")
-
-    def _first(self) -> None:
-        """By kind: with nothing to compare with, the names are enough."""
-        by_kind = defaultdict(list)
-        for change in self.found.changes:
-            by_kind[change.kind].append(change.name)
-        for kind, names in by_kind.items():
-            text = fill(
-                ", ".join(names),
-                width=88,
-                initial_indent=f"+ {kind:<17}",
-                subsequent_indent=" " * 19,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
-            say(text, _SIGNS["create"][1])
-
-    def _runs(self) -> None:
-        """What the change does to the timetable; a first plan has no change."""
-        found = self.found
-        if self.before is None:
-            return
-        for was, will in _first_of_each(found.runs_moved, lambda pair: pair[1]):
-            before, after = (local(one.occurrence, one.timezone) for one in (was, will))
-            say(f"  moved    {will.schedule}: {before} to {after}", "yellow")
-        for run in _first_of_each(found.runs_removed, lambda run: run):
-            moment = local(run.occurrence, run.timezone)
-            say(f"  removed  {run.schedule}: {moment}", "red")
-        counts = {
-            "removed": len(found.runs_removed),
-            "moved": len(found.runs_moved),
-            "added": len(found.runs_added),
-        }
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        if told:
-            say(f"Runs within {counted(self.days, 'day')}: {told}.")
-
-    def _recipients(self) -> None:
-        if self.before is None:
-            return
-        for schedule, destination, where in self.found.recipients_removed:
-            say(f"  no longer  {schedule} to {where} ({destination})", "red")
-        for schedule, destination, where in self.found.recipients_added:
-            say(f"  from now   {schedule} to {where} ({destination})", "green")
-
-    def _next(self) -> None:
-        """The next two runs of each schedule, the soonest first."""
-        rows = sorted(self._row(one) for one in self.after.schedules.values())
-        if rows:
-            say()
-            say_table(["schedule", "next run", "then"], [row for _, row in rows])
-            say()
-
-    def _row(self, schedule: PlannedSchedule) -> tuple[str, list[str]]:
-        from boe_reconciler.core.plan.changes import timetable
-
-        zone = schedule.occurrences.timezone
-        if schedule.paused:
-            return "~1", [schedule.name, "paused", ""]
-        due = list(islice(timetable(schedule.occurrences).iter(self.now), 2))
-        if not due:
-            return "~2", [schedule.name, "never again", ""]
-        then = f"{due[1].astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" if due[1:] else ""
-        return due[0].isoformat(), [schedule.name, both(due[0], zone), then]
-
-    def _count(self) -> None:
-        actions = Counter[str](change.action for change in self.found.changes)
-        if not actions:
-            say("No changes.", "green")
-            return
-        words = {"delete": "to remove", "update": "to change", "create": "to add"}
-        told = [f"{actions[one]} {words[one]}" for one in words if actions[one]]
-        say(f"{', '.join(told)}.", "bold")
+    terms = Terms(now=app.clock.now(), strict=strict, environment=app.settings.env)
+    if base is not None:
+        older = app.snapshot_of(base)
+        return compare(older, _head(app, head, in_git=True), terms)
+    newer = _head(app, head, in_git=False)
+    if not app.has_state:
+        return compare_with_served(None, newer, terms)
+    terms = replace(terms, read_blob=app.blobs.read)
+    return compare_with_served(app.ledger.served(), newer, terms)
 
 
-T = TypeVar("T")
+def _head(app: App, head: str | None, *, in_git: bool) -> Snapshot:
+    """The folder comes from where HEAD comes from, where it is in git."""
+    if head is not None:
+        return app.snapshot_of(head)
+    if in_git and app.settings.git is not None:
+        return app.snapshot_of(app.settings.git.branch)
+    folder = app.repo.snapshot()
+    return replace(folder, since=app.snapshot_of("HEAD").since) if in_git else folder
 
 
-def _first_of_each(
-    items: Sequence[T], run_of: Callable[[T], PlannedRun]
-) -> Iterator[T]:
-    """One for each schedule: the counts tell the rest."""
-    seen = set()
-    for item in items:
-        name = run_of(item).schedule
-        if name not in seen:
-            seen.add(name)
-            yield item
+# --- For people, and for scripts --------------------------------------------------
 
 
-def _from_to(field: FieldChange) -> str:
-    if field.before is None:
-        return f"{_short(field.after)} (new)"
-    if field.after is None:
-        return f"{_short(field.before)} is gone"
-    return f"{_short(field.before)} to {_short(field.after)}"
+def _say(seen: Review, output: PlanFormat, again: str) -> None:
+    if output is PlanFormat.JSON:
+        from boe_reconciler.core.plan.shapes import as_json
+
+        say_json(as_json(seen))
+    elif output is PlanFormat.MARKDOWN:
+        from boe_reconciler.core.plan.markdown import markdown
+
+        typer.echo(markdown(seen, again=again), nl=False)
+    else:
+        _say_text(seen)
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+def _say_text(seen: Review) -> None:
+    """The verdict comes last: there a terminal stands."""
+    from boe_reconciler.core.plan.lines import sections
+    from boe_reconciler.core.plan.review import verdict
+
+    if seen.comparison.before is None:
+        say("Nothing is served yet; all of this is new.")
+    for section in sections(seen):
+        say(section.title, "bold")
+        _say_lines(section.lines)
+        say()
+    say_problems(seen.comparison.after.problems)
+    first, *more = verdict(seen)
+    for sentence in more:
+        say(sentence)
+    say(first, "bold" if seen.found.changes else "green")
+
+
+def _say_lines(lines: Sequence[Line]) -> None:
+    for sign, text in lines[:_MOST]:
+        say(f"  {sign} {text}".rstrip(), _STYLES[sign])
+    if len(lines) > _MOST:
+        say(f"    … {counted(len(lines) - _MOST, 'more line')}: --format json has all.")

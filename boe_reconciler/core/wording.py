@@ -22,6 +22,11 @@ def both(moment: datetime, zone: str) -> str:
     return f"{shown} ({there:{'' if same_day else '%m-%d '}%H:%M} UTC)"
 
 
+def counted(number: int, word: str) -> str:
+    """1 error, 2 errors"""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def one_line(text: str) -> str:
     """What a database says in several lines, for a place that has one."""
     return " ".join(text.split())

@@ -10,17 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boe_reconciler.core.plan import Plan, served_plan
-from boe_reconciler.core.plan.changes import (
-    MOST_RUNS,
-    Changes,
-    as_json,
-    changes,
-    timetable,
-)
+from boe_reconciler.core.plan.changes import Changes, changes
+from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
+from boe_reconciler.core.plan.fields import FieldChange
+from boe_reconciler.core.plan.review import review
+from boe_reconciler.core.plan.runs import MOST_RUNS, timetable
+from boe_reconciler.core.plan.shapes import as_json
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.spec import OccurrenceSet
-from tests.builders import a_schedule, an_activation
-from tests.revisions import GOOD, NOW, Ledger, a_document, plan_of
+from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot, plan_of
 
 
 def between(
@@ -28,6 +26,16 @@ def between(
 ) -> Changes:
     old = plan_of(before) if before is not None else None
     return changes(old, plan_of(after), now=NOW, days=days)
+
+
+def told(before: dict[str, str] | None, after: dict[str, str], days: int = 3) -> Any:
+    """The JSON of it."""
+    terms, head = Terms(now=NOW), a_snapshot(after)
+    if before is None:
+        compared = compare_with_served(None, head, terms)
+    else:
+        compared = compare(a_snapshot(before), head, terms)
+    return as_json(review(compared, now=NOW, days=days))
 
 
 def edited(path: str, old: str, new: str) -> dict[str, str]:
@@ -40,13 +48,13 @@ def when(text: str) -> dict[str, str]:
 
 
 def runs(found: Changes) -> dict[str, Any]:
-    told: dict[str, Any] = as_json(found)["runs"]
+    def at(run: Any) -> str:
+        return f"{run.occurrence:%m-%dT%H:%M}"
+
     return {
-        "added": [one["utc"][5:16] for one in told["added"]],
-        "removed": [one["utc"][5:16] for one in told["removed"]],
-        "moved": [
-            (o["before"]["utc"][5:16], o["after"]["utc"][5:16]) for o in told["moved"]
-        ],
+        "added": [at(run) for run in found.runs_added],
+        "removed": [at(run) for run in found.runs_removed],
+        "moved": [(at(was), at(will)) for was, will in found.runs_moved],
     }
 
 
@@ -59,18 +67,16 @@ def test_without_a_plan_before_everything_is_new() -> None:
         ("create", "Schedule", "daily", "schedules/daily.yaml"),
     ]
     assert len(found.runs_added) == 3
-    assert found.recipients_added == [("daily", "archive/local", "exports")]
+    [gained] = found.deliveries.gained
+    assert gained.key == ("daily", "exports", "")
+    assert gained.destination == "archive/local"
 
 
 def test_a_plan_against_itself_changes_nothing() -> None:
-    assert between(GOOD, GOOD) == Changes(
-        changes=[],
-        runs_added=[],
-        runs_removed=[],
-        runs_moved=[],
-        recipients_added=[],
-        recipients_removed=[],
-    )
+    found = told(GOOD, GOOD)
+    assert found["changes"] == found["moves"] == found["files"] == []
+    for part in ("runs", "recipients", "places"):
+        assert not any(found[part].values())
 
 
 def test_each_field_is_told_with_what_it_was_and_will_be() -> None:
@@ -82,7 +88,7 @@ def test_each_field_is_told_with_what_it_was_and_will_be() -> None:
     files["schedules/daily.yaml"] = files["schedules/daily.yaml"].replace(
         "  owner: ops@example.com", "  owner: anna@example.com"
     )
-    [change] = as_json(between(GOOD, files))["changes"]
+    [change] = told(GOOD, files)["changes"]
     assert change == {
         "action": "update",
         "kind": "Schedule",
@@ -101,17 +107,23 @@ def test_each_field_is_told_with_what_it_was_and_will_be() -> None:
             },
             {"path": "spec.paused", "before": None, "after": True},
         ],
+        "schedules": [],
     }
 
 
-def test_a_list_of_another_length_is_told_whole() -> None:
+def test_of_a_list_only_the_entries_that_differ_are_told() -> None:
     files = edited(
-        "schedules/daily.yaml", "[archive]", "[archive, {type: local, base_path: x}]"
+        "schedules/daily.yaml", "[archive]", "[{type: local, base_path: x}, archive]"
     )
     [change] = between(GOOD, files).changes
-    [field] = change.fields
-    assert field.path == ("spec", "deliver_to")
-    assert field.before == ["archive"]
+    inline = {"type": "local", "base_path": "x"}
+    assert change.fields == [
+        FieldChange(path=("spec", "deliver_to", 0), before=None, after=inline)
+    ]
+    [back] = between(files, GOOD).changes
+    assert back.fields == [
+        FieldChange(path=("spec", "deliver_to", 0), before=inline, after=None)
+    ]
 
 
 def test_a_file_that_is_referred_to_counts_as_a_field() -> None:
@@ -147,7 +159,7 @@ def test_days_are_those_of_each_zone() -> None:
     after = when('{cron: "0 1 * * *", timezone: Asia/Tokyo}')
     found = between(before, after, days=1)
     assert runs(found)["moved"] == []
-    assert as_json(found)["runs"]["added"] == [
+    assert told(before, after, days=1)["runs"]["added"] == [
         {
             "schedule": "daily",
             "utc": "2026-11-23T16:00:00Z",
@@ -196,51 +208,21 @@ def test_who_gets_what_is_told_by_schedule_and_destination() -> None:
     files = edited(
         "distributions/archive.yaml", "base_path: exports", "base_path: elsewhere"
     )
-    found = between(GOOD, files)
-    assert as_json(found)["recipients"] == {
-        "added": [
-            {
-                "schedule": "daily",
-                "destination": "archive/local",
-                "recipient": "elsewhere",
-            }
-        ],
-        "removed": [
-            {
-                "schedule": "daily",
-                "destination": "archive/local",
-                "recipient": "exports",
-            }
-        ],
+    found = told(GOOD, files)
+    [gained], [lost] = found["recipients"]["added"], found["recipients"]["removed"]
+    assert gained == {
+        "schedule": "daily",
+        "destination": "archive/local",
+        "recipient": "elsewhere",
+        "type": "local",
+        "group": None,
+        "until": None,
     }
-
-
-def test_people_buckets_and_what_has_no_address_are_told_in_words() -> None:
-    targets = [
-        {
-            "type": "email",
-            "connection": "m",
-            "subject": "s",
-            "to": ["a@example.com", {"group": "g"}],
-        },
-        {"type": "s3", "connection": "s", "bucket": "b"},
-        {"type": "webhook", "connection": "w"},
-    ]
-    planned = a_schedule(
-        "x",
-        destinations=[
-            {"key": str(one["type"]), "distribution": None, "spec": one}
-            for one in targets
-        ],
-    )
-    plan = Plan(problems=(), activation=an_activation(planned), blobs={})
-    assert [
-        where for *_, where in changes(None, plan, now=NOW, days=1).recipients_added
-    ] == [
-        "a@example.com, group g",
-        "b",
-        "webhook",
-    ]
+    assert lost == {**gained, "recipient": "exports"}
+    assert found["places"] == {
+        "added": ["folder elsewhere"],
+        "removed": ["folder exports"],
+    }
 
 
 def test_only_a_valid_occurrence_set_has_a_timetable() -> None:
@@ -280,14 +262,14 @@ def test_what_a_plan_tells_is_what_the_activation_does(
     for files in steps:
         before = now_served(ledger)
         after = ledger.plan(files)
-        told = changes(before, after, now=NOW, days=3)
+        found = changes(before, after, now=NOW, days=3)
         ledger.activate(after)
         served = now_served(ledger)
-        assert changes(before, served, now=NOW, days=3) == told
-        assert applied(before, told, after) == {
+        assert changes(before, served, now=NOW, days=3) == found
+        assert applied(before, found, after) == {
             key: one.data for key, one in served.objects.items()
         }
-        assert due(before, told) == {
+        assert due(before, found) == {
             (name, moment)
             for name, one in served.schedules.items()
             for moment in timetable(one.occurrences).iter(NOW, NOW + timedelta(days=3))

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from boe_reconciler.core.due import expiry
 from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.changes import timetable
 from boe_reconciler.core.plan.impact import Impact, as_json, impact
 from boe_reconciler.core.plan.impact.words import sections
+from boe_reconciler.core.plan.runs import timetable
 from boe_reconciler.core.runs import Pause, PauseTarget
 from boe_reconciler.core.spec import PlannedSchedule
 from tests.builders import a_pause, a_schedule, an_activation, at

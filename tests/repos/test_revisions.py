@@ -13,7 +13,7 @@ import pytest
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.repos.git.revisions import Revisions, around, mirrored
-from tests.gits import QUIET, Upstream, a_remote, a_repo
+from tests.gits import Upstream, a_remote, a_repo, git_in
 
 Look = Callable[..., Revisions]
 
@@ -48,23 +48,12 @@ def clone(upstream: Upstream, path: Path, *options: str) -> Path:
     return path
 
 
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **QUIET},
-    )
-    return done.stdout.strip()
-
-
 def test_a_revision_is_named_as_git_names_it_or_as_boe_prints_it(
     tmp_path, upstream, look
 ):
     folder = clone(upstream, tmp_path / "clone")
-    git(folder, "tag", "-a", "-m", "x", "v1", "HEAD~1")
-    second, first = upstream.head(), git(folder, "rev-parse", "HEAD~1")
+    git_in(folder, "tag", "-a", "-m", "x", "v1", "HEAD~1")
+    second, first = upstream.head(), git_in(folder, "rev-parse", "HEAD~1")
     revisions = look(folder)
     for name, label, commit in [
         ("main", "main", second),
@@ -85,7 +74,7 @@ def test_a_revision_is_named_as_git_names_it_or_as_boe_prints_it(
 def test_neither_the_work_tree_nor_the_index_matter(tmp_path, upstream, look):
     folder = clone(upstream, tmp_path / "clone")
     (folder / "schedules/a.yaml").write_text("a: 3\n")
-    git(folder, "add", "-A")
+    git_in(folder, "add", "-A")
     (folder / "schedules/b.yaml").write_text("b: 1\n")
     found = look(folder).snapshot("HEAD")
     assert list(found.files) == ["schedules/a.yaml"]
@@ -165,7 +154,7 @@ def test_a_folder_that_was_something_else_is_told(mono, look, what):
 
 def test_a_linked_worktree_is_a_folder_like_any_other(tmp_path, upstream, look):
     folder = clone(upstream, tmp_path / "clone")
-    git(folder, "worktree", "add", "-q", "-b", "side", "../side", "HEAD~1")
+    git_in(folder, "worktree", "add", "-q", "-b", "side", "../side", "HEAD~1")
     side = look(tmp_path / "side")
     assert side.snapshot("HEAD").read("schedules/a.yaml") == b"a: 1\n"
     assert side.snapshot("main").read("schedules/a.yaml") == b"a: 2\n"
@@ -209,7 +198,7 @@ def test_a_clone_without_its_files_is_told_and_nothing_is_fetched(
 
 
 def test_a_repo_without_a_commit_is_told(tmp_path, look):
-    git(tmp_path, "init", "-q")
+    git_in(tmp_path, "init", "-q")
     with pytest.raises(InputError) as raised:
         look(tmp_path).snapshot("HEAD")
     assert raised.value.help == "The repo has no commit yet."
@@ -232,8 +221,8 @@ def test_without_git_its_absence_is_told(tmp_path, upstream, look):
 
 
 def test_ids_of_another_kind_are_told(tmp_path, look):
-    git(tmp_path, "init", "-q", "--object-format=sha256")
-    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
+    git_in(tmp_path, "init", "-q", "--object-format=sha256")
+    git_in(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
     with pytest.raises(InputError, match="SHA-256"):
         look(tmp_path).snapshot("HEAD")
 
@@ -276,7 +265,7 @@ def test_a_shallow_clone_does_not_know_what_came_between(tmp_path, upstream, loo
     older = upstream.head()
     upstream.commit("Third")
     folder = clone(upstream, tmp_path / "clone", "--depth=1")
-    git(folder, "fetch", "-q", "--depth=1", "origin", older)
+    git_in(folder, "fetch", "-q", "--depth=1", "origin", older)
     assert look(folder).snapshot("HEAD").since(f"main@sha1:{older}") is None
 
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from boe_reconciler.core.calendar import Timetable, compile_when
-from boe_reconciler.core.plan import Plan
+from boe_reconciler.core.plan import Plan, no_blob
+from boe_reconciler.core.plan.deliveries import Deliveries, deliveries
+from boe_reconciler.core.plan.fields import FieldChange, field_changes
+from boe_reconciler.core.plan.runs import PlannedRun, run_changes
+from boe_reconciler.core.plan.uses import uses_of
 from boe_reconciler.core.plan.world import Key
-from boe_reconciler.core.problems import Path, dotted
-from boe_reconciler.core.resources.distribution import GroupRef
-from boe_reconciler.core.spec import OccurrenceSet, PlannedSchedule, ServedObject
+from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.spec import ServedObject
 
 Action = Literal["delete", "update", "create"]
-#: Runs of one Schedule that are looked at, from now on.
-MOST_RUNS = 1000
-_ABSENT = object()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FieldChange:
-    path: Path
-    #: None where there was, or will be, nothing.
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,272 +28,169 @@ class Change:
     #: Where it stands now, or stood.
     file: str
     fields: Sequence[FieldChange] = ()
+    #: The name that it had, where that is another.
+    renamed_from: str | None = None
+    #: The Schedules that use it, directly or through others; none of a Schedule.
+    schedules: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedRun:
-    schedule: str
-    occurrence: datetime
-    timezone: str
+class FileMove:
+    """An object that stands in another file now; nothing comes of that."""
+
+    kind: str
+    name: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
     #: Removals first.
     changes: Sequence[Change]
+    moves: Sequence[FileMove]
     runs_added: Sequence[PlannedRun]
     runs_removed: Sequence[PlannedRun]
     #: (before, after): the n-th run of a day that only changed its time.
     runs_moved: Sequence[tuple[PlannedRun, PlannedRun]]
-    #: (schedule, destination, where): folders and addresses.
-    recipients_added: Sequence[tuple[str, str, str]]
-    recipients_removed: Sequence[tuple[str, str, str]]
+    deliveries: Deliveries
 
 
-def changes(before: Plan | None, after: Plan, *, now: datetime, days: int) -> Changes:
-    """What changes from one plan to the other, its runs within so many days."""
-    old = before.objects if before else {}
+def changes(
+    before: Plan | None,
+    after: Plan,
+    *,
+    now: datetime,
+    days: int,
+    read_blob: Callable[[str], bytes] = no_blob,
+) -> Changes:
+    """What changes from one plan to the other, its runs within so many days.
+
+    `read_blob` gives the files of both by their sha256: without it, that they differ
+    is all that is told.
+    """
+    pairs = _pairs(before.objects if before else {}, after.objects)
+    found = [each for pair in pairs if (each := _change(pair, read_blob))]
+    renamed = {
+        one.renamed_from: one.name
+        for one in found
+        if one.kind == "Schedule" and one.renamed_from
+    }
     planned = before.schedules if before else {}
+    old = {renamed.get(name, name): schedule for name, schedule in planned.items()}
     until = now + timedelta(days=days)
-    added, removed, moved = _runs(planned, after.schedules, now, until)
-    was, will = _recipients(planned), _recipients(after.schedules)
+    added, removed, moved = run_changes(old, after.schedules, now, until)
+    uses = uses_of(before), uses_of(after)
     return Changes(
-        changes=_in_order(_objects(old, after.objects)),
+        changes=_in_order(_with_schedules(found, *uses)),
+        moves=_moves(pairs),
         runs_added=added,
         runs_removed=removed,
         runs_moved=moved,
-        recipients_added=sorted(will - was),
-        recipients_removed=sorted(was - will),
+        deliveries=deliveries(
+            before,
+            after,
+            changed={(one.kind, one.name) for one in found},
+            renamed=renamed,
+            now=now,
+        ),
     )
 
 
-# --- Objects ------------------------------------------------------------------
+# --- Objects ----------------------------------------------------------------------
+
+#: An object on both sides; None: it is not there.
+_Pair = tuple[ServedObject | None, ServedObject | None]
 
 
-def _objects(
+def _pairs(
     old: Mapping[Key, ServedObject], new: Mapping[Key, ServedObject]
-) -> Iterator[Change]:
-    yield from (_change("delete", old[key]) for key in old.keys() - new.keys())
-    yield from (_change("create", new[key]) for key in new.keys() - old.keys())
-    for key in old.keys() & new.keys():
-        before, after = old[key], new[key]
-        fields = [
-            *_fields(before.data, after.data),
-            *_fields(before.files, after.files),
-        ]
-        if fields:
-            yield _change("update", after, fields)
+) -> list[_Pair]:
+    heirs = {
+        former: key
+        for key in new.keys() - old.keys()
+        if (former := _former(new[key], old)) and former not in new
+    }
+    pairs: list[_Pair] = [
+        (one, new.get(heirs.get(key, key))) for key, one in old.items()
+    ]
+    inherited = {*heirs.values()}
+    pairs += [
+        (None, new[key]) for key in new.keys() - old.keys() if key not in inherited
+    ]
+    return pairs
 
 
-def _change(
-    action: Action, one: ServedObject, fields: Sequence[FieldChange] = ()
+def _former(one: ServedObject, old: Mapping[Key, ServedObject]) -> Key | None:
+    """What a new object was served as, as the reconciler sees it."""
+    if one.kind == "Policy":
+        return next((key for key in old if key[0] == "Policy"), None)
+    metadata = one.data.get("metadata") or {}
+    former = one.kind, str(metadata.get("renamed_from"))
+    return former if former in old else None
+
+
+def _change(pair: _Pair, read: Callable[[str], bytes]) -> Change | None:
+    was, will = pair
+    if was and will:
+        fields = list(field_changes(was, will, read))
+        renamed = was.name if was.name != will.name else None
+        return _told("update", will, fields, renamed) if fields else None
+    if was:
+        return _told("delete", was)
+    return _told("create", will) if will else None
+
+
+def _told(
+    action: Action,
+    one: ServedObject,
+    fields: Sequence[FieldChange] = (),
+    renamed_from: str | None = None,
 ) -> Change:
     return Change(
-        action=action, kind=one.kind, name=one.name, file=one.file, fields=fields
+        action=action,
+        kind=one.kind,
+        name=one.name,
+        file=one.file,
+        fields=fields,
+        renamed_from=renamed_from,
     )
 
 
-def _in_order(found: Iterator[Change]) -> list[Change]:
+def _moves(pairs: Sequence[_Pair]) -> list[FileMove]:
+    found = [
+        FileMove(kind=will.kind, name=will.name, before=was.file, after=will.file)
+        for was, will in pairs
+        if was and will and was.file != will.file
+    ]
+    return sorted(found, key=lambda move: (move.kind, move.name))
+
+
+def _in_order(found: Iterable[Change]) -> list[Change]:
     """Removals first: they are what a reviewer must not miss."""
     rank = {"delete": 0, "update": 1, "create": 2}
     return sorted(found, key=lambda one: (rank[one.action], one.kind, one.name))
 
 
-def _fields(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]:
-    """Each value that differs, as deep as both sides have the same shape."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted({*before, *after}):
-            was, will = before.get(key, _ABSENT), after.get(key, _ABSENT)
-            yield from _fields(was, will, (*path, key))
-    elif _alike(before, after):
-        for number, (was, will) in enumerate(zip(before, after, strict=True)):
-            yield from _fields(was, will, (*path, number))
-    elif before != after:
-        yield FieldChange(
-            path=path,
-            before=None if before is _ABSENT else before,
-            after=None if after is _ABSENT else after,
-        )
+# --- Those who use them -----------------------------------------------------------
+
+#: Schedule -> the objects that it uses.
+_Uses = Mapping[str, AbstractSet[Key]]
 
 
-def _alike(before: Any, after: Any) -> bool:
-    """Lists whose entries can be told apart by their places."""
-    lists = isinstance(before, list) and isinstance(after, list)
-    return lists and len(before) == len(after)
+def _with_schedules(
+    found: Sequence[Change], before: _Uses, after: _Uses
+) -> Iterator[Change]:
+    """Each with the Schedules that use it: those of before, where it goes."""
+    users = {False: _users(before), True: _users(after)}
+    for one in found:
+        schedules = users[one.action != "delete"].get((one.kind, one.name), ())
+        yield replace(one, schedules=sorted(schedules))
 
 
-# --- Runs ---------------------------------------------------------------------
-
-
-def timetable(occurrences: OccurrenceSet) -> Timetable:
-    """The timetable of an occurrence set that was found to be valid."""
-    compiled = compile_when(
-        occurrences.when,
-        calendar=occurrences.calendar,
-        default_timezone=occurrences.timezone,
-        min_interval=timedelta(seconds=1),
-    )
-    if compiled.timetable is None:
-        raise ValueError("an occurrence set that was never valid")
-    return compiled.timetable
-
-
-def _runs(
-    old: Mapping[str, PlannedSchedule],
-    new: Mapping[str, PlannedSchedule],
-    now: datetime,
-    until: datetime,
-) -> tuple[list[PlannedRun], list[PlannedRun], list[tuple[PlannedRun, PlannedRun]]]:
-    added: list[PlannedRun] = []
-    removed: list[PlannedRun] = []
-    moved: list[tuple[PlannedRun, PlannedRun]] = []
-    for name in sorted({*old, *new}):
-        was, will = old.get(name), new.get(name)
-        if was and will and _timing(was) == _timing(will):
-            continue
-        gone, come = _differing(_due(was, now, until), _due(will, now, until))
-        moves = _moves(gone, come) if was and will else []
-        moved += moves
-        paired = {run for pair in moves for run in pair}
-        removed += [run for run in gone if run not in paired]
-        added += [run for run in come if run not in paired]
-    return added, removed, moved
-
-
-def _timing(schedule: PlannedSchedule) -> tuple[OccurrenceSet, bool]:
-    return schedule.occurrences, schedule.paused
-
-
-def _due(
-    schedule: PlannedSchedule | None, now: datetime, until: datetime
-) -> list[PlannedRun]:
-    if schedule is None or schedule.paused:
-        return []
-    found = timetable(schedule.occurrences).iter(now, until)
-    zone = schedule.occurrences.timezone
-    return [
-        PlannedRun(schedule=schedule.name, occurrence=occurrence, timezone=zone)
-        for occurrence in islice(found, MOST_RUNS)
-    ]
-
-
-def _differing(
-    old: Sequence[PlannedRun], new: Sequence[PlannedRun]
-) -> tuple[list[PlannedRun], list[PlannedRun]]:
-    """Runs of one side only, as far as both sides are known."""
-    ends = [runs[-1].occurrence for runs in (old, new) if len(runs) == MOST_RUNS]
-    was = {run.occurrence for run in old}
-    will = {run.occurrence for run in new}
-
-    def known(run: PlannedRun) -> bool:
-        return all(run.occurrence <= end for end in ends)
-
-    return (
-        [run for run in old if run.occurrence not in will and known(run)],
-        [run for run in new if run.occurrence not in was and known(run)],
-    )
-
-
-def _moves(
-    gone: Sequence[PlannedRun], come: Sequence[PlannedRun]
-) -> list[tuple[PlannedRun, PlannedRun]]:
-    """Pairs of runs on one local day, where a day has as many before as after."""
-    by_day_gone, by_day_come = _by_day(gone), _by_day(come)
-    return [
-        pair
-        for day, runs in by_day_gone.items()
-        if len(runs) == len(by_day_come.get(day, ()))
-        for pair in zip(runs, by_day_come[day], strict=True)
-    ]
-
-
-def _by_day(runs: Sequence[PlannedRun]) -> dict[object, list[PlannedRun]]:
-    days: dict[object, list[PlannedRun]] = {}
-    for run in runs:
-        day = run.occurrence.astimezone(ZoneInfo(run.timezone)).date()
-        days.setdefault(day, []).append(run)
-    return days
-
-
-# --- Recipients ---------------------------------------------------------------
-
-
-def _recipients(
-    schedules: Mapping[str, PlannedSchedule],
-) -> set[tuple[str, str, str]]:
-    """(schedule, destination, where) of all that is delivered."""
-    return {
-        (schedule.name, planned.key, _where(planned.spec))
-        for schedule in schedules.values()
-        for planned in schedule.spec.destinations
-    }
-
-
-def _where(spec: Any) -> str:
-    """The folder, bucket or address of a destination."""
-    for field in ("base_path", "bucket", "container", "url", "to"):
-        value = getattr(spec, field, None)
-        if value:
-            return value if isinstance(value, str) else ", ".join(map(_person, value))
-    return str(spec.type)
-
-
-def _person(one: str | GroupRef) -> str:
-    return one if isinstance(one, str) else f"group {one.group}"
-
-
-# --- As JSON ------------------------------------------------------------------
-
-
-def as_json(found: Changes) -> dict[str, Any]:
-    """The part of `boe plan --format json` that tells of changes."""
-    return {
-        "changes": [
-            {
-                "action": one.action,
-                "kind": one.kind,
-                "name": one.name,
-                "file": one.file,
-                "fields": [
-                    {
-                        "path": dotted(field.path),
-                        "before": field.before,
-                        "after": field.after,
-                    }
-                    for field in one.fields
-                ],
-            }
-            for one in found.changes
-        ],
-        "runs": {
-            "added": [_run(run) for run in found.runs_added],
-            "removed": [_run(run) for run in found.runs_removed],
-            "moved": [
-                {
-                    "schedule": will.schedule,
-                    "before": _instant(was),
-                    "after": _instant(will),
-                }
-                for was, will in found.runs_moved
-            ],
-        },
-        "recipients": {
-            "added": [_recipient(one) for one in found.recipients_added],
-            "removed": [_recipient(one) for one in found.recipients_removed],
-        },
-    }
-
-
-def _run(run: PlannedRun) -> dict[str, Any]:
-    return {"schedule": run.schedule, **_instant(run)}
-
-
-def _instant(run: PlannedRun) -> dict[str, Any]:
-    local = run.occurrence.astimezone(ZoneInfo(run.timezone))
-    utc = run.occurrence.isoformat().replace("+00:00", "Z")
-    return {"utc": utc, "local": local.isoformat(), "timezone": run.timezone}
-
-
-def _recipient(one: tuple[str, str, str]) -> dict[str, str]:
-    schedule, destination, where = one
-    return {"schedule": schedule, "destination": destination, "recipient": where}
+def _users(uses: _Uses) -> Mapping[Key, list[str]]:
+    found: dict[Key, list[str]] = {}
+    for schedule, keys in uses.items():
+        for key in keys:
+            found.setdefault(key, []).append(schedule)
+    return found

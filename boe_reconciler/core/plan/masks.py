@@ -1,0 +1,98 @@
+"""Values as a plan shows them: without what would let somebody in.
+
+Secrets are references in YAML. This is for those who put one there all the same: a
+plan stands in logs of CI and in comments, longer and before more eyes than a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from boe_reconciler.core.problems import Path
+
+MASK = "***"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
+_HOST = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*@)?"
+    r"(?P<host>([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?)(?P<behind>([/?#].*)?)$",
+    re.DOTALL,
+)
+#: Keys whose own text is a secret; a reference {env: NAME} is none.
+_SECRET_KEY = re.compile(
+    r".*(password|passwd|passphrase|secret|token|credential|authorization"
+    r"|(api|access|private|account)[-_]?key([-_]id)?)",
+    re.IGNORECASE,
+)
+#: What is a token wherever it stands.
+_TOKEN = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*-----|\Z)"
+    r"|\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AKIA|eyJ)[\w.-]{12,}"
+    r"|\b(Bearer|Basic) [\w.+/=-]{8,}"
+    r"|(?i:\b(password|passwd|pwd|secret|token|api_key)\s*=\s*)('[^']*'|[^\s;,'\"&]+)",
+    re.DOTALL,
+)
+#: A step of a path that nobody would type.
+_LONG = re.compile(r"(?=.*[0-9]).{8,}|.{20,}")
+
+
+def masked(value: Any, path: Path = ()) -> Any:
+    """The value at a path of a document, as it may be shown."""
+    if isinstance(value, Mapping):
+        return {key: masked(item, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, (*path, at)) for at, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    return MASK if _is_secret(path) else masked_text(value)
+
+
+def masked_text(text: str) -> str:
+    """A text without tokens, and without the secret parts of its URLs."""
+    return _TOKEN.sub(_without_token, _URL.sub(_without_secrets, text))
+
+
+def site_of(url: str) -> str:
+    """Scheme and host of an address; what stands behind them may be its secret."""
+    found = _HOST.match(url)
+    if found is None:
+        return MASK
+    behind = "/…" if found["behind"].strip("/") else ""
+    return f"{found['scheme']}://{found['host']}{behind}"
+
+
+def _is_secret(path: Path) -> bool:
+    named = [part for part in path if isinstance(part, str)]
+    if len(named) > 1 and named[-2] == "headers":
+        return True
+    return bool(named) and _SECRET_KEY.fullmatch(named[-1]) is not None
+
+
+def _without_token(match: re.Match[str]) -> str:
+    """What names the secret stays."""
+    text = match[0]
+    for sign in ("=", " "):
+        if match[3 if sign == " " else 4]:
+            return text[: text.index(sign) + 1] + MASK
+    return MASK
+
+
+def _without_secrets(match: re.Match[str]) -> str:
+    scheme, _, rest = match[0].partition("://")
+    there, slash, behind = rest.partition("/")
+    path, mark, _ = behind.partition("?")
+    user, at, host = there.rpartition("@")
+    who = _user(scheme, user) + at
+    steps = "/".join(
+        MASK if _LONG.fullmatch(step) else step for step in path.split("/")
+    )
+    return f"{scheme}://{who}{host}{slash}{steps}{mark}{MASK if mark else ''}"
+
+
+def _user(scheme: str, user: str) -> str:
+    """A user of a database may be seen; of a web address it may be the token itself."""
+    if scheme.lower().startswith("http"):
+        return MASK if user else ""
+    name, colon, _ = user.partition(":")
+    return f"{name}{colon}{MASK}" if colon else name

@@ -1,0 +1,276 @@
+"""Who would get which file of a Schedule's next run, by name and address."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from boe_reconciler.core import names
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.plan.masks import masked_text, site_of
+from boe_reconciler.core.plan.world import Key
+from boe_reconciler.core.prepare import INPUTS, About, Binding, prepare
+from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.resources.distribution import GroupRef, Input
+from boe_reconciler.core.run_ids import run_id
+from boe_reconciler.core.spec import PlannedDestination, PlannedSchedule, ServedObject
+from boe_reconciler.core.templates import TemplateError, render
+
+_ADDRESS = re.compile(r"[^\s,;:<>()\[\]{}'\"]+@[^\s,;:<>()\[\]{}'\"]+")
+#: What is served, by kind and name.
+Objects = Mapping[Key, ServedObject]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipient:
+    """One far side of one destination, and what it would get."""
+
+    schedule: str
+    #: The key of its destination.
+    destination: str
+    #: local, email, s3, …
+    type: str
+    #: The folder, the address, the bucket, …; without any secret.
+    name: str
+    #: What may be new to the company as a whole: a domain, a folder, a bucket, a host.
+    place: str
+    #: Tells two apart that have one name, since parts of them are secret.
+    identity: str = ""
+    #: The Group through which somebody gets it.
+    group: str | None = None
+    #: The last day on which they do.
+    until: date | None = None
+    #: Names of its files, below the folder or the prefix.
+    files: Sequence[str] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one far side of a Schedule from another."""
+        return self.schedule, self.name, self.identity
+
+
+def recipients_of(
+    schedule: PlannedSchedule, objects: Objects, occurrence: datetime
+) -> list[Recipient]:
+    """What the run at an occurrence would deliver, in the order of its destinations."""
+    run = _Run.of(schedule, objects, occurrence)
+    found: dict[tuple[str, str, str, str], Recipient] = {}
+    for planned in schedule.spec.destinations:
+        for one in _recipients(run, planned):
+            found.setdefault((*one.key, one.destination), one)
+    return list(found.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """One run that may never be."""
+
+    schedule: PlannedSchedule
+    objects: Objects
+    occurrence: datetime
+    #: What templates see.
+    context: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, schedule: PlannedSchedule, objects: Objects, occurrence: datetime
+    ) -> _Run:
+        spec = schedule.spec
+        id_ = run_id(schedule.name, occurrence)
+        try:
+            context = prepare(spec, run_id=id_, occurrence=occurrence).context
+        except Permanent:  # It is about the values of that run; who gets it is known.
+            context = About.of(spec).context(id_, occurrence)
+        return cls(
+            schedule=schedule, objects=objects, occurrence=occurrence, context=context
+        )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.schedule.spec.timezone)
+
+    def spec_of(self, kind: str, name: str | None) -> Mapping[str, Any]:
+        found = self.objects.get((kind, name or ""))
+        spec = found.data.get("spec") if found else None
+        return spec if isinstance(spec, Mapping) else {}
+
+    def connection(self, name: str | None) -> Mapping[str, Any]:
+        """Its fields, as they are in the Environment."""
+        overlay = self.spec_of("Environment", self.schedule.spec.environment)
+        fields = (overlay.get("connections") or {}).get(name) or {}
+        return {**self.spec_of("Connection", name), **fields}
+
+
+def _recipients(run: _Run, planned: PlannedDestination) -> Iterator[Recipient]:
+    target = planned.spec
+    if planned.left_out_by is not None:
+        return
+    files = _files(run, target)
+    for where in _FAR_SIDES[target.type](run, planned):
+        yield Recipient(
+            schedule=run.schedule.name,
+            destination=planned.key,
+            type=target.type,
+            files=files,
+            **where,
+        )
+
+
+# --- Files ------------------------------------------------------------------------
+
+
+def _files(run: _Run, target: Any) -> tuple[str, ...]:
+    """Their names; the day's folder goes before them."""
+    if getattr(target, "send", "file") != "file":
+        return ()
+    export = run.schedule.spec.export
+    formats = export.format if isinstance(export.format, list) else [export.format]
+    pattern = target.filename_pattern or export.filename_pattern
+    dated = getattr(target, "create_subdirs", False)
+    folder = f"{names.dated_folder(run.occurrence, run.zone)}/" if dated else ""
+    return tuple(
+        folder + _file(run, pattern or names.DEFAULT_PATTERN, each) for each in formats
+    )
+
+
+def _file(run: _Run, pattern: str, extension: str) -> str:
+    spec = run.schedule.spec
+    period = run.context.get("period")
+    values = names.NameValues(
+        report=spec.report_title,
+        schedule=spec.schedule,
+        occurrence=run.occurrence,
+        timezone=run.zone,
+        run_id=run.context["run_id"],
+        extension=extension,
+        period=period.label if period else "",
+    )
+    return names.compressed(names.file_name(pattern, values), spec.export.compress)
+
+
+# --- Far sides --------------------------------------------------------------------
+
+#: Fields of a Recipient.
+_Fields = Mapping[str, Any]
+
+
+def _local(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    path = planned.spec.base_path  # type: ignore[union-attr]  # chosen by its type
+    yield {"name": path, "place": f"folder {path}"}
+
+
+def _bucket(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    target: Any = planned.spec
+    connection = run.connection(target.connection)
+    endpoint = connection.get("endpoint_url") or connection.get("endpoint")
+    scheme = "gs" if target.type == "gcs" else target.type
+    at = f" at {site_of(endpoint)}" if isinstance(endpoint, str) else ""
+    bucket = f"{scheme}://{target.bucket}"
+    yield {"name": f"{bucket}/{target.prefix}{at}", "place": f"bucket {bucket}{at}"}
+
+
+def _container(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    target: Any = planned.spec
+    url = run.connection(target.connection).get("account_url")
+    account = site_of(url).removesuffix("/…") if isinstance(url, str) else "azure:/"
+    container = f"{account}/{target.container}"
+    name = f"{container}/{target.prefix}"
+    yield {"name": name, "place": f"container {container}"}
+
+
+def _sftp(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    target: Any = planned.spec
+    connection = run.connection(target.connection)
+    port = connection.get("port", 22)
+    host = f"{connection.get('host', target.connection)}"
+    there = f"sftp://{host}{'' if port == 22 else f':{port}'}"
+    below = "" if target.base_path.startswith("/") else "/~/"
+    yield {"name": f"{there}{below}{target.base_path}", "place": f"host {there}"}
+
+
+def _webhook(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    target: Any = planned.spec
+    found = target.url or run.connection(target.connection).get("url")
+    url = found if isinstance(found, str) else ""
+    name = site_of(url)
+    host = name.removesuffix("/…")
+    digest = hashlib.sha256(url.encode()).hexdigest()
+    yield {"name": name, "place": f"host {host}", "identity": digest}
+
+
+def _email(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
+    target: Any = planned.spec
+    inputs = _inputs(run, planned)
+    context = {**run.context, "inputs": inputs}
+    for value in (target.to, target.cc, target.bcc):
+        for one in value if isinstance(value, list) else [value or ""]:
+            if isinstance(one, GroupRef):
+                yield from _members(run, one.group)
+            else:
+                yield from map(_person, _addresses(one, context))
+
+
+_FAR_SIDES: Mapping[str, Callable[[_Run, PlannedDestination], Iterator[_Fields]]] = {
+    "local": _local,
+    "email": _email,
+    "s3": _bucket,
+    "gcs": _bucket,
+    "azure": _container,
+    "sftp": _sftp,
+    "webhook": _webhook,
+}
+
+
+# --- People -----------------------------------------------------------------------
+
+
+def _person(address: str) -> dict[str, Any]:
+    domain = address.rpartition("@")[2].lower()
+    return {"name": address, "place": f"domain {domain}"}
+
+
+def _members(run: _Run, group: str) -> Iterator[_Fields]:
+    """Those who have not left by then."""
+    day = run.occurrence.date()
+    for member in run.spec_of("Group", group).get("members") or ():
+        listed = member if isinstance(member, Mapping) else {"email": member}
+        until = listed.get("until")
+        last = date.fromisoformat(until) if isinstance(until, str) else until
+        if last is None or last >= day:
+            yield {**_person(str(listed.get("email"))), "group": group, "until": last}
+
+
+def _addresses(text: str, context: Mapping[str, Any]) -> list[str]:
+    """Those that a template gives; itself, where that is known only as it runs."""
+    try:
+        return _ADDRESS.findall(render(text, context))
+    except TemplateError:
+        return [masked_text(text)]
+
+
+def _inputs(run: _Run, planned: PlannedDestination) -> Mapping[str, Any]:
+    """What a Distribution's inputs are for this Schedule."""
+    if planned.distribution is None:
+        return {}
+    name = _distribution(run, planned.distribution)
+    declared = run.spec_of("Distribution", name).get("inputs") or {}
+    definitions = {key: Input.model_validate(each) for key, each in declared.items()}
+    binding = Binding(definitions=definitions, context=run.context, words=INPUTS)
+    return binding.bind(planned.inputs)[0]
+
+
+def _distribution(run: _Run, label: str) -> str:
+    """The name of a Distribution that may have another one where it is used."""
+    own = run.spec_of("Schedule", run.schedule.name)
+    template = run.spec_of("ScheduleTemplate", own.get("template"))
+    policies = (key for key in run.objects if key[0] == "Policy")
+    defaults = (run.spec_of(*key).get("defaults") for key in policies)
+    for spec in (own, template, *defaults):
+        for target in (spec or {}).get("deliver_to") or ():
+            if isinstance(target, Mapping) and target.get("as") == label:
+                return str(target.get("distribution"))
+    return label
