@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -551,7 +551,6 @@ class App:
     def _channels(self) -> Iterator[tuple[str, Send]]:
         """Those that are set up, and how each sends."""
         from boe_reconciler.core.forge import CommitStatus
-        from boe_reconciler.core.resources.connection import EnvSecret
         from boe_reconciler.engine.telling import FORGE, WEBHOOK
 
         if self.settings.forge is not None:
@@ -560,8 +559,11 @@ class App:
         if self.settings.notice_url is not None:
             from boe_reconciler.notices import webhook
 
-            url = EnvSecret(env="BOE_NOTICE_URL")
-            yield WEBHOOK, webhook.create(lambda: self.secrets.resolve(url))
+            yield WEBHOOK, webhook.create(partial(self.secret, "BOE_NOTICE_URL"))
+
+    def secret(self, at: PurePath | str) -> str:
+        """What a setting refers to, by file or variable."""
+        return _secret(self.secrets, at)
 
     def forge(self, at: ForgeAt) -> Forge:
         made: Forge = importlib.import_module(FORGES[at.kind]).create(
@@ -636,12 +638,16 @@ def _check_environment(served: str | None, settings: Settings) -> None:
 
 
 def _token(secrets: Secrets, of: GitRemote | ForgeAt) -> str:
-    """The token as it is now; from now on it is redacted everywhere."""
+    return _secret(secrets, of.token_file or of.token_variable or "")
+
+
+def _secret(secrets: Secrets, at: PurePath | str) -> str:
+    """The value of a file or a variable now; it is redacted everywhere from now on."""
     from boe_reconciler.core.resources.connection import EnvSecret, FileSecret
 
-    if of.token_file is not None:
-        return secrets.resolve(FileSecret(file=str(of.token_file)))
-    return secrets.resolve(EnvSecret(env=of.token_variable or ""))
+    if isinstance(at, str):
+        return secrets.resolve(EnvSecret(env=at))
+    return secrets.resolve(FileSecret(file=str(at)))
 
 
 def installed_version() -> str:

@@ -138,6 +138,17 @@ SETTINGS = (
         description="A home of GnuPG whose keys may sign commits.",
     ),
     Setting(
+        name="hook_secret_file",
+        default="<none>",
+        description="A file with the secret that POST /hooks/fetch asks for; without a "
+        "secret there is no such page. Needs --http.",
+    ),
+    Setting(
+        name="hook_secret",
+        default="<none>",
+        description="The secret itself, where there is no such file.",
+    ),
+    Setting(
         name="forge_token_file",
         default="<none>",
         description="A file with the token for commit statuses and comments; "
@@ -199,6 +210,8 @@ class Settings:
     ping_url: str | None = None
     #: The revision that the pull or merge request of a CI job starts from.
     base: str | None = None
+    #: The secret of /hooks/fetch: its variable, or else its file; None: no such page.
+    hook_secret: str | Path | None = None
     #: Where commit statuses go; None: nowhere.
     forge: ForgeAt | None = None
     #: Where those lead to.
@@ -256,6 +269,7 @@ def read_settings(
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),
         base=_base(found),
+        hook_secret=_hook_secret(value, base),
         forge=_forge(remote.url, value, base) if remote else None,
         forge_target_url=_url("forge_target_url", value("forge_target_url")),
         notice_url=_url("notice_url", value("notice_url")),
@@ -318,6 +332,13 @@ def _remote(url: str, flags: GitFlags, value: Value, base: Path) -> GitRemote:
         allowed_signers=file("git_allowed_signers"),
         gpg_home=file("git_gpg_home"),
     )
+
+
+def _hook_secret(value: Value, base: Path) -> str | Path | None:
+    file = value("hook_secret_file")
+    if file:
+        return base / file
+    return PREFIX + "HOOK_SECRET" if value("hook_secret") else None
 
 
 def _remind(text: str | None) -> timedelta:

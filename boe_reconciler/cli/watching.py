@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from boe_reconciler.app import installed_version
 from boe_reconciler.cli.output import say
+from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.web.server import Server
+    from boe_reconciler.web.server import Hook, Server
 
 log = logging.getLogger(__name__)
 #: Seconds between two looks at how it is.
@@ -26,6 +27,11 @@ Look = Callable[[], None]
 def watched(app: App, http: str | None) -> Iterator[None]:
     """From before the first look at the files to the end of the last run."""
     with ExitStack() as stack:
+        if http is None and app.settings.hook_secret is not None:
+            raise InputError(
+                "There is a secret for /hooks/fetch, but nothing answers HTTP.",
+                "Give --http HOST:PORT, or take BOE_HOOK_SECRET away.",
+            )
         if http is not None:
             stack.callback(_http(app, http).close)
         looks = [*_systemd(app), *_ping(app)]
@@ -82,10 +88,27 @@ def _http(app: App, address: str) -> Server:
     metrics.registry.register(Looking(outlook))
     app.observers.append(metrics.observe)
     found = pages(metrics.registry, alive=vitals.alive, ready=vitals.ready)
-    server = Server(address, found, clock=app.clock)
+    server = Server(address, found, hooks=_hooks(app), clock=app.clock)
     say(f"Metrics and health at {server.url} (/metrics, /healthz, /readyz).")
     log.info("http_listening", extra={"url": server.url})
     return server
+
+
+def _hooks(app: App) -> Mapping[str, Hook]:
+    """What may be posted there: nothing without a secret."""
+    at = app.settings.hook_secret
+    if at is None:
+        return {}
+    from boe_reconciler.web.hooks import PATH, FetchHook
+
+    hook = FetchHook(
+        secret=lambda: app.secret(at),
+        hurry=app.served_repo.hurry,
+        clock=app.clock,
+        observe=app.observe,
+    )
+    hook.check()
+    return {PATH: hook}
 
 
 def build() -> Mapping[str, str]:

@@ -129,6 +129,14 @@ class Posted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hooked:
+    """Somebody asked over HTTP for a look at the repo."""
+
+    #: "taken" or "refused".
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
     """What is kept no longer was removed."""
 
@@ -159,6 +167,7 @@ Fact = (
     | Pinged
     | Noticed
     | Posted
+    | Hooked
     | Swept
     | Draining
 )

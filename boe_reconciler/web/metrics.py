@@ -23,6 +23,7 @@ from boe_reconciler.core.facts import (
     ClockJumped,
     Delivered,
     Fact,
+    Hooked,
     LeasesLost,
     Noticed,
     Pinged,
@@ -79,6 +80,7 @@ class Metrics:
             Reconciled: self._reconciled,
             Pinged: lambda fact: self._pings.labels(fact.result).inc(),
             Noticed: lambda fact: self._noticed.labels(fact.word).inc(),
+            Hooked: lambda fact: self._hooks.labels(fact.result).inc(),
             Posted: lambda fact: self._posts.labels(fact.channel, fact.result).inc(),
             Swept: self._swept,
             ReconcileFailed: lambda _: self._reconciles.labels("failed").inc(),
@@ -160,6 +162,13 @@ class Metrics:
             "channel",
             "result",
         )
+        self._hooks = self._counter(
+            "hooks",
+            "Requests to look at the repo now (/hooks/fetch): taken or refused.",
+            "result",
+        )
+        for result in ("taken", "refused"):
+            self._hooks.labels(result)
         self._removed = self._counter(
             "swept", "What was removed because it is kept no longer.", "what"
         )

@@ -1,4 +1,4 @@
-"""A small HTTP server: a few pages to read, bounded in every direction."""
+"""A small HTTP server: a few pages to read, and hooks, bounded in every direction."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.ports import Clock
 
 #: A request is a line and a few headers; who sends more, or slowly, is cut off.
 LARGEST_REQUEST = 8192
+#: What a hook may be sent besides.
+LARGEST_BODY = 1_000_000
+#: Seconds for which what was refused unread is still taken in: a client that cannot
+#: send on may never see the answer.
+FAREWELL = 1.0
 SLOWEST_REQUEST = 5.0
 #: Requests that are answered at the same time; one more is turned away.
 AT_ONCE = 16
@@ -33,6 +39,20 @@ class Page:
 Render = Callable[[str], Page]
 
 
+#: Their names are the same in any case.
+Headers = Message
+
+
+class Hook(Protocol):
+    """Takes a POST."""
+
+    def wants(self, headers: Headers) -> bool:
+        """Whether the body is worth reading."""
+
+    def receive(self, headers: Headers, body: bytes | None) -> Page:
+        """`body` is None where it was not wanted."""
+
+
 def parse_address(text: str) -> tuple[str, int]:
     """ "127.0.0.1:8080" or "[::1]:8080". InputError otherwise."""
     host, colon, port = text.rpartition(":")
@@ -45,12 +65,17 @@ class Server:
     """Answers in threads of its own from its making until `close`."""
 
     def __init__(
-        self, address: str, pages: Mapping[str, Render], *, clock: Clock
+        self,
+        address: str,
+        pages: Mapping[str, Render],
+        *,
+        hooks: Mapping[str, Hook] | None = None,
+        clock: Clock,
     ) -> None:
         """InputError where it cannot listen there."""
         host, port = parse_address(address)
         try:
-            self._server = _Server((host, port), pages, clock)
+            self._server = _Server((host, port), pages, hooks or {}, clock)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InputError(
@@ -79,11 +104,16 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 2 * AT_ONCE
 
     def __init__(
-        self, address: tuple[str, int], pages: Mapping[str, Render], clock: Clock
+        self,
+        address: tuple[str, int],
+        pages: Mapping[str, Render],
+        hooks: Mapping[str, Hook],
+        clock: Clock,
     ) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.pages = pages
+        self.hooks = hooks
         self.clock = clock
         self._free = threading.BoundedSemaphore(AT_ONCE)
         super().__init__(address, _Handler)
@@ -144,17 +174,62 @@ class _Handler(BaseHTTPRequestHandler):
         if b"\r\n\r\n" not in self._request:
             self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return False
-        if self.command not in ("GET", "HEAD"):
-            self._send(_told(HTTPStatus.METHOD_NOT_ALLOWED), {"Allow": "GET, HEAD"})
+        allowed = ["POST"] if self._page in self.server.hooks else ["GET", "HEAD"]
+        if self.command not in allowed:
+            allow = {"Allow": ", ".join(allowed)}
+            self._send(told(HTTPStatus.METHOD_NOT_ALLOWED), allow)
             return False
         return True
 
+    @property
+    def _page(self) -> str:
+        return self.path.partition("?")[0]
+
     def do_GET(self) -> None:
-        render = self.server.pages.get(self.path.partition("?")[0])
+        render = self.server.pages.get(self._page)
         accept = self.headers.get("Accept", "")
-        self._send(render(accept) if render else _told(HTTPStatus.NOT_FOUND))
+        self._send(render(accept) if render else told(HTTPStatus.NOT_FOUND))
 
     do_HEAD = do_GET  # noqa: N815 the name is that of the standard library
+
+    def do_POST(self) -> None:
+        hook = self.server.hooks[self._page]
+        size = self.headers.get("Content-Length", "")
+        if not size.isdecimal() or "Transfer-Encoding" in self.headers:
+            self._send(told(HTTPStatus.LENGTH_REQUIRED))
+        elif not hook.wants(self.headers):
+            self._send(hook.receive(self.headers, None))
+        elif len(size) > len(str(LARGEST_BODY)) or int(size) > LARGEST_BODY:
+            self._send(told(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+        else:
+            self._take(hook, int(size))
+            return
+        self._more(LARGEST_BODY, FAREWELL)
+
+    def _take(self, hook: Hook, size: int) -> None:
+        body = self._request.partition(b"\r\n\r\n")[2]
+        body += self._more(size - len(body), SLOWEST_REQUEST)
+        if len(body) < size:
+            self._send(told(HTTPStatus.REQUEST_TIMEOUT))
+        else:
+            self._send(hook.receive(self.headers, body[:size]))
+
+    def _more(self, size: int, seconds: float) -> bytes:
+        """Up to `size` bytes, as far as they come in time."""
+        clock, parts = self.server.clock, []
+        end = clock.monotonic() + seconds
+        while size > 0 and (left := end - clock.monotonic()) > 0:
+            self.connection.settimeout(left)
+            try:
+                chunk = self.connection.recv(min(size, 65536))
+            except OSError:
+                break
+            if not chunk:
+                break
+            parts.append(chunk)
+            size -= len(chunk)
+        self.connection.settimeout(SLOWEST_REQUEST)
+        return b"".join(parts)
 
     def _send(self, page: Page, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(page.status)
@@ -175,6 +250,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Who reads every few seconds would fill the log."""
 
 
-def _told(status: HTTPStatus) -> Page:
+def told(status: HTTPStatus) -> Page:
     body = f"{status.value} {status.phrase}\n".encode()
     return Page(status=status, media_type="text/plain; charset=utf-8", body=body)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 
+from boe_reconciler.ledgers import sqlite
 from tests.folders import boe_json, document, schedule, serving, until
 from tests.forges.fake import Fault, Forge, a_forge
 from tests.gits import Upstream
@@ -174,3 +178,40 @@ def aged(ledger: Path, *, hours: int) -> None:
         earlier = [one - hours * 3600 * 10**6 for one in json.loads(text)]
         connection.execute("UPDATE incidents SET told_at = ?", [json.dumps(earlier)])
     connection.close()
+
+
+def test_a_push_is_served_within_a_second_of_its_hook(
+    tmp_path: Path, site: Site
+) -> None:
+    """The branch would be looked at once an hour."""
+    secret = "a-secret-of-some-length"
+    file = tmp_path / "secret"
+    file.write_text(f"{secret}\n")
+    site.push(GOOD)
+    options = (
+        "--git",
+        str(site.upstream.path),
+        "--poll",
+        "1h",
+        "--http",
+        "127.0.0.1:0",
+    )
+    environment = {"BOE_HOOK_SECRET_FILE": str(file)}
+    with serving(site.here, *options, **environment) as served:
+        url = re.search(r"http://127[.0-9:]+", served.log.read_text())
+        assert url is not None
+        with closing(sqlite.create(site.here / ".boe/ledger.sqlite")) as ledger:
+            for number in range(3):
+                commit = site.push(schedule(f"new-{number}"))
+                answer = httpx.post(
+                    f"{url[0]}/hooks/fetch",
+                    content=b"{}",
+                    headers={"X-Gitlab-Token": secret},
+                )
+                assert answer.status_code == 202
+                began = time.monotonic()
+                until(lambda: ledger.served().serving == f"main@sha1:{commit}")  # noqa: B023 at once
+                assert time.monotonic() - began < 1
+        assert httpx.post(f"{url[0]}/hooks/fetch", content=b"{}").status_code == 401
+        assert served.end() == 0
+        assert secret not in served.log.read_text()

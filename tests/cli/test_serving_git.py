@@ -100,3 +100,34 @@ def test_branch_and_poll_go_with_git(boe: Boe, tmp_path: Path) -> None:
         said = boe(folder, "run", "--once", *option)
         assert said.code == 1
         assert "go with --git" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HOOK_SECRET", "s3cret-of-some-length", "Give --http"),
+        ("FORGE_URL", "https://git.example.com", "API of no forge"),
+        ("FORGE_URL", "http://git.example.com/api/v4", "no https address"),
+        ("FORGE_PROJECT", "a b", "is no project"),
+        ("FORGE_TARGET_URL", "nowhere", "is no web address"),
+        ("NOTICE_URL", "s3cret", "BOE_NOTICE_URL is no web address"),
+        ("NOTICE_REMIND", "soon", "BOE_NOTICE_REMIND"),
+        ("NOTICE_REMIND", "1s", "at least 1m"),
+        ("GIT", "/srv/reports.git", "Give BOE_FORGE_URL"),
+    ],
+)
+def test_a_setting_of_forges_and_hooks_that_cannot_be_used_is_told(
+    boe: Boe,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("BOE_GIT", "https://github.com/team/reports")
+    monkeypatch.setenv("BOE_FORGE_TOKEN", "s3cret")
+    monkeypatch.setenv(f"BOE_{name}", value)
+    said = boe(here, "run", "--once")
+    assert said.code == 1
+    assert message in said.err
+    assert "s3cret" not in said.err

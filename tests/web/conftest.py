@@ -9,7 +9,7 @@ import pytest
 
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.web.metrics import Metrics
-from boe_reconciler.web.server import Page, Server
+from boe_reconciler.web.server import Hook, Page, Server
 from tests.engine.world import World
 
 
@@ -28,16 +28,18 @@ def metrics(world: World) -> Metrics:
     return made
 
 
-Serve = Callable[[dict[str, Callable[[str], Page]]], str]
+Serve = Callable[..., str]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """serve(pages): the URL of a server with these pages, until the test ends."""
+    """serve(pages, hooks): the URL of a server with these, until the test ends."""
     servers = []
 
-    def start(pages: dict[str, Callable[[str], Page]]) -> str:
-        server = Server("127.0.0.1:0", pages, clock=SystemClock())
+    def start(
+        pages: dict[str, Callable[[str], Page]], hooks: dict[str, Hook] | None = None
+    ) -> str:
+        server = Server("127.0.0.1:0", pages, hooks=hooks, clock=SystemClock())
         servers.append(server)
         return server.url
 
