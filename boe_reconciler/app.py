@@ -520,6 +520,7 @@ class App:
         """For the one process that serves; None where nobody wants to be told."""
         if self.settings.git is None and self.settings.notice_url is None:
             return None
+        from boe_reconciler.core.forge import context_of
         from boe_reconciler.engine.telling import Teller
 
         postmen = [self._postman(name, send) for name, send in self._channels()]
@@ -530,6 +531,7 @@ class App:
             clock=self.clock,
             postmen=postmen,
             remind=self.settings.notice_remind,
+            context=context_of(self.settings.env),
             target_url=self.settings.forge_target_url,
             observe=self.observe,
         )

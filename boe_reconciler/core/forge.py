@@ -121,6 +121,11 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def context_of(environment: str | None) -> str:
+    """What statuses and comments are called: each Environment has its own."""
+    return f"boe/{environment}" if environment else "boe"
+
+
 def marker(context: str) -> str:
     """What makes a comment ours, and is not seen."""
     return f"<!-- {context}: this comment is kept up to date by `boe plan` -->"

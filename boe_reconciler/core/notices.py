@@ -14,7 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from boe_reconciler.core.errors import RunError, Temporary
-from boe_reconciler.core.forge import CommitStatus
+from boe_reconciler.core.forge import CommitStatus, State
+from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.retry import delay
 from boe_reconciler.core.spec import Activation
 
@@ -145,9 +146,14 @@ def _text(word: Word, current: Incident) -> str:
 # --- Of a revision ----------------------------------------------------------------
 
 
-def finding(activation: Activation) -> Finding:
-    """Whether a revision is served whole. What is wrong is told apart by code, file
-    and object: a line that moved, or other words, are the same."""
+def finding(activation: Activation) -> Finding | None:
+    """Whether a revision is served whole; None: all is as before until its window opens.
+
+    What is wrong is told apart by code, file and object: a line that moved, or other
+    words, are the same.
+    """
+    if in_time(activation):
+        return None
     errors = [one for one in activation.problems if one["severity"] == "error"]
     stalled = [one for one in activation.statuses if not one.ready]
     keys = {
@@ -164,9 +170,18 @@ def finding(activation: Activation) -> Finding:
     return Finding(failing=failing, message="\n".join([message, *lines, *more, *todo]))
 
 
+def in_time(activation: Activation) -> bool:
+    """Whether nothing is wrong with it, but that its change window is not open yet."""
+    windows = [one.kind is HoldKind.CHANGE_WINDOW for one in activation.waits]
+    errors = any(one["severity"] == "error" for one in activation.problems)
+    return bool(windows) and all(windows) and not errors
+
+
 def headline(activation: Activation) -> str:
     """One sentence: how much of it is served."""
     total = len(activation.statuses)
+    if in_time(activation):
+        return activation.waits[0].message
     if activation.serving != activation.attempted:
         return f"Nothing of it is served. {_first(activation)}".rstrip()
     stalled = [one for one in activation.statuses if not one.ready]
@@ -187,12 +202,19 @@ def headline(activation: Activation) -> str:
 def commit_status(
     activation: Activation, context: str, target_url: str | None
 ) -> CommitStatus:
+    found = finding(activation)
     return CommitStatus(
-        state="failure" if finding(activation).failing else "success",
+        state=_state(found),
         description=headline(activation),
         context=context,
         target_url=target_url,
     )
+
+
+def _state(found: Finding | None) -> State:
+    if found is None:
+        return "pending"
+    return "failure" if found.failing else "success"
 
 
 def _first(activation: Activation) -> str:

@@ -8,6 +8,7 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.forge import (
     api_of,
     check_project,
+    context_of,
     cut,
     forge_at,
     kind_of,
@@ -80,6 +81,6 @@ def test_what_is_too_long_is_cut_and_shows_it() -> None:
     assert len(cut("x" * 500, 140)) == 140
 
 
-def test_comments_of_two_environments_are_told_apart() -> None:
-    assert marker("boe") != marker("boe/test")
-    assert not marker("boe/test").startswith(marker("boe"))
+def test_statuses_and_comments_of_two_environments_are_told_apart() -> None:
+    assert (context_of(None), context_of("test")) == ("boe", "boe/test")
+    assert not marker(context_of("test")).startswith(marker(context_of(None)))

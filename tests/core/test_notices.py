@@ -10,6 +10,7 @@ import pytest
 
 from boe_reconciler.core import notices
 from boe_reconciler.core.errors import Permanent, Temporary
+from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.notices import Finding, Incident, Owed, Sent, Word
 from boe_reconciler.core.spec import Activation, ObjectStatus
 from tests.builders import REVISION, at
@@ -163,33 +164,61 @@ def test_one_sentence_says_how_much_of_a_revision_is_served(
     assert notices.headline(found) == words
 
 
+def failing(found: Activation) -> str:
+    finding = notices.finding(found)
+    assert finding is not None
+    return finding.failing
+
+
+def waiting(kind: HoldKind, **fields: Any) -> Activation:
+    wait = Wait(kind=kind, subject=REVISION, message="It waits for Monday.")
+    return replace(activation(serving=None, **fields), waits=[wait])
+
+
+def test_a_revision_that_waits_for_its_window_is_neither_good_nor_bad() -> None:
+    found = waiting(HoldKind.CHANGE_WINDOW)
+    assert notices.finding(found) is None
+    status_ = notices.commit_status(found, "boe", None)
+    assert (status_.state, status_.description) == ("pending", "It waits for Monday.")
+
+
+def test_a_revision_that_waits_for_a_person_or_is_wrong_as_well_is_bad() -> None:
+    for found in (
+        waiting(HoldKind.REWRITTEN_HISTORY),
+        waiting(HoldKind.CHANGE_WINDOW, problems=[problem()]),
+    ):
+        assert notices.commit_status(found, "boe", None).state == "failure"
+
+
 def test_only_a_revision_that_is_served_whole_is_well() -> None:
-    assert notices.finding(activation(status("a"))).failing == ""
+    assert failing(activation(status("a"))) == ""
     warned = activation(status("a"), problems=[problem(severity="warning")])
-    assert notices.finding(warned).failing == ""
+    assert failing(warned) == ""
     for bad in (
         activation(status("a", ready=False)),
         activation(status("a"), serving=None),
         activation(status("a"), problems=[problem()]),
     ):
-        assert notices.finding(bad).failing
+        assert failing(bad)
 
 
 def test_a_line_that_moved_or_other_words_are_the_same_failure() -> None:
-    first = notices.finding(activation(problems=[problem()])).failing
+    first = failing(activation(problems=[problem()]))
     same = problem(line=9, detail="other words")
-    assert notices.finding(activation(problems=[same, same])).failing == first
+    assert failing(activation(problems=[same, same])) == first
     for other in (
         problem(code="BOE013"),
         problem(resource=None),
         problem(range={"filename": "b.yaml", "start": {"line": 3}}),
     ):
-        assert notices.finding(activation(problems=[other])).failing != first
+        assert failing(activation(problems=[other])) != first
 
 
 def test_a_notice_names_the_first_problems_and_counts_the_rest() -> None:
     many = [problem(line=line) for line in range(8)]
-    lines = notices.finding(activation(problems=many)).message.splitlines()
+    found = notices.finding(activation(problems=many))
+    assert found is not None
+    lines = found.message.splitlines()
     assert lines[0].startswith(f"{REVISION}: ")
     assert lines[1] == "schedules/a.yaml:0: BOE012 no cron"
     assert lines[-2:] == ["… and 3 more.", "`boe status` shows all."]
