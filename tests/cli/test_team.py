@@ -215,17 +215,39 @@ def a_pull_request(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "Second")
 
 
+def the_job(repo: Path, name: str) -> list[Said]:
+    """Its steps as a runner of GitHub takes them, but for what they install."""
+    files = {one: repo.parent / one for one in ("GITHUB_ENV", "GITHUB_STEP_SUMMARY")}
+    for file in files.values():
+        file.touch()
+    variables = {"GITHUB_BASE_REF": "main", **{k: str(v) for k, v in files.items()}}
+    said = []
+    for step in load(repo / WORKFLOW)["jobs"][name]["steps"]:
+        script = step.get("run", "pip")
+        if "pip" not in script and "--comment" not in script:
+            said.append(run(repo, "bash", "-e", "-c", script, **variables))
+        lines = files["GITHUB_ENV"].read_text().splitlines()
+        variables |= {
+            key: value for key, _, value in (one.partition("=") for one in lines)
+        }
+    return said
+
+
 @pytest.mark.slow
-def test_the_steps_of_github_do_what_they_say(repo: Path) -> None:
+def test_the_workflow_shows_mistakes_at_their_lines(repo: Path) -> None:
     a_pull_request(repo)
-    jobs = load(repo / WORKFLOW)["jobs"]
-    scripts = {name: [step.get("run") for step in jobs[name]["steps"]] for name in jobs}
-    said = run(
-        repo, "bash", "-e", "-c", scripts["validate"][-1], GITHUB_BASE_REF="main"
-    )
-    assert said.code == 1
+    (said,) = the_job(repo, "validate")
+    assert (said.code, said.err) == (1, "")
     assert [one["file"] for _, one, _ in commands(said.out)] == ["schedules/x.yaml"] * 2
-    assert said.err == ""
+
+
+@pytest.mark.slow
+def test_the_workflow_shows_the_plan_in_the_summary(repo: Path) -> None:
+    a_pull_request(repo)
+    found, planned = the_job(repo, "plan")
+    assert (found.code, found.err) == (0, "")
+    assert planned.code == 1  # what is wrong stands in the plan as well
+    assert "schedules/x.yaml" in (repo.parent / "GITHUB_STEP_SUMMARY").read_text()
 
 
 @pytest.mark.slow
