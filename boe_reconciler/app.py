@@ -7,7 +7,7 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -246,6 +246,8 @@ class App:
         self.clock = clock or SystemClock()
         #: Told of everything that the engine does.
         self.observers: list[Observe] = []
+        #: Files of a plan that is not served, by their sha256.
+        self.at_hand: Mapping[str, bytes] = {}
 
     @cached_property
     def state(self) -> Path:
@@ -360,8 +362,15 @@ class App:
         from boe_reconciler.secrets import references
 
         return references.create(
-            environment=self.settings.environment, data_root=self.settings.data_root
+            environment=self.settings.environment,
+            data_root=self.settings.data_root,
+            sops_key_file=self.settings.sops_age_key_file,
+            read_blob=self._encrypted,
         )
+
+    def _encrypted(self, sha256: str) -> bytes:
+        """An encrypted file: of the plan at hand, else of the store."""
+        return self.at_hand.get(sha256) or self.blobs.read(sha256)
 
     @cached_property
     def backends(self) -> Backends:

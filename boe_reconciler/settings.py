@@ -51,6 +51,11 @@ SETTINGS = (
         description="The Environment that is laid over the files; the option --env wins.",
     ),
     Setting(
+        name="sops_age_key_file",
+        default="<none>",
+        description="A file with the age keys that open {sops: file#key}.",
+    ),
+    Setting(
         name="data_root",
         default="<root>",
         description="What the data paths of Connections are relative to.",
@@ -202,6 +207,8 @@ class Settings:
     git: GitRemote | None = None
     #: The Environment that is laid over the files; None: they count as they stand.
     env: str | None = None
+    #: A file with age keys, for sops.
+    sops_age_key_file: Path | None = None
     #: What secrets of the form {env: X} are read from. Never printed.
     environment: Mapping[str, str] = field(default_factory=dict)
     #: HOST:PORT of the small HTTP server; None: there is none.
@@ -255,6 +262,7 @@ def read_settings(
         return (base / (value(name) or ".")).resolve()
 
     remote = _git(git or GitFlags(), value, base)
+    keys = value("sops_age_key_file")
     return Settings(
         root=base,
         state=(base / (state or value("state") or ".boe")).resolve(),
@@ -265,6 +273,7 @@ def read_settings(
         child_memory=value("child_memory") or "2GB",
         git=remote,
         env=value("env") if env is None else _named(env),
+        sops_age_key_file=base / keys if keys else None,
         environment=found,
         http=value("http"),
         ping_url=_url("ping_url", value("ping_url")),

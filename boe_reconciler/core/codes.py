@@ -547,6 +547,12 @@ CODES: dict[str, Code] = {
         "An Environment may exchange a database for another type of database, and a "
         "mail server for another; what uses a Connection could not use any other type.",
     ),
+    "BOE172": Code(
+        "File that is no file of sops",
+        "{sops: file#key} names a file of the repo that is encrypted with sops. Whatever "
+        "stands in git in plain text is no secret any more: encrypt the file, and change "
+        "the values.",
+    ),
     "BOE180": Code(
         "A template that cannot be read",
         "The text between {{ and }}, or {% and %}, is not Jinja2.",

@@ -9,7 +9,7 @@ from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.plan.files import is_resource_file, referenced_files
 
 #: A YAML file without any of these refers to no other file.
-_MAY_REFER = re.compile(rb"""(_file|file|workbook|text|html|transform)["']?\s*:""")
+_MAY_REFER = re.compile(rb"""(_file|file|sops|workbook|text|html|transform)["']?\s*:""")
 
 
 class References:

@@ -1,1 +1,1 @@
-"""Where secret values come from: the environment and files."""
+"""Where secret values come from: the environment, files, and encrypted files of the repo."""

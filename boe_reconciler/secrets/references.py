@@ -1,16 +1,17 @@
-"""`{env: X}` and `{file: path}` become values, and values that leaked become ***."""
+"""References become values, and values that leaked become ***."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.secrets.sops import Sops
 
 #: A key or a token is far smaller; a mistaken path may not be.
 MAX_BYTES = 64 * 1024
@@ -18,8 +19,15 @@ MAX_BYTES = 64 * 1024
 MIN_REDACTED = 4
 
 
-def create(*, environment: Mapping[str, str], data_root: Path) -> Secrets:
-    return Secrets(environment, data_root)
+def create(
+    *,
+    environment: Mapping[str, str],
+    data_root: Path,
+    sops_key_file: Path | None,
+    read_blob: Callable[[str], bytes],
+) -> Secrets:
+    sops = Sops(environment=environment, key_file=sops_key_file, read_blob=read_blob)
+    return Secrets(environment, data_root, sops.value)
 
 
 class Secrets:
@@ -29,9 +37,15 @@ class Secrets:
     an orchestrator mounts. Values are read each time, so that a rotation is seen.
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        sops: Callable[[str], str],
+    ) -> None:
         self._environment = environment
         self._folder = folder
+        self._sops = sops
         self._known: set[str] = set()
         self._lock = Lock()
 
@@ -41,7 +55,7 @@ class Secrets:
         elif hasattr(secret, "file"):
             value = _from_file(self._folder / secret.file, secret.file)
         else:
-            raise Permanent("not_available", "this kind of secret is not available yet")
+            value = self._sops(secret.sops)
         with self._lock:
             self._known.update(_forms(value))
         return value

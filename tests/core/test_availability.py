@@ -60,8 +60,6 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
     [
         ("Distribution", {"destinations": [{"type": "local"}, {"type": "sftp"}]}),
         ("Report", {"on_too_many": "split"}),
-        ("Connection", {"type": "postgres", "password": {"sops": "a#b"}}),
-        ("Connection", {"type": "webhook", "secret": [{"sops": "a#b"}]}),
     ],
 )
 def test_what_it_uses_through_a_name_is_told_at_the_name(

@@ -551,6 +551,15 @@ CASES: dict[str, dict[str, Any]] = {
             "connections: {p: {host: other, password: ⟦BOE049⟧plain, ⟦BOE035⟧prot: 1}}",
         ),
     },
+    "a file of sops that is in plain text": {
+        "connections/p.yaml": a_document(
+            "Connection",
+            "p",
+            "{type: postgres, host: h, database: d, user: u, "
+            "password: {sops: ⟦BOE172⟧../plain.json#a}}",
+        ),
+        "plain.json": '{"a": "b"}',
+    },
     "what is not available": {
         "connections/mail.yaml": SMTP,
         "distributions/mails.yaml": a_mail("to: [a@example.com]"),

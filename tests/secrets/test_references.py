@@ -9,13 +9,13 @@ from urllib.parse import quote
 import pytest
 
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.resources.connection import EnvSecret, FileSecret, SopsSecret
+from boe_reconciler.core.resources.connection import EnvSecret, FileSecret
 from boe_reconciler.secrets.references import Secrets
 
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
-    return Secrets({"DB": "p@ss wörd/1", "EMPTY": "", "TINY": "ab"}, tmp_path)
+    return Secrets({"DB": "p@ss wörd/1", "EMPTY": "", "TINY": "ab"}, tmp_path, str)
 
 
 def test_a_variable_and_a_file_are_read(secrets: Secrets, tmp_path: Path) -> None:
@@ -58,11 +58,6 @@ def test_an_unusable_file_is_told_by_its_path_alone(
     with pytest.raises(Permanent, match=r"\bt\b") as error:
         secrets.resolve(FileSecret(file="t"))
     assert "xxx" not in error.value.message
-
-
-def test_sops_is_not_there_yet(secrets: Secrets) -> None:
-    with pytest.raises(Permanent, match="not available"):
-        secrets.resolve(SopsSecret(sops="a#b"))
 
 
 def test_a_resolved_value_is_redacted_in_every_shape(secrets: Secrets) -> None:

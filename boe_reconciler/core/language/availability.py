@@ -47,7 +47,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         what="a notice of failures",
         severity="warning",
     ),
-    Lack(place="Schedule", path=("ping", "sops"), what="secrets from sops"),
     Lack(
         place="Report",
         path=("on_too_many",),
@@ -66,7 +65,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         place="Destination", path=("type",), values=("sftp",), what="delivery by SFTP"
     ),
     Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
-    Lack(place="Connection", path=("**", "sops"), what="secrets from sops"),
     Lack(
         place="Connection",
         path=("rate_limit", "per_session"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from boe_reconciler.core.language.places import Document, Part, Place
+from boe_reconciler.core.resources.connection import FREE_MAPS
 
 
 def merged_schedule(
@@ -42,10 +43,6 @@ def overlaid(over: Part, under: Part) -> Part:
     return _merge(over, _without_replaced(over, under))
 
 
-#: Maps of a Connection in which every key is a name that somebody chose.
-_FREE_MAPS = ("files", "session", "headers")
-
-
 def _without_replaced(over: Part, under: Part) -> Part:
     """`under` without the references that `over` gives anew."""
     fields, below = _fields(over), _fields(under)
@@ -53,7 +50,7 @@ def _without_replaced(over: Part, under: Part) -> Part:
         return under
     kept = {}
     for key, (start, end, part) in below.items():
-        upper = fields[key][2] if key in fields and key not in _FREE_MAPS else None
+        upper = fields[key][2] if key in fields and key not in FREE_MAPS else None
         if upper and _is_reference(upper.data) and _is_reference(part.data):
             continue
         inner = _without_replaced(upper, part) if upper else part

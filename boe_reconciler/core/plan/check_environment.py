@@ -68,8 +68,10 @@ class _Laid:
         document = self._document(base.entry.document)
         resource, problems = load_resource(document)
         if resource is not None:
-            problems += self._looked_at(document, resource, check_connection)
             self._same_job(base.product.spec.type, resource)
+            within = replace(self.check, document=document, problems=[])
+            resource = check_connection(within, resource)
+            problems += within.problems
         known = {(one.code, one.range) for one in base.problems}
         mine = [one for one in problems if (one.code, one.range) not in known]
         self.check.problems += [self._placed(one) for one in mine]
@@ -80,13 +82,6 @@ class _Laid:
         assert over  # noqa: S101 its name was just read there
         assert under  # noqa: S101 a good Connection has a spec
         return with_spec(base, overlaid(over, under))
-
-    def _looked_at(
-        self, document: Document, resource: Any, check_connection: ConnectionCheck
-    ) -> list[Problem]:
-        within = replace(self.check, document=document, problems=[])
-        check_connection(within, resource)
-        return within.problems
 
     def _same_job(self, before: str, resource: Any) -> None:
         """Whoever uses it can use it there, too."""

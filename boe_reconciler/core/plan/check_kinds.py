@@ -20,6 +20,7 @@ from boe_reconciler.core.plan.check_when import check_when_alone
 from boe_reconciler.core.plan.files import POLICY_FILE
 from boe_reconciler.core.plan.policy import host_findings
 from boe_reconciler.core.plan.resolve import check_file_name
+from boe_reconciler.core.plan.sops import pin_all
 from boe_reconciler.core.prepare import INPUTS
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.connection import (
@@ -27,6 +28,7 @@ from boe_reconciler.core.resources.connection import (
     SQLiteConnection,
     TimeWindow,
 )
+from boe_reconciler.core.resources.envelope import Connection
 from boe_reconciler.core.windows import change_windows, odd_windows
 
 
@@ -79,7 +81,11 @@ def _connection(check: Check, connection: Any) -> Any:
         check.find(host_findings(check.judge, raw, ("spec",), webhook=webhook))
     if spec.type == "webhook":
         _secret_headers(check, spec.headers)
-    return connection
+    raw = check.document.data
+    pinned = pin_all(check, raw["spec"], ("spec",))
+    if pinned == raw["spec"]:
+        return connection
+    return Connection.model_validate({**raw, "spec": pinned})
 
 
 def _blackouts(check: Check, windows: list[TimeWindow], default: Any) -> None:

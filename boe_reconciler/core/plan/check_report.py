@@ -15,6 +15,7 @@ from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.names import transform_parts
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.policy import transform_findings
+from boe_reconciler.core.plan.sops import pinned_files
 from boe_reconciler.core.prepare import PARAMETERS, About, Binding, Words
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
@@ -104,6 +105,7 @@ def check_report(
         files |= _transform(check, spec.transform, (*path, "transform"))
     if connection is None:
         return None
+    files |= pinned_files(connection)
     changes = {"query": text, "query_file": None, "workbook": workbook}
     resolved = spec.model_copy(update=changes)
     return lambda name, title: ResolvedReport(

@@ -132,6 +132,8 @@ def referenced_files(file: str, data: Any, path: Path = ()) -> Iterator[str]:
 
 
 def _target(file: str, path: Path, value: str) -> str:
+    if path[-1] == "sops":
+        return in_repo(file, value.partition("#")[0])[0]
     if path[-1] == "transform":
         return in_repo("", transform_parts(value)[0])[0]
     return in_repo(file, value)[0] if _names_a_file(path) else ""

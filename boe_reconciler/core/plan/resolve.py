@@ -22,9 +22,11 @@ from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_when import check_when
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
 from boe_reconciler.core.plan.redirect import redirected
+from boe_reconciler.core.plan.sops import pin, pinned_files
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.resources.connection import SopsSecret
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.resources.report import Workbook
@@ -344,6 +346,7 @@ def _run_spec(
 ) -> RunSpec:
     spec, metadata = schedule.spec, schedule.metadata
     policy = check.policy
+    ping = _own_ping(check, spec.ping)
     return RunSpec.model_construct(
         schedule=schedule.name,
         title=schedule.title,
@@ -362,9 +365,9 @@ def _run_spec(
         if_unchanged=spec.if_unchanged,
         only_if=spec.only_if,
         execution=spec.execution,
-        ping=_own_ping(check, spec.ping),
+        ping=ping,
         destinations=destinations,
-        files=report.files,
+        files={**report.files, **pinned_files(ping)},
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
@@ -375,8 +378,11 @@ def _run_spec(
 def _own_ping(check: Check, ping: Any) -> Any:
     """Who watches the real runs is not told of others."""
     overlay = _overlay(check)
-    silent = overlay is not None and overlay.redirect.others != "deliver"
-    return None if silent else ping
+    if overlay is not None and overlay.redirect.others != "deliver":
+        return None
+    if isinstance(ping, SopsSecret):
+        return SopsSecret(sops=pin(check, ping.sops, ("spec", "ping", "sops")))
+    return ping
 
 
 def _zoned(connection: Any, default: Any) -> Any:

@@ -39,6 +39,8 @@ class SopsSecret(Model):
     )
 
 
+#: Maps of a Connection in which every key is a name that somebody chose.
+FREE_MAPS = ("files", "session", "headers")
 _by_reference = by_key("env", "file", "sops")
 
 
