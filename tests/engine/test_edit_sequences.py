@@ -145,7 +145,7 @@ STEPS = st.builds(
     allowed=st.sampled_from([None, None, None, 3, 6, 8]),
     forced=st.sampled_from([False, False, False, True]),
 )
-SEQUENCES = st.lists(STEPS, min_size=1, max_size=4)
+SEQUENCES = st.lists(STEPS, min_size=1, max_size=3)
 
 
 def base() -> Repo:
@@ -262,7 +262,7 @@ class Site:
         self.numbers[number] = f"main@sha1:{commit}"
         return commit
 
-    def poll(self, repo: Repo, number: int, step: Step) -> None:
+    def poll(self, repo: Repo, number: int, step: Step, *, last: bool) -> None:
         commit = self.push(repo, number, step)
         old = self.ledger.served() if self.before else None
         allowed = 0 if step.forced else step.allowed or 0
@@ -272,7 +272,8 @@ class Site:
         plan = self.reconciler.reconcile()
         self.check_served()
         fresh = self.repo.snapshot_at(commit)
-        self.check_from_scratch(fresh, old, plan, allowed)
+        if last:
+            self.check_from_scratch(fresh, old, plan, allowed)
         self.check_plan(fresh, old)
         self.before = fresh
 
@@ -382,18 +383,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def check(site: Site, steps: list[Step]) -> None:
     repo, tag = base(), len(KINDS)
     site.begin()
-    site.poll(repo, 1, Step([]))
+    site.poll(repo, 1, Step([]), last=False)
     for number, step in enumerate(steps, 2):
         repo = repo.copy()
         for action, name, which in step.edits:
             tag += 1
             edit(repo, action, name, which, tag)
-        for name in [one for one in ALL if one[0] in step.purge and one in ALL]:
+        for name in [one for one in ALL if one[0] in step.purge]:
             drop(repo, name)
-        site.poll(repo, number, step)
+        site.poll(repo, number, step, last=number == len(steps) + 1)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(SEQUENCES)
 def test_what_is_served_of_each_commit_is_what_the_model_says(
     site: Site, steps: list[Step]
