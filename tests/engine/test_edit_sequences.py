@@ -4,7 +4,8 @@ model says, and what a plan of the two commits had said before."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boe_reconciler.core.plan import PlanCache, make_plan
-from boe_reconciler.core.plan.changes import as_json, changes
+from boe_reconciler.core.plan.changes import Change, changes
 from boe_reconciler.core.plan.compare import Terms, compare
+from boe_reconciler.core.plan.fields import FieldChange
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import Served
 from boe_reconciler.engine.reconciler import Reconciler
@@ -318,17 +320,44 @@ class Site:
         told = compare(base, head, Terms(now=now))
         assert told.before is not None
         assert not told.unknown
-        said = as_json(changes(told.before, told.after, now=now, days=3))
-        was = {(one.kind, one.name): one for one in old.objects}
-        will = {(one.kind, one.name): one for one in self.ledger.served().objects}
-        assert {
-            (one["kind"], one["name"]): (one["action"], fields_of(one))
-            for one in said["changes"]
-        } == {
-            key: done
-            for key in {*was, *will}
-            if (done := what_was_done(was.get(key), will.get(key)))
-        }
+        was, will = documents_of(old), documents_of(self.ledger.served())
+        said = changes(told.before, told.after, now=now, days=3).changes
+        assert carried_out(said, was, will) == will
+
+
+def documents_of(served: Served) -> dict[tuple[str, str], Any]:
+    return {(one.kind, one.name): one.data for one in served.objects}
+
+
+def carried_out(
+    said: Sequence[Change], was: Mapping[Any, Any], will: Mapping[Any, Any]
+) -> dict[tuple[str, str], Any]:
+    """What is served once every change that was told is made, and no other."""
+    found = deepcopy(dict(was))
+    for change in said:
+        key = change.kind, change.name
+        if change.action == "create":
+            assert key not in was
+            found[key] = will[key]
+            continue
+        document = found.pop((change.kind, change.renamed_from or change.name))
+        if change.action == "update":
+            assert change.fields
+            for each in change.fields:
+                put(document, each)
+            found[key] = document
+    return found
+
+
+def put(document: Any, change: FieldChange) -> None:
+    *above, last = change.path
+    for part in above:
+        document = document[part]
+    is_there = isinstance(last, int) or last in document
+    assert (document[last] if is_there else None) == change.before
+    document[last] = change.after
+    if change.after is None:
+        del document[last]
 
 
 class Kept:
@@ -342,33 +371,6 @@ class Kept:
 
     def read(self, sha256: str) -> bytes:
         return self._blobs[sha256]
-
-
-def fields_of(change: Mapping[str, Any]) -> dict[str, Any]:
-    return {one["path"]: (one["before"], one["after"]) for one in change["fields"]}
-
-
-def what_was_done(was: Any, will: Any) -> tuple[str, dict[str, Any]] | None:
-    if was is None or will is None:
-        return ("create" if was is None else "delete"), {}
-    found = dict(differing(was.data, will.data))
-    return ("update", found) if found else None
-
-
-def differing(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value that differs: in maps by its key, in lists of one length by place."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in {*before, *after}:
-            below = f"{path}.{key}" if path else key
-            yield from differing(before.get(key), after.get(key), below)
-    elif isinstance(before, list) and isinstance(after, list):
-        if len(before) != len(after):
-            yield path, (before, after)
-            return
-        for place, pair in enumerate(zip(before, after, strict=True)):
-            yield from differing(*pair, f"{path}[{place}]")
-    elif before != after:
-        yield path, (before, after)
 
 
 @pytest.fixture(scope="module")
