@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.records import dataclass
 
 if TYPE_CHECKING:
-    from boe_reconciler.core.forge import ForgeAt
+    from boe_reconciler.core.forge import ForgeAt, PullRequest
     from boe_reconciler.core.remote import GitRemote
 
 PREFIX = "BOE_"
@@ -284,6 +285,36 @@ def read_settings(
         notice_url=_url("notice_url", value("notice_url")),
         notice_remind=_remind(value("notice_remind")),
     )
+
+
+def read_pull_request(root: Path) -> PullRequest:
+    """The one that this CI job is about. InputError where there is none, or no token."""
+    from boe_reconciler.core import forge  # noqa: PLC0415 only `plan --comment` waits for it
+
+    found = environment()
+
+    def value(name: str) -> str | None:
+        return found.get(PREFIX + name.upper()) or None
+
+    event = _event(found.get("GITHUB_EVENT_PATH"))
+    api, project, number = forge.request_of(found, event)
+    variable, file = _forge_token(value, root)
+    if variable is None and file is None:
+        if not found.get("GITHUB_TOKEN"):
+            raise InputError(
+                "There is no token for a comment.", "Give it by BOE_FORGE_TOKEN."
+            )
+        variable = "GITHUB_TOKEN"
+    at = forge.forge_at(api, project, token_variable=variable, token_file=file)
+    return forge.PullRequest(at=at, number=number)
+
+
+def _event(path: str | None) -> Any:
+    """What GitHub says of why a job runs; None where that cannot be read."""
+    try:
+        return json.loads(Path(path).read_bytes()) if path else None
+    except (OSError, ValueError):
+        return None
 
 
 def _base(found: Mapping[str, str]) -> str | None:

@@ -62,6 +62,10 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="End with 2 if it changes.")
     ] = False,
+    comment: Annotated[
+        bool,
+        typer.Option("--comment", help="In CI: keep the request's comment up to date."),
+    ] = False,
     output: Annotated[
         PlanFormat, typer.Option("--format", metavar="text|json|markdown")
     ] = PlanFormat.TEXT,
@@ -70,7 +74,7 @@ def plan(
 
     The folder is compared with what is served, or with the commit --base; with
     neither everything is new. REV is a branch, a tag, HEAD~3, an id, or a revision as
-    BOE prints it. Offline and without secrets; nothing is written.
+    BOE prints it. Offline and without secrets; nothing is written, but for --comment.
 
     \b
     Examples:
@@ -78,6 +82,7 @@ def plan(
       boe plan --base origin/main
       boe plan --base v1 --head v2 --days 7 --format json
       boe plan --base origin/main --format markdown
+      boe plan --base origin/main --comment
     """
     from boe_reconciler.core.plan.review import review
 
@@ -96,6 +101,8 @@ def plan(
         expand=expand,
     )
     _say(seen, output, _again(base, head))
+    if comment:
+        _comment(app, seen, output, _again(base, head))
     if seen.errors:
         return 1
     return 2 if detailed_exitcode and seen.found.changes else 0
@@ -148,6 +155,15 @@ def _say(seen: Review, output: PlanFormat, again: str) -> None:
         typer.echo(markdown(seen, again=again), nl=False)
     else:
         _say_text(seen)
+
+
+def _comment(app: App, seen: Review, output: PlanFormat, again: str) -> None:
+    """Where it cannot be written, the job's log has it."""
+    from boe_reconciler.cli.commenting import comment
+    from boe_reconciler.core.plan.markdown import markdown
+
+    if not comment(app, markdown(seen, again=again)) and output is PlanFormat.TEXT:
+        typer.echo(markdown(seen, again=again), nl=False)
 
 
 def _say_text(seen: Review) -> None:

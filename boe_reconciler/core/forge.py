@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from boe_reconciler.core.errors import InputError
 
@@ -26,6 +27,8 @@ _REMOTE = re.compile(
 )
 _HTTP = re.compile(r"http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/.*)?")
 _HTTPS = re.compile(r"https://[\w.-]+(:[0-9]+)?(/[^?#\s]*)?")
+#: GitHub Enterprise in the cloud, with data in one region.
+_TENANT = re.compile(r"https://api\.[\w-]+\.ghe\.com")
 _PROJECT = re.compile(r"[\w.-]+(/[\w.-]+)*")
 _TODO = (
     "Give BOE_FORGE_URL as https://HOST/api/v3 for GitHub Enterprise, "
@@ -81,7 +84,7 @@ def kind_of(api: str) -> Kind:
     """InputError for what is no base of an API that we know."""
     if not _HTTPS.fullmatch(api) and not _HTTP.fullmatch(api):
         raise InputError("BOE_FORGE_URL is no https address.", _TODO)
-    if api == _PUBLIC["github.com"]:
+    if api == _PUBLIC["github.com"] or _TENANT.fullmatch(api):
         return "github"
     for ending, kind in _APIS.items():
         if api.endswith(ending):
@@ -119,6 +122,55 @@ def check_project(project: str) -> str:
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters; an ellipsis shows that there was more."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def request_of(found: Mapping[str, str], event: Any) -> tuple[str, str, int]:
+    """(API, project, number) of the request that a CI job is about.
+
+    `found` is the job's environment, `event` what GitHub says of why it runs.
+    InputError where there is no such request.
+    """
+    if found.get("GITHUB_REPOSITORY"):
+        api = found.get("GITHUB_API_URL") or _PUBLIC["github.com"]
+        project = found["GITHUB_REPOSITORY"]
+        number = _number(event) or _of_ref(found.get("GITHUB_REF", ""))
+    elif found.get("CI_API_V4_URL"):
+        api = found["CI_API_V4_URL"]
+        # In a fork it is the other project that has the request.
+        of_fork = found.get("CI_MERGE_REQUEST_PROJECT_ID")
+        project = of_fork or found.get("CI_PROJECT_ID", "")
+        number = _digits(found.get("CI_MERGE_REQUEST_IID", ""))
+    else:
+        raise InputError(
+            "This is no job of GitHub Actions or GitLab CI.",
+            "--comment is for those; --format markdown prints the same.",
+        )
+    if not number:
+        raise InputError(
+            "This job is not about a pull or merge request.",
+            "Let it run for those alone (docs/ci.md).",
+        )
+    return api, project, number
+
+
+def _number(event: Any) -> int:
+    """Of the pull request, also where the event is a comment on it."""
+    for name in ("pull_request", "issue"):
+        found = event.get(name) if isinstance(event, dict) else None
+        number = found.get("number") if isinstance(found, dict) else None
+        if isinstance(number, int):
+            return number
+    return 0
+
+
+def _of_ref(ref: str) -> int:
+    """refs/pull/7/merge"""
+    found = re.fullmatch(r"refs/pull/([0-9]{1,9})/\w+", ref)
+    return int(found[1]) if found else 0
+
+
+def _digits(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def context_of(environment: str | None) -> str:

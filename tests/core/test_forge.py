@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from boe_reconciler.core.errors import InputError
@@ -13,6 +15,7 @@ from boe_reconciler.core.forge import (
     forge_at,
     kind_of,
     marker,
+    request_of,
 )
 
 
@@ -45,6 +48,7 @@ def test_a_git_url_tells_where_its_forge_is(url: str, api: str, project: str) ->
     [
         ("https://api.github.com", "github"),
         ("https://git.example.com/api/v3/", "github"),
+        ("https://api.octocorp.ghe.com", "github"),
         ("https://git.example.com:8443/lab/api/v4", "gitlab"),
         ("http://127.0.0.1:8000/api/v4", "gitlab"),
     ],
@@ -84,3 +88,46 @@ def test_what_is_too_long_is_cut_and_shows_it() -> None:
 def test_statuses_and_comments_of_two_environments_are_told_apart() -> None:
     assert (context_of(None), context_of("test")) == ("boe", "boe/test")
     assert not marker(context_of("test")).startswith(marker(context_of(None)))
+
+
+GITHUB = {"GITHUB_REPOSITORY": "team/reports"}
+GITLAB = {"CI_API_V4_URL": "https://g.example.com/api/v4", "CI_PROJECT_ID": "12"}
+
+
+@pytest.mark.parametrize(
+    ("found", "event", "number"),
+    [
+        (GITHUB, {"pull_request": {"number": 7}}, 7),
+        (GITHUB, {"issue": {"number": 8}}, 8),
+        ({**GITHUB, "GITHUB_REF": "refs/pull/9/merge"}, None, 9),
+        ({**GITLAB, "CI_MERGE_REQUEST_IID": "4"}, None, 4),
+    ],
+)
+def test_a_ci_job_says_which_request_it_is_about(
+    found: dict[str, str], event: Any, number: int
+) -> None:
+    api, project, found_number = request_of(found, event)
+    assert found_number == number
+    assert project in ("team/reports", "12")
+    assert kind_of(api)
+
+
+def test_the_request_of_a_fork_is_in_the_project_that_it_is_for() -> None:
+    fork = {"CI_MERGE_REQUEST_IID": "4", "CI_MERGE_REQUEST_PROJECT_ID": "99"}
+    assert request_of({**GITLAB, **fork}, None)[1] == "99"
+
+
+@pytest.mark.parametrize(
+    ("found", "event", "why"),
+    [
+        ({}, None, "no job of GitHub"),
+        ({**GITHUB, "GITHUB_REF": "refs/heads/main"}, {"pull_request": 5}, "not about"),
+        (GITHUB, ["x"], "not about"),
+        (GITLAB, None, "not about"),
+    ],
+)
+def test_a_job_that_is_about_no_request_is_told_so(
+    found: dict[str, str], event: Any, why: str
+) -> None:
+    with pytest.raises(InputError, match=why):
+        request_of(found, event)
