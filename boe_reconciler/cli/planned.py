@@ -25,9 +25,12 @@ def plan_of_files(app: App) -> Plan:
 
 def usable_plan_of_files(app: App) -> Plan:
     """As `plan_of_files`; InputError where its Environment cannot be used."""
+    return usable(plan_of_files(app))
+
+
+def usable(plan: Plan) -> Plan:
     from boe_reconciler.core.plan import unusable
 
-    plan = plan_of_files(app)
     error = unusable(plan)
     if error is not None:
         raise error

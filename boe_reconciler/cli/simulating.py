@@ -18,6 +18,7 @@ from boe_reconciler.cli.planned import (
     bound,
     duration,
     known_schedules,
+    usable,
     usable_plan_of_files,
 )
 from boe_reconciler.core.errors import InputError
@@ -120,16 +121,7 @@ def _plan_of(app: App, ref: str) -> Plan:
 
     now, env = app.clock.now(), app.settings.env
     plan = make_plan(app.snapshot_of(ref), served=None, now=now, environment=env)
-    return _usable(plan)
-
-
-def _usable(plan: Plan) -> Plan:
-    from boe_reconciler.core.plan import unusable
-
-    error = unusable(plan)
-    if error is not None:
-        raise error
-    return plan
+    return usable(plan)
 
 
 def _both(app: App, ref: str, names: Sequence[str], asked: _Asked) -> ToldBoth:
@@ -162,7 +154,7 @@ def _compared(app: App, ref: str) -> tuple[Plan, Plan]:
     terms = Terms(now=app.clock.now(), environment=app.settings.env)
     found = compare(older, newer, terms)
     assert found.before  # noqa: S101 `compare` makes both
-    _usable(found.after)
+    usable(found.after)
     kept = [one for one in found.after.statuses if not one.ready]
     if kept:
         complain(

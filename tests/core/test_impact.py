@@ -45,7 +45,10 @@ def between(
 def told(found: Impact) -> dict[str, list[str]]:
     """Its sentences; it is also sound JSON."""
     assert json.loads(json.dumps(as_json(found))) == as_json(found)
-    return {section.title: list(section.lines) for section in sections(found)}
+    return {
+        section.title: [text for _, text in section.lines]
+        for section in sections(found)
+    }
 
 
 def cron(text: str, timezone: str = "UTC", **fields: Any) -> dict[str, Any]:
@@ -133,9 +136,9 @@ def test_tables_newly_read_and_no_longer_are_told_by_report() -> None:
         ),
     }
     found = impact(plan_of(old), plan_of(new), now=NOW, days=3)
-    assert told(found)["What is read"] == [
-        "report sales (daily, weekly) newly reads salaries, trips (in/*.csv)",
-        "report sales (daily, weekly) no longer reads orders",
+    assert sections(found)[0].lines == [
+        ("+", "report sales (daily, weekly) newly reads salaries, trips (in/*.csv)"),
+        ("-", "report sales (daily, weekly) no longer reads orders"),
     ]
 
 
@@ -171,6 +174,7 @@ def test_a_new_schedule_reads_its_tables_newly_and_a_removed_one_is_told_elsewhe
     one = a_schedule(**a_report("from orders"))
     assert [each.gained for each in between([], [one]).tables] == [("orders",)]
     assert not between([one], []).tables
+    assert not impact(None, a_plan(one), now=NOW, days=1).tables
 
 
 def test_of_a_query_that_cannot_be_read_nothing_is_claimed() -> None:

@@ -178,9 +178,11 @@ def jitter_of(
     if following is not None:
         span = min(span, following - occurrence)
     seconds = int(span.total_seconds())
+    if seconds <= 0:
+        return timedelta()
     text = f"{uid}\n{zones.to_seconds(occurrence)}"
     number = int.from_bytes(hashlib.sha256(text.encode()).digest())
-    return timedelta(seconds=number % seconds if seconds > 0 else 0)
+    return timedelta(seconds=number % seconds)
 
 
 def _errors(findings: Sequence[Finding]) -> bool:

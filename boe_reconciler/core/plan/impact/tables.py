@@ -38,9 +38,12 @@ class TablesChanged:
 
 
 def tables_changed(look: Look) -> list[TablesChanged]:
-    """By Report: schedules that change alike are told together."""
+    """By Report: schedules that change alike are told together.
+
+    Where nothing was before, every table is new, and nobody is caught out by one.
+    """
     names = defaultdict(list)
-    for pair in look.pairs:
+    for pair in look.pairs if look.before else ():
         if pair.after and _queries_changed(pair.before, pair.after):
             found = _compared(pair.before, pair.after)
             if any(found):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from boe_reconciler.core.plan.impact import Impact
 from boe_reconciler.core.plan.impact.blackouts import BlackoutMet
@@ -22,14 +22,19 @@ from boe_reconciler.core.plan.impact.people import (
 from boe_reconciler.core.plan.impact.switching import SwitchDay
 from boe_reconciler.core.plan.impact.tables import TablesChanged
 
+T = TypeVar("T")
 #: Names that a line shows before it counts.
 _NAMES = 5
+
+
+#: Whether something comes or goes, or is only told; and the sentence.
+Line = tuple[Literal["+", "-", "~"], str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
     title: str
-    lines: Sequence[str]
+    lines: Sequence[Line]
 
 
 def sections(found: Impact) -> list[Section]:
@@ -37,38 +42,42 @@ def sections(found: Impact) -> list[Section]:
     told = {
         "What is read": [
             *(line for one in found.tables for line in _tables(one)),
-            *map(_reads_elsewhere, found.reads_elsewhere),
+            *_lines(_reads_elsewhere, found.reads_elsewhere),
         ],
-        "Connections that lead elsewhere": map(_moved, found.connections),
-        "Who is told of failures": map(_owner, found.owners),
-        "Without effect while paused": map(_hidden, found.hidden),
-        "Resumed": map(_resumed, found.resumed),
-        "If it is merged now": map(_switch, found.switch_days),
-        "Where it gets busier": map(_busier, found.load),
-        "Blackouts": map(_blackout, found.blackouts),
-        "Files of the same name": map(_same_file, found.same_files),
-        "Clock changes within a year": map(_clock_change, found.clock_changes),
+        "Connections that lead elsewhere": _lines(_moved, found.connections),
+        "Who is told of failures": _lines(_owner, found.owners),
+        "Without effect while paused": _lines(_hidden, found.hidden),
+        "Resumed": _lines(_resumed, found.resumed),
+        "If it is merged now": _lines(_switch, found.switch_days),
+        "Where it gets busier": _lines(_busier, found.load),
+        "Blackouts": _lines(_blackout, found.blackouts),
+        "Files of the same name": _lines(_same_file, found.same_files),
+        "Clock changes within a year": _lines(_clock_change, found.clock_changes),
     }
-    listed = {title: list(lines) for title, lines in told.items()}
-    return [
-        Section(title=title, lines=lines) for title, lines in listed.items() if lines
-    ]
+    return [Section(title=title, lines=lines) for title, lines in told.items() if lines]
+
+
+def _lines(say: Callable[[T], str], findings: Sequence[T]) -> list[Line]:
+    return [("~", say(one)) for one in findings]
 
 
 # --- One finding each ---------------------------------------------------------
 
 
-def _tables(one: TablesChanged) -> Iterator[str]:
+def _tables(one: TablesChanged) -> Iterator[Line]:
     about = f"report {one.report} ({_names(one.schedules)})"
     if one.gained:
-        yield f"{about} newly reads {', '.join(one.gained)}"
+        yield "+", f"{about} newly reads {', '.join(one.gained)}"
     if one.lost:
-        yield f"{about} no longer reads {', '.join(one.lost)}"
+        yield "-", f"{about} no longer reads {', '.join(one.lost)}"
     for query in one.unread:
         which = "former " if query.side == "before" else ""
         yield (
-            f"{about}: the tables of its {which}{query.query} are not known, "
-            f"because {query.why}"
+            "~",
+            (
+                f"{about}: the tables of its {which}{query.query} are not known, "
+                f"because {query.why}"
+            ),
         )
 
 
