@@ -177,6 +177,15 @@ def test_a_new_schedule_reads_its_tables_newly_and_a_removed_one_is_told_elsewhe
     assert not impact(None, a_plan(one), now=NOW, days=1).tables
 
 
+def test_a_new_schedule_reads_nothing_newly_of_a_report_that_is_in_use() -> None:
+    used = a_schedule("old", **a_report("from orders"), report_name="sales")
+    new = a_schedule("new", **a_report("from orders"), report_name="sales")
+    assert not between([used], [used, new]).tables
+    asks = {"only_if": {"query": "from loads"}}
+    new = a_schedule("new", **a_report("from orders"), **asks, report_name="sales")
+    assert [one.gained for one in between([used], [used, new]).tables] == [("loads",)]
+
+
 def test_of_a_query_that_cannot_be_read_nothing_is_claimed() -> None:
     good, bad = (
         a_schedule(**a_report("from a")),
@@ -238,6 +247,19 @@ def test_a_connection_that_leads_elsewhere_is_told_with_its_schedules() -> None:
     assert told(found) == {
         "Connections that lead elsewhere": [
             "db: host from old to new; daily reads over it"
+        ]
+    }
+
+
+def test_a_connection_is_compared_as_the_environment_makes_it() -> None:
+    def files(path: str) -> dict[str, str]:
+        over = f"connections: {{db: {{path: {path}}}}}"
+        return {**GOOD, "environments/e.yaml": a_document("Environment", "e", over)}
+
+    one, two = (plan_of(files(f"{x}.db"), environment="e") for x in "ab")
+    assert told(impact(one, two, now=NOW, days=1)) == {
+        "Connections that lead elsewhere": [
+            "db: path from a.db to b.db; daily reads over it"
         ]
     }
 

@@ -53,7 +53,7 @@ def sections(seen: Review) -> list[Section]:
 
 def _impact(seen: Review) -> Mapping[str, Iterable[Line]]:
     return {
-        section.title: [(" ", masked_text(line)) for line in section.lines]
+        section.title: [(sign, masked_text(text)) for sign, text in section.lines]
         for section in impact_sections(seen.impact)
     }
 

@@ -14,6 +14,8 @@ from boe_reconciler.core.plan.changes import Changes, changes
 from boe_reconciler.core.plan.compare import Comparison
 from boe_reconciler.core.plan.deliveries import next_occurrence
 from boe_reconciler.core.plan.impact import Impact, impact
+from boe_reconciler.core.plan.impact.words import sections as impact_sections
+from boe_reconciler.core.plan.masks import masked_text
 from boe_reconciler.core.plan.recipients import Recipient, recipients_of
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.runs import Pause
@@ -107,6 +109,8 @@ def verdict(seen: Review, quoted: Quoted = str) -> list[str]:
         _runs(seen),
         _recipients(seen, quoted),
         _files(seen),
+        _tables(seen, quoted),
+        _beyond(seen),
         _removals(seen, quoted),
         _kept(seen),
         _unknown(seen, quoted),
@@ -156,6 +160,19 @@ def _files(seen: Review) -> str:
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     return f"Files: {told}." if told else ""
+
+
+def _tables(seen: Review, quoted: Quoted) -> str:
+    found = sorted({name for one in seen.impact.tables for name in one.gained})
+    first = ", ".join(quoted(masked_text(name)) for name in found[:3])
+    return f"Newly read: {first}{', …' if len(found) > 3 else ''}." if found else ""
+
+
+def _beyond(seen: Review) -> str:
+    """The sections that nobody expects of a change: they are read where they stand."""
+    titles = [one.title for one in impact_sections(seen.impact)]
+    told = ", ".join(f"{title[0].lower()}{title[1:]}" for title in titles)
+    return f"See also: {told}." if told and seen.comparison.before else ""
 
 
 def _removals(seen: Review, quoted: Quoted) -> str:

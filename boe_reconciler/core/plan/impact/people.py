@@ -29,6 +29,8 @@ _PLACE = (
     "host_key",
 )
 
+_Spec = Mapping[str, Any]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnerChanged:
@@ -91,18 +93,17 @@ def _grouped(look: Look, value: Any) -> list[tuple[tuple[str, str], list[str]]]:
 def connections_moved(look: Look) -> list[ConnectionMoved]:
     if look.before is None:
         return []
-    old, new = _specs(look.before), _specs(look.after)
     return [
         moved
-        for name in sorted(old.keys() & new.keys())
-        for moved in _moved(name, old[name], new[name], look.pairs)
+        for name, was, will in _specs(look)
+        for moved in _moved(name, was, will, look.pairs)
     ]
 
 
 def _moved(
     name: str,
-    was: Mapping[str, Any],
-    will: Mapping[str, Any],
+    was: _Spec,
+    will: _Spec,
     pairs: Sequence[Pair],
 ) -> Iterator[ConnectionMoved]:
     fields = [field for field in _PLACE if was.get(field) != will.get(field)]
@@ -129,10 +130,35 @@ def _reads(side: Side, connection: str) -> bool:
     return side.planned.spec.connection_name == connection
 
 
-def _specs(plan: Plan) -> dict[str, Mapping[str, Any]]:
-    """Connections as they stand in their documents."""
+def _specs(look: Look) -> Iterator[tuple[str, _Spec, _Spec]]:
+    """Name, and both sides, of each Connection: as it stands in its document.
+
+    Of one that is read over on both sides it is what an Environment makes of it.
+    """
+    assert look.before  # noqa: S101 asked before
+    stands = [_documents(plan) for plan in (look.before, look.after)]
+    used = (
+        _resolved([pair.before for pair in look.pairs]),
+        _resolved([pair.after for pair in look.pairs]),
+    )
+    for name in sorted(stands[0].keys() & stands[1].keys()):
+        old, new = used if name in used[0] and name in used[1] else stands
+        yield name, old[name], new[name]
+
+
+def _documents(plan: Plan) -> dict[str, _Spec]:
     return {
         name: one.data["spec"]
         for (kind, name), one in plan.objects.items()
         if kind == "Connection"
+    }
+
+
+def _resolved(sides: Sequence[Side | None]) -> dict[str, _Spec]:
+    return {
+        side.planned.spec.connection_name: side.planned.spec.connection.model_dump(
+            mode="json", include={*_PLACE}, exclude_unset=True
+        )
+        for side in sides
+        if side
     }

@@ -43,9 +43,16 @@ def tables_changed(look: Look) -> list[TablesChanged]:
     Where nothing was before, every table is new, and nobody is caught out by one.
     """
     names = defaultdict(list)
+    known = {
+        pair.before.planned.spec.report_name: pair.before
+        for pair in look.pairs
+        if pair.before
+    }
     for pair in look.pairs if look.before else ():
-        if pair.after and _queries_changed(pair.before, pair.after):
-            found = _compared(pair.before, pair.after)
+        # What a new Schedule reads is new only where its Report is.
+        before = pair.before or known.get(_report(pair.after))
+        if pair.after and _queries_changed(before, pair.after):
+            found = _compared(before, pair.after)
             if any(found):
                 names[(pair.after.planned.spec.report_name, *found)].append(pair.name)
     return [
@@ -56,6 +63,10 @@ def tables_changed(look: Look) -> list[TablesChanged]:
             names.items(), key=lambda one: (one[0][0], one[1])
         )
     ]
+
+
+def _report(side: Side | None) -> str:
+    return side.planned.spec.report_name if side else ""
 
 
 def _queries_changed(before: Side | None, after: Side) -> bool:
