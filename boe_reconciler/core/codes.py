@@ -469,6 +469,16 @@ CODES: dict[str, Code] = {
         "that lasts longer than the time until it opens again, or windows that "
         "together cover all the time, do not do what they look like. (A warning.)",
     ),
+    "BOE156": Code(
+        "What looks like a credential",
+        "A key, a token or a password stands in plain text: in a value, a comment, or a "
+        "file that is named, such as a query. Known beginnings are looked for (of "
+        "private keys, AWS, GitHub, GitLab, Slack, Google, Stripe, JSON Web Tokens, …), "
+        "passwords in URLs, and `password=…` with a value that looks random. Nobody is "
+        "shown what was found. Write a reference where the field takes one, and change "
+        "the credential: whoever can read the repo knows it. Where it is none, end its "
+        "line with `# boe:not-a-secret` (in SQL `-- boe:not-a-secret`).",
+    ),
     # Of a whole revision.
     "BOE195": Code(
         "The commit is not signed by a listed key",

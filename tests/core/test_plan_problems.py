@@ -355,6 +355,11 @@ CASES: dict[str, dict[str, Any]] = {
             "  timezone: UTC"
         ),
     },
+    "a token in plain text": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select '⟦BOE156⟧AK" + "IAABCDEFGHIJKLMNOP'"
+        )
+    },
     # File names, paths and templates.
     "an unknown token": {
         "schedules/x.yaml": a_schedule(

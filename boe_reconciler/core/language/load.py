@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
+from boe_reconciler.core.language.credentials import hidden
 from boe_reconciler.core.language.fields import known_fields
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
@@ -55,8 +56,8 @@ def problem_at(document: Document, finding: Finding) -> Problem:
         at = document.key_range(path) if finding.at_key else document.range(path)
     return Problem(
         code=finding.code,
-        detail=finding.detail,
-        help=finding.help,
+        detail=hidden(finding.detail),
+        help=hidden(finding.help),
         path=path,
         range=at,
         kind=document.kind,

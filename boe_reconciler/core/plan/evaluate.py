@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_credentials import check_credentials
 from boe_reconciler.core.plan.check_kinds import CHECKS
 from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
@@ -64,6 +65,7 @@ class Court:
             check_parts(check)
         if check.judge:
             check.find(required_findings(check.judge, check.document))
+            check_credentials(check)
         return check.verdict(product, context)
 
 

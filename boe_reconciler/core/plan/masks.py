@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from boe_reconciler.core.language.credentials import HIDDEN as MASK
+from boe_reconciler.core.language.credentials import hidden
 from boe_reconciler.core.problems import Path
 
-MASK = "***"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
 _HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*@)?"
@@ -50,7 +51,8 @@ def masked(value: Any, path: Path = ()) -> Any:
 
 def masked_text(text: str) -> str:
     """A text without tokens, and without the secret parts of its URLs."""
-    return _TOKEN.sub(_without_token, _URL.sub(_without_secrets, text))
+    text = _TOKEN.sub(_without_token, _URL.sub(_without_secrets, text))
+    return str(hidden(text))
 
 
 def site_of(url: str) -> str:

@@ -1,0 +1,130 @@
+"""What looks like a credential, in any text: known beginnings, and passwords that are
+given to something. What is found is never shown."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from boe_reconciler.core.records import dataclass
+
+#: On the same line, it says that what is found is none.
+MARK = "boe:not-a-secret"
+HIDDEN = "***"
+#: What it is -> what its text holds in small letters (one of them, else nothing is
+#: looked for), and what it looks like: the group `secret`, or all of it.
+_KNOWN: dict[str, tuple[str, str]] = {
+    "a private key": (
+        "private",
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        r"(?s:.*?-----END [^-]*-----)?",
+    ),
+    "an age key": ("age-secret-key-", r"\bAGE-SECRET-KEY-1[0-9A-Z]{20,}"),
+    "an AWS access key": ("akia asia", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a GitHub token": (
+        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,})",
+    ),
+    "a GitLab token": (
+        "glpat- gldt- glrt- glcbt- glptt- glft- glagent-",
+        r"\bgl(?:pat|dt|rt|cbt|ptt|ft|agent)-[\w-]{20,}",
+    ),
+    "a Slack token": ("xox", r"\bxox[a-z]-[A-Za-z0-9-]{10,}"),
+    "a Slack webhook": (
+        "hooks.slack.com",
+        r"hooks\.slack\.com/services/T\w+/B\w+/\w{16,}",
+    ),
+    "a Google API key": ("aiza", r"\bAIza[\w-]{35}"),
+    "a Stripe key": ("k_live_", r"\b[rs]k_live_[A-Za-z0-9]{20,}"),
+    "a SendGrid key": ("sg.", r"\bSG\.[\w-]{16,}\.[\w-]{20,}"),
+    "a package registry's token": (
+        "npm_ pypi-",
+        r"\b(?:npm_[A-Za-z0-9]{36}|pypi-AgEI[\w-]{20,})",
+    ),
+    "a JSON Web Token": ("eyj", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    "a bearer token": ("bearer", r"(?i:\bbearer)\s+(?P<secret>[\w.~+/-]{20,})"),
+    "a signature of a storage account": (
+        "sig=",
+        r"[?&]sig=(?P<secret>[\w%+/]{40,}=*)",
+    ),
+    "a password in a URL": (
+        "://",
+        r"://[^\s/:@'\"]*:(?P<secret>[^\s/@'\"]+)@",
+    ),
+    "a password": (
+        "pass pwd key token secret",
+        r"(?i:\b(?:password|passwd|pwd|passphrase|api[_-]?key|access[_-]?token"
+        r"|client[_-]?secret|secret[_-]?(?:access[_-]?)?key|account[_-]?key"
+        r"|sharedaccesskey))\s*=\s*['\"]?(?P<secret>[^\s'\";,&)\]}]{6,})",
+    ),
+}
+_GUESSED = ("a password", "a bearer token")
+#: How a value begins that stands for another.
+_STANDS_FOR = re.compile(r"[:${<%@*?\[(]|\.\.\.|(?i:xxx|example|changeme|placeholder)")
+#: Bits a character; words of one's language have less, and no digit.
+_LEAST_ENTROPY = 2.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credential:
+    #: In words.
+    what: str
+    #: Where it stands in the text, in characters.
+    offset: int
+    length: int
+
+
+def credentials(text: str) -> Iterator[Credential]:
+    """All but those whose line has the mark."""
+    for what, found in _found(text):
+        start = text.rfind("\n", 0, found[0]) + 1
+        end = text.find("\n", found[1])
+        if MARK not in text[start : None if end < 0 else end]:
+            yield Credential(what=what, offset=found[0], length=found[1] - found[0])
+
+
+def hidden(value: Any) -> Any:
+    """A plain value without what looks like a credential, however deep it stands."""
+    if isinstance(value, str):
+        for _, (start, end) in reversed(_found(value)):
+            value = value[:start] + HIDDEN + value[end:]
+        return value
+    if isinstance(value, dict):
+        return {key: hidden(one) for key, one in value.items()}
+    return [hidden(one) for one in value] if isinstance(value, list) else value
+
+
+def _found(text: str) -> list[tuple[str, tuple[int, int]]]:
+    """In order; of two that overlap the first."""
+    found: list[tuple[str, tuple[int, int]]] = []
+    for what, span in sorted(_matches(text), key=lambda one: one[1]):
+        if not found or span[0] >= found[-1][1][1]:
+            found.append((what, span))
+    return found
+
+
+def _matches(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    small = text.lower()
+    for what, (hints, pattern) in _KNOWN.items():
+        if not any(hint in small for hint in hints.split()):
+            continue
+        for match in re.finditer(pattern, text):
+            span = match.span("secret" if "secret" in match.re.groupindex else 0)
+            if _is_one(what, text[slice(*span)]):
+                yield what, span
+
+
+def _is_one(what: str, secret: str) -> bool:
+    """Whether a password is a value, and neither a name for one nor a word."""
+    if _STANDS_FOR.match(secret):
+        return False
+    return what not in _GUESSED or _is_random(secret)
+
+
+def _is_random(secret: str) -> bool:
+    shares = [count / len(secret) for count in Counter(secret).values()]
+    entropy = -sum(share * math.log2(share) for share in shares)
+    return entropy >= _LEAST_ENTROPY and re.search("[0-9]", secret) is not None
