@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.clock import SystemClock
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.errors import BoeError, InputError
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.checks import Check
     from boe_reconciler.core.facts import Fact, Observe
     from boe_reconciler.core.forge import ForgeAt
+    from boe_reconciler.core.plan.online import Question
     from boe_reconciler.core.ports import (
         Clock,
         Destination,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Transforms,
     )
     from boe_reconciler.core.remote import GitRemote
+    from boe_reconciler.core.resources.connection import ConnectionSpec
     from boe_reconciler.core.snapshot import Snapshot
     from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.backup import Manifest
@@ -96,6 +98,8 @@ _OPENED = (
     *("teller", "pings", "repo", "git_repo", "_revisions"),
     *("backends", "ledger", "serve_lock"),
 )
+#: Seconds that a secret or a Connection may take to answer `boe validate --online`.
+ANSWER_WITHIN = 30.0
 #: A child needs some memory to do anything at all.
 SMALLEST_CHILD = 100_000_000
 
@@ -150,14 +154,7 @@ class Backends:
         with self._lock:
             versions = self._lent.setdefault(spec.connection_name, {})
             if version not in versions:
-                module = importlib.import_module(SOURCES[spec.connection.type])
-                source = module.create(
-                    spec.connection,
-                    secrets=self.secrets,
-                    data_root=self.settings.data_root,
-                    memory_limit=self.settings.memory_limit,
-                )
-                versions[version] = _Lent(source)
+                versions[version] = _Lent(self._create(spec.connection))
             # The one that was asked for last is the one that is kept.
             lent = versions[version] = versions.pop(version)
             lent.users += 1
@@ -165,6 +162,23 @@ class Backends:
         for source in unused:
             source.close()
         return lent
+
+    def _create(self, connection: ConnectionSpec) -> Source:
+        made: Source = importlib.import_module(SOURCES[connection.type]).create(
+            connection,
+            secrets=self.secrets,
+            data_root=self.settings.data_root,
+            memory_limit=self.settings.memory_limit,
+        )
+        return made
+
+    def check(self, connection: ConnectionSpec) -> None:
+        """Connect and ask for one row: Temporary or Permanent when that fails."""
+        source = self._create(connection)
+        try:
+            source.check()
+        finally:
+            source.close()
 
     def _give_back(self, name: str, version: str) -> None:
         with self._lock:
@@ -376,6 +390,26 @@ class App:
     def backends(self) -> Backends:
         _keep_pandas_out()
         return Backends(settings=self.settings, secrets=self.secrets)
+
+    def ask(
+        self, questions: Sequence[Question]
+    ) -> Iterator[tuple[Question, BoeError | None]]:
+        """Secrets and Connections that are asked, as a run would: see `engine.asking`."""
+        from boe_reconciler.engine.asking import Asking
+
+        def answer(question: Question) -> None:
+            if question.is_secret:
+                self.secrets.resolve(question.what)
+            else:
+                self.backends.check(question.what)
+
+        _ = self.backends  # made once, not by several threads
+        asking = Asking(answer=answer, clock=self.clock, seconds=ANSWER_WITHIN)
+        for question, error in asking.all(questions):
+            yield question, error and self._redacted(error)
+
+    def _redacted(self, error: BoeError) -> BoeError:
+        return BoeError(self.redact(error.message), self.redact(error.help))
 
     def redact(self, text: str) -> str:
         """The text without the value of any secret that was resolved so far."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boe_reconciler.cli.door import Door, door
+from boe_reconciler.cli.online import asked
 from boe_reconciler.cli.output import complain, counted, say, say_json
 from boe_reconciler.core.errors import BoeError, InputError
 
@@ -67,7 +68,7 @@ def validate(
     ] = None,
     online: Annotated[
         bool,
-        typer.Option("--online", help="Not in this version."),
+        typer.Option("--online", help="Resolve secrets and ask each Connection, too."),
     ] = False,
 ) -> int:
     """Check the YAML: every mistake at once, at its line.
@@ -81,14 +82,13 @@ def validate(
     Examples:
       boe validate
       boe validate schedules/carriers.yaml
+      boe validate --online
       boe validate --base origin/main
       boe validate --format json ../other-repo
       boe validate --format junit > boe.xml
     """
-    if online:
-        raise InputError("--online is not available in this version.")
     door_ = door(context)
-    looks = list(_looks(door_, paths or []))
+    looks = list(_looks(door_, paths or [], online=online))
     base = base or (None if output in _PLAIN else door_.settings().base)
     name = _as_typed(door_) if output in _PLAIN else _from_git
     problems = _in_order(looks, base, name)
@@ -115,8 +115,11 @@ def as_json(problems: Sequence[Problem]) -> dict[str, Any]:
 # --- Looking ------------------------------------------------------------------------
 
 
-def _looks(door_: Door, paths: Sequence[Path]) -> Iterator[_Look]:
+def _looks(
+    door_: Door, paths: Sequence[Path], *, online: bool = False
+) -> Iterator[_Look]:
     from boe_reconciler.core.plan import make_plan
+    from boe_reconciler.core.problems import in_order
 
     for root, files in _repos(door_.settings().root, paths).items():
         app = door_.app(root)
@@ -125,9 +128,10 @@ def _looks(door_: Door, paths: Sequence[Path]) -> Iterator[_Look]:
         plan = make_plan(snapshot, served=None, now=now, environment=env)
         if not plan.statuses and not plan.problems:
             complain(f"There is no YAML of BOE in {root}.", _FOLDERS)
+        found = in_order([*plan.problems, *(asked(app, plan, files) if online else ())])
         problems = [
             problem
-            for problem in plan.problems
+            for problem in found
             if files is None or problem.range.filename in files
         ]
         yield _Look(

@@ -563,6 +563,15 @@ CODES: dict[str, Code] = {
         "stands in git in plain text is no secret any more: encrypt the file, and change "
         "the values.",
     ),
+    "BOE173": Code(
+        "Secret that does not resolve",
+        "`boe validate --online` asked for it here and now, as a run would: with this "
+        "machine's environment, files and keys.",
+    ),
+    "BOE174": Code(
+        "Connection that does not answer",
+        "`boe validate --online` connected as a run would and got no good answer.",
+    ),
     "BOE180": Code(
         "A template that cannot be read",
         "The text between {{ and }}, or {% and %}, is not Jinja2.",

@@ -101,12 +101,11 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["runs", "--status", "fine"], "'fine' is not one of 'pending'"),
         (["validate", "--format", "xml"], "'xml' is not one of"),
         (["--log-format", "yaml", "runs"], "'yaml' is neither text nor json"),
-        (["--env", "staging", "run"], "not available in this version"),
+        (["--env", "staging", "run"], 'There is no Environment "staging"'),
         (["run", "quick"], "Unexpected argument 'quick'"),
         (["run", "--git", "http://example.com/x.git"], "only https"),
         (["run", "--until", "tomorrow"], "'tomorrow' is not a time"),
         (["run", "--drain-timeout", "soon"], "--drain-timeout"),
-        (["validate", "--online"], "not available in this version"),
         (["validate", "--format", "sarif"], "not available in this version"),
         (["validate", "nowhere"], "There is no file or folder nowhere"),
         (["plan", "--base", "main"], "is in no git repo"),
@@ -225,7 +224,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         raise RuntimeError(f"no good: {os.environ['CANARY']}")
 
     monkeypatch.setenv("CANARY", "s3cret-of-the-environment")
-    monkeypatch.setattr(nextruns, "plan_of_files", bug)
+    monkeypatch.setattr(nextruns, "usable_plan_of_files", bug)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -359,7 +358,7 @@ def test_ctrl_c_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nextruns, "plan_of_files", interrupted)
+    monkeypatch.setattr(nextruns, "usable_plan_of_files", interrupted)
     assert boe(folder, "next").code == 130
 
 

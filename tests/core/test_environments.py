@@ -163,7 +163,10 @@ def test_mail_goes_to_one_address_alone() -> None:
         return redirected(
             planned,
             Overlay(
-                environment="staging", connections={}, redirect=Redirect(**redirect)
+                environment="staging",
+                connections={},
+                documents={},
+                redirect=Redirect(**redirect),
             ),
         )
 

@@ -44,6 +44,8 @@ class Plan:
     blobs: Mapping[str, bytes]
     #: Each object that is served -> those that it refers to.
     references: Mapping[Key, Sequence[Key]] = field(default_factory=dict)
+    #: What is served, as it was judged; None: of what is served already.
+    world: World | None = field(default=None, repr=False, compare=False)
 
     @property
     def revision(self) -> str:
@@ -116,6 +118,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
             environment=environment,
         ),
         blobs=_blobs(chosen),
+        world=chosen,
         references=_references(chosen),
     )
 

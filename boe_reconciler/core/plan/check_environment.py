@@ -33,6 +33,8 @@ class Overlay:
     environment: str
     #: The Connections that differ there, as they are there.
     connections: Mapping[str, Resource]
+    #: Their documents, each value in its own place.
+    documents: Mapping[str, Document]
     redirect: Redirect
 
 
@@ -40,16 +42,23 @@ def check_environment(
     check: Check, environment: Any, check_connection: ConnectionCheck
 ) -> Overlay:
     """Each Connection with its overlay has to be as valid as it is without."""
-    found = {}
+    found, documents = {}, {}
     for name in environment.spec.connections:
         path: Path = ("spec", "connections", name)
         if check.use("Connection", name, path):
             laid = _Laid(check=check, name=name, path=path)
-            if (resource := laid.resource(check_connection)) is not None:
+            documents[name] = laid.document()
+            resource = laid.resource(documents[name], check_connection)
+            if resource is not None:
                 found[name] = resource
     redirect = environment.spec.redirect or Redirect()
     _redirect(check, redirect)
-    return Overlay(environment=environment.name, connections=found, redirect=redirect)
+    return Overlay(
+        environment=environment.name,
+        connections=found,
+        documents=documents,
+        redirect=redirect,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +70,11 @@ class _Laid:
     #: Of the overlay, in the Environment's document.
     path: Path
 
-    def resource(self, check_connection: ConnectionCheck) -> Resource | None:
+    def resource(
+        self, document: Document, check_connection: ConnectionCheck
+    ) -> Resource | None:
         """The Connection as it is there; what is wrong with it is told here."""
-        base = self.check.look_up(("Connection", self.name))
-        assert isinstance(base, Verdict)  # noqa: S101 it was good a moment ago
-        document = self._document(base.entry.document)
+        base = self._base
         resource, problems = load_resource(document)
         if resource is not None:
             self._same_job(base.product.spec.type, resource)
@@ -77,7 +86,14 @@ class _Laid:
         self.check.problems += [self._placed(one) for one in mine]
         return resource
 
-    def _document(self, base: Document) -> Document:
+    @property
+    def _base(self) -> Verdict:
+        found = self.check.look_up(("Connection", self.name))
+        assert isinstance(found, Verdict)  # noqa: S101 it was good a moment ago
+        return found
+
+    def document(self) -> Document:
+        base = self._base.entry.document
         over, under = self.check.document.part(self.path), base.part(("spec",))
         assert over  # noqa: S101 its name was just read there
         assert under  # noqa: S101 a good Connection has a spec

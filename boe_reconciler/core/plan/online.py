@@ -1,0 +1,113 @@
+"""What `boe validate --online` asks: whether secrets resolve and Connections answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from boe_reconciler.core.errors import BoeError
+from boe_reconciler.core.language.findings import Finding
+from boe_reconciler.core.language.load import problem_at
+from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.plan.check_environment import Overlay
+from boe_reconciler.core.plan.world import Entry, Verdict, World
+from boe_reconciler.core.problems import Path, Problem
+from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.resources.base import Model
+from boe_reconciler.core.resources.connection import (
+    DATABASE_TYPES,
+    ConnectionSpec,
+    EnvSecret,
+    FileSecret,
+    SopsSecret,
+)
+
+_SECRETS = (EnvSecret, FileSecret, SopsSecret)
+#: The field of a Connection that says where it leads, the first that is there.
+_PLACES = ("host", "url", "path", "type")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Question:
+    """One secret, or one Connection."""
+
+    #: Where it stands; a Connection's is laid over with the Environment's.
+    document: Document
+    path: Path
+    #: A reference, or a Connection's spec.
+    what: Any
+    #: The secrets that it needs itself.
+    needs: Sequence[Question] = ()
+
+    @property
+    def is_secret(self) -> bool:
+        return isinstance(self.what, _SECRETS)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether this version can ask it at all."""
+        return self.is_secret or self.what.type in DATABASE_TYPES
+
+    @property
+    def name(self) -> str:
+        return f"{self.document.name} ({self.what.type})"
+
+    def problem(self, error: BoeError) -> Problem:
+        """Of a failed answer; its words are free of secrets already."""
+        finding = Finding(
+            code="BOE173" if self.is_secret else "BOE174",
+            path=self.path,
+            detail=error.message.removesuffix("."),
+            help=error.help.removesuffix("."),
+        )
+        return problem_at(self.document, finding)
+
+
+def questions(world: World) -> list[Question]:
+    """The Connections that can be used, each after its secrets; and secret pings."""
+    found: list[Question] = []
+    for verdict in world.verdicts.values():
+        if not verdict.good:
+            continue
+        if verdict.entry.kind == "Connection":
+            found += _of_connection(verdict, world)
+        elif verdict.entry.kind == "Schedule":
+            found += _secrets(
+                verdict.product.spec.ping, verdict.entry.document, ("spec", "ping")
+            )
+    return found
+
+
+def _of_connection(verdict: Verdict, world: World) -> Iterator[Question]:
+    entry, overlay = verdict.entry, _overlay(world)
+    document = overlay.documents.get(entry.name) if overlay else None
+    spec = (
+        (overlay.connections if overlay else {}).get(entry.name, verdict.product).spec
+    )
+    document = document or entry.document
+    needs = list(_secrets(spec, document, ("spec",)))
+    yield from needs
+    yield Question(document=document, path=_place(spec), what=spec, needs=needs)
+
+
+def _overlay(world: World) -> Overlay | None:
+    found: Verdict | Entry | str | None = (
+        world.look_up(world.environment) if world.environment else None
+    )
+    return found.product if isinstance(found, Verdict) and found.good else None
+
+
+def _secrets(value: Any, document: Document, path: Path) -> Iterator[Question]:
+    if isinstance(value, _SECRETS):
+        yield Question(document=document, path=path, what=value)
+    elif isinstance(value, Model):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name), document, (*path, name))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _secrets(one, document, (*path, number))
+
+
+def _place(spec: ConnectionSpec) -> Path:
+    given = (field for field in _PLACES if getattr(spec, field, None) is not None)
+    return ("spec", next(given))

@@ -1,0 +1,129 @@
+"""`boe validate --online`: each secret and each Connection, asked here and now."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.errors import BoeError, Permanent
+from boe_reconciler.engine.asking import AT_ONCE, Asking
+from tests.cli.conftest import Boe
+from tests.folders import a_folder, document, schedule, write
+
+CANARY = "canary-p@ss/word"
+SERVER = {
+    "type": "postgres",
+    "host": "127.0.0.1",
+    "port": 1,
+    "database": "d",
+    "user": "u",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CANARY", CANARY)
+    return a_folder(tmp_path / "repo", schedule("daily"))
+
+
+def connection(folder: Path, name: str, spec: dict[str, object]) -> None:
+    write(folder / f"connections/{name}.yaml", document("Connection", name, spec))
+
+
+def test_what_answers_is_fine(boe: Boe, folder: Path) -> None:
+    said = boe(folder, "validate", "--online")
+    assert (said.code, said.out) == (0, "2 objects checked, all valid.\n")
+    assert not (folder / ".boe").exists()
+
+
+def test_all_that_fails_is_told_at_once_each_at_its_field(
+    boe: Boe, folder: Path
+) -> None:
+    connection(folder, "a", {**SERVER, "password": {"env": "NOT_SET"}})
+    connection(folder, "b", {**SERVER, "password": {"file": "nowhere"}})
+    connection(folder, "c", {**SERVER, "password": {"env": "CANARY"}})
+    connection(folder, "d", {"type": "duckdb", "path": "gone.duckdb"})
+    connection(folder, "e", {"type": "sql", "url": "sqlite:////no/where.db"})
+    pinged = schedule("pinged", ping={"env": "NO_PING"})
+    write(folder / "schedules/pinged.yaml", pinged)
+    said = boe(folder, "validate", "--online", "--format", "json")
+    assert said.code == 1
+    found = {
+        (one["code"], one["path"], one["resource"]["name"])
+        for one in said.json["diagnostics"]
+    }
+    assert found == {
+        ("BOE173", "spec.password", "a"),
+        ("BOE173", "spec.password", "b"),
+        ("BOE174", "spec.host", "c"),
+        ("BOE174", "spec.path", "d"),
+        ("BOE174", "spec.url", "e"),
+        ("BOE173", "spec.ping", "pinged"),
+    }
+    assert all(one["range"]["start"]["line"] > 1 for one in said.json["diagnostics"])
+    assert json.loads(said.out)["valid"] is False
+    assert "canary" not in said.out + said.err
+    assert "its secret is missing: a (postgres)" in said.err
+    assert boe(folder, "validate").code == 0
+
+
+def test_what_cannot_be_asked_yet_is_named(boe: Boe, folder: Path) -> None:
+    secret = {"password": {"env": "CANARY"}, "user": "u"}
+    connection(folder, "mail", {"type": "smtp", "host": "127.0.0.1", **secret})
+    said = boe(folder, "validate", "--online")
+    assert said.code == 0
+    assert "Not asked, since this version cannot: mail (smtp)." in said.err
+
+
+def test_only_the_files_that_were_named_are_asked(boe: Boe, folder: Path) -> None:
+    connection(folder, "a", {**SERVER, "password": {"env": "NOT_SET"}})
+    for path, code in (("schedules/daily.yaml", 0), ("connections/a.yaml", 1)):
+        said = boe(folder, "validate", "--online", str(folder / path))
+        assert said.code == code
+
+
+def test_the_connections_of_the_environment_are_asked(boe: Boe, folder: Path) -> None:
+    connection(folder, "c", {**SERVER, "password": {"env": "CANARY"}})
+    spec = {"connections": {"c": {"password": {"env": "STAGING_NOT_SET"}}}}
+    write(folder / "environments/s.yaml", document("Environment", "s", spec))
+    said = boe(folder, "--env", "s", "validate", "--online")
+    assert said.code == 1
+    assert said.out.startswith("environments/s.yaml:11:")
+    assert "STAGING_NOT_SET" in said.out
+
+
+# --- Asking -----------------------------------------------------------------------
+
+
+def test_what_hangs_is_left_behind_and_the_others_are_heard() -> None:
+    never = threading.Event()
+    asked = ["good", *["hangs"] * AT_ONCE, "refuses", "breaks"]
+
+    def answer(question: str) -> None:
+        if question == "hangs":
+            never.wait(60)
+        elif question == "refuses":
+            raise Permanent("x", "no")
+        elif question == "breaks":
+            raise ValueError(CANARY)
+
+    def told() -> Iterator[tuple[str, str]]:
+        asking = Asking(answer=answer, clock=SystemClock(), seconds=0.2)
+        for question, error in asking.all(asked):
+            yield question, error.message if isinstance(error, BoeError) else ""
+
+    try:
+        found = dict(told())
+    finally:
+        never.set()
+    assert found == {
+        "good": "",
+        "hangs": "there was no answer within 0 s",
+        "refuses": "no",
+        "breaks": "it failed (ValueError)",
+    }
