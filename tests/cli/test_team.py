@@ -21,6 +21,7 @@ from boe_reconciler.cli import run as main
 from boe_reconciler.core.language import schemas
 from tests.cli.conftest import Boe, Said
 from tests.cli.test_forms import BROKEN, commands, git
+from tests.forges.fake import READ_ONLY, a_forge
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -151,7 +152,7 @@ def test_the_workflow_has_the_least_rights(written: Path) -> None:
 
 
 def test_a_pull_request_cannot_steer_the_workflow(written: Path) -> None:
-    """Its text is nowhere pasted into a script, and a fork gets no right."""
+    """Its text is nowhere pasted into a script, and one step alone has a token."""
     workflow = load(written / WORKFLOW)
     events = workflow[True]  # YAML 1.1 reads `on` so
     assert {*events} == {"pull_request", "merge_group", "push"}
@@ -159,7 +160,6 @@ def test_a_pull_request_cannot_steer_the_workflow(written: Path) -> None:
     assert [step for step in steps if "${{" in step.get("run", "")] == []
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
     (comment,) = (step for step in steps if "--comment" in step.get("run", ""))
-    assert "head.repo.full_name == github.repository" in comment["if"]
     with_token = [step for step in steps if "token" in json.dumps(step)]
     assert with_token == [comment]
 
@@ -215,51 +215,82 @@ def a_pull_request(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "Second")
 
 
-def the_job(repo: Path, name: str) -> list[Said]:
+def the_job(repo: Path, name: str, **variables: str) -> list[Said]:
     """Its steps as a runner of GitHub takes them, but for what they install."""
     files = {one: repo.parent / one for one in ("GITHUB_ENV", "GITHUB_STEP_SUMMARY")}
-    for file in files.values():
+    for one, file in files.items():
         file.touch()
-    variables = {"GITHUB_BASE_REF": "main", **{k: str(v) for k, v in files.items()}}
+        variables[one] = str(file)
     said = []
     for step in load(repo / WORKFLOW)["jobs"][name]["steps"]:
         script = step.get("run", "pip")
-        if "pip" not in script and "--comment" not in script:
+        if "pip" not in script:
             said.append(run(repo, "bash", "-e", "-c", script, **variables))
         lines = files["GITHUB_ENV"].read_text().splitlines()
-        variables |= {
-            key: value for key, _, value in (one.partition("=") for one in lines)
-        }
+        variables |= dict(line.split("=", 1) for line in lines)
     return said
 
 
 @pytest.mark.slow
 def test_the_workflow_shows_mistakes_at_their_lines(repo: Path) -> None:
     a_pull_request(repo)
-    (said,) = the_job(repo, "validate")
+    (said,) = the_job(repo, "validate", GITHUB_BASE_REF="main")
     assert (said.code, said.err) == (1, "")
     assert [one["file"] for _, one, _ in commands(said.out)] == ["schedules/x.yaml"] * 2
 
 
 @pytest.mark.slow
-def test_the_workflow_shows_the_plan_in_the_summary(repo: Path) -> None:
+@pytest.mark.parametrize("token", ["t-actions", READ_ONLY])
+def test_the_workflow_shows_the_plan_in_the_summary_and_where_it_may_as_a_comment(
+    repo: Path, token: str
+) -> None:
     a_pull_request(repo)
-    found, planned = the_job(repo, "plan")
+    with a_forge() as forge:
+        found, planned = the_job(
+            repo,
+            "plan",
+            GITHUB_BASE_REF="main",
+            GITHUB_REPOSITORY=forge.project,
+            GITHUB_API_URL=forge.github,
+            GITHUB_REF="refs/pull/7/merge",
+            GITHUB_TOKEN=token,
+        )
     assert (found.code, found.err) == (0, "")
     assert planned.code == 1  # what is wrong stands in the plan as well
-    assert "schedules/x.yaml" in (repo.parent / "GITHUB_STEP_SUMMARY").read_text()
+    shown = [(repo.parent / "GITHUB_STEP_SUMMARY").read_text()]
+    shown += [comment["body"] for comment in forge.comments]
+    assert len(shown) == (1 if token == READ_ONLY else 2)
+    assert all("schedules/x.yaml" in text for text in shown)
 
 
 @pytest.mark.slow
 def test_the_script_of_gitlab_leaves_both_reports(repo: Path) -> None:
     a_pull_request(repo)
-    script = "\n".join(load(repo / GITLAB)["validate"]["script"])
-    base = git(repo, "rev-parse", "origin/main")
+    jobs, base = load(repo / GITLAB), git(repo, "rev-parse", "origin/main")
+    script = "\n".join(jobs["validate"]["script"])
     said = run(repo, "bash", "-e", "-c", script, CI_MERGE_REQUEST_DIFF_BASE_SHA=base)
     assert said.code == 1
     assert "schedules/x.yaml:8" in said.out
     assert len(json.loads((repo / "gl-code-quality-report.json").read_text())) == 2
     assert "BOE" in (repo / "boe.xml").read_text()
+
+
+@pytest.mark.slow
+def test_the_script_of_gitlab_comments(repo: Path) -> None:
+    a_pull_request(repo)
+    (script,) = load(repo / GITLAB)["plan"]["script"]
+    with a_forge() as forge:
+        job = {
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA": git(repo, "rev-parse", "origin/main"),
+            "CI_API_V4_URL": forge.gitlab,
+            "CI_PROJECT_ID": forge.project,
+            "CI_MERGE_REQUEST_IID": "7",
+        }
+        without = run(repo, "bash", "-e", "-c", script, **job)
+        assert "BOE_FORGE_TOKEN" in without.err
+        assert forge.comments == []
+        run(repo, "bash", "-e", "-c", script, **job, BOE_FORGE_TOKEN="t-ada")
+    assert len(forge.comments) == 1
 
 
 # --- On one's own machine -----------------------------------------------------------
