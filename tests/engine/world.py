@@ -74,9 +74,14 @@ class World:
             child_memory="500MB",
             environment={},
         )
-        secrets = references.create(environment={}, data_root=self.root)
-        self.backends = Backends(settings=settings, secrets=secrets)
         self.blobs = folder.create(self.root / ".boe" / "blobs")
+        secrets = references.create(
+            environment={},
+            data_root=self.root,
+            sops_key_file=None,
+            read_blob=self.blobs.read,
+        )
+        self.backends = Backends(settings=settings, secrets=secrets)
         self.tools = Tools(
             ledger=self.ledger,
             blobs=self.blobs,
