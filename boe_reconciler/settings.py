@@ -185,7 +185,7 @@ SETTINGS = (
         name="notice_url",
         default="<none>",
         description="A URL that is told when a revision fails, and when it is well "
-        'again: {"text": …}, as Slack, Mattermost and Teams take it.',
+        'again: {"text": …}, as Slack and Mattermost take it.',
     ),
     Setting(
         name="notice_remind",

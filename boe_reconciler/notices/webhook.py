@@ -1,4 +1,4 @@
-"""Notices as `{"text": …}` to a URL: Slack, Mattermost, Teams and others take that."""
+"""Notices as `{"text": …}` to a URL: Slack, Mattermost and others take that."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def create(resolve: Callable[[], str]) -> Callable[[Owed], None]:
 def _post(url: str, text: str) -> None:
     import httpx  # 0.2 s, and only where somebody is to be told
 
-    # Of the address only the host may be told: the rest of it is a key.
-    host = urlsplit(url).hostname or "?"
     try:
+        # Of the address only the host may be told: the rest of it is a key.
+        host = urlsplit(url).hostname or "?"
         with httpx.stream(
             "POST",
             url,

@@ -162,6 +162,9 @@ class Metrics:
             "channel",
             "result",
         )
+        for channel in ("forge", "webhook"):
+            for result in ("sent", "failed", "given_up"):
+                self._posts.labels(channel, result)
         self._hooks = self._counter(
             "hooks",
             "Requests to look at the repo now (/hooks/fetch): taken or refused.",

@@ -41,7 +41,9 @@ class Forge:
     #: (commit, status), as they arrived.
     statuses: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
+    #: (method, path, token), and what came with it.
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
     #: Goes wrong with every request, until it is taken away.
     down: Fault | None = None
@@ -101,10 +103,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _do(self) -> None:
         forge: Forge = self.server.forge  # type: ignore[attr-defined]  # as above
         length = int(self.headers.get("Content-Length", 0))
-        self.given = json.loads(self.rfile.read(length) or b"{}")
+        body = self.rfile.read(length)
+        self.given = json.loads(body or b"{}")
         self.token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         with forge.lock:
             forge.requests.append((self.command, self.path, self.token))
+            forge.bodies.append(body)
             fault = forge.faults.popleft() if forge.faults else forge.down
         if fault is not None and self._fails(fault):
             return
