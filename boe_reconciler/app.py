@@ -360,6 +360,13 @@ class App:
 
         return top_of(self.settings.root)
 
+    @cached_property
+    def author(self) -> str | None:
+        """The address of who works here, as git knows it."""
+        from boe_reconciler.repos.git.author import author_of
+
+        return author_of(self.settings.root)
+
     @property
     def place(self) -> str:
         """The folder as that repo names it: "", or "reports/"."""

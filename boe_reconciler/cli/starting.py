@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,6 +21,9 @@ from boe_reconciler.core.language.suggest import did_you_mean
 if TYPE_CHECKING:
     from holidays import HolidayBase
 
+    from boe_reconciler.cli.wizard import Answers, Desk
+
+_SCHEMA = "schema/boe.schema.json"
 _STARTER = files("boe_reconciler.cli") / "starter"
 
 
@@ -47,6 +52,16 @@ class NewKind(StrEnum):
     DISTRIBUTION = "distribution"
     GROUP = "group"
     CALENDAR = "calendar"
+
+
+_ABOUT = {
+    "schedule": "which report leaves when, as what, and to whom",
+    "report": "a query, and how its columns look",
+    "connection": "where rows come from",
+    "distribution": "where files go",
+    "group": "people",
+    "calendar": "days off, from the public holidays of a country",
+}
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -96,7 +111,7 @@ def init(
     }
     kept = [path for path in team if (target / path).exists()]
     texts = first | {path: team[path] for path in team if path not in kept}
-    _write(target, texts)
+    write_new(target, texts)
     _say_written(target, len(texts), kept)
     _warn_inside(door_, target)
     return 0
@@ -169,7 +184,7 @@ def _refuse_flaws(texts: Mapping[str, str]) -> None:
             raise InputError(f"{where}: {problem.detail}.", problem.help)
 
 
-def _write(target: Path, texts: Mapping[str, str]) -> None:
+def write_new(target: Path, texts: Mapping[str, str]) -> None:
     """All or nothing; what exists is never overwritten."""
     for path in texts:
         if (target / path).exists():
@@ -180,7 +195,7 @@ def _write(target: Path, texts: Mapping[str, str]) -> None:
     for path, text in texts.items():
         file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
 
 
 # --- new ----------------------------------------------------------------------
@@ -188,14 +203,40 @@ def _write(target: Path, texts: Mapping[str, str]) -> None:
 
 def new(
     context: typer.Context,
-    kind: Annotated[NewKind, typer.Argument(metavar="KIND")],
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    kind: Annotated[NewKind | None, typer.Argument(metavar="[KIND]")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="For people.")
+    ] = None,
     owner: Annotated[
-        str, typer.Option(metavar="X", help="An address, or a Group's name.")
-    ] = "you@example.com",
+        str | None, typer.Option(metavar="X", help="An address, or a Group's name.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="REPORT", help="schedule: what is exported.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option(metavar="C", help="schedule: where --query reads.")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="schedule: instead of a report.")
+    ] = None,
+    when: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="schedule: words as below, or a cron."),
+    ] = None,
     timezone: Annotated[
-        str, typer.Option(metavar="ZONE", help="schedule: an IANA zone.")
-    ] = "Europe/Berlin",
+        str | None, typer.Option(metavar="ZONE", help="schedule: an IANA zone.")
+    ] = None,
+    calendar: Annotated[
+        str | None, typer.Option(metavar="NAME", help="schedule: its days off.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="schedule: xlsx, csv, …")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="schedule: a Distribution, or a folder."),
+    ] = None,
     country: Annotated[
         str | None, typer.Option(metavar="DE", help="calendar: whose public holidays.")
     ] = None,
@@ -208,30 +249,146 @@ def new(
 ) -> int:
     """Write one file to start from, with comments.
 
-    KIND is schedule, report, connection, distribution, group or calendar.
+    KIND is schedule, report, connection, distribution, group or calendar. On a
+    terminal it asks for what is not given, shows the file and the next runs, and
+    writes when you say so. With KIND and NAME alone it writes an example to edit.
+
+    WORDS are "weekdays at 06:30", "daily at 06:30", "weekly on mon at 06:30",
+    "monthly on 1 at 06:30" or "monthly on business day 2 at 07:00".
 
     \b
     Examples:
+      boe new
       boe new schedule sales-weekly --owner anna@example.com
+      boe new schedule sales --report sales --when "weekdays at 06:30" --to archive
       boe new calendar de-bank-days --country DE --years 2026-2028
     """
-    _check_name(name)
-    title = name.replace("-", " ").capitalize()
-    values = {"NAME": name, "OWNER": owner, "TITLE": title, "ZONE": timezone}
-    if kind is NewKind.CALENDAR:
-        text = _calendar(name, country, region, _years(years, context))
-    else:
-        text = _filled((_STARTER / "new" / f"{kind}.yaml").read_text(), values)
-    path = f"{kind}s/{name}.yaml"
-    _refuse_flaws({path: text})
-    if kind is NewKind.SCHEDULE:
-        _check_zone(timezone)
-    _write(door(context).settings().root, {path: text})
-    say(f"Wrote {path}. Edit it, then `boe validate`.")
+    from boe_reconciler.cli.wizard import Answers
+
+    root = door(context).settings().root
+    answers = Answers(
+        name=name,
+        title=title,
+        owner=owner,
+        report=report,
+        connection=connection,
+        query=query,
+        when=when,
+        timezone=timezone,
+        calendar=calendar,
+        format=output,
+        to=to,
+    )
+    example = kind and name and not (kind is NewKind.SCHEDULE and answers.says_more)
+    if not example:
+        return _ask(context, kind, answers, (country, region, years))
+    check_new_name(name or "")
+    files = _example(
+        context, kind or NewKind.SCHEDULE, answers, (country, region, years)
+    )
+    _refuse_flaws(files)
+    files = with_modeline(root, files)
+    write_new(root, files)
+    say(f"Wrote {', '.join(files)}. Edit it, then `boe validate`.")
     return 0
 
 
-def _check_name(name: str) -> None:
+def _example(
+    context: typer.Context,
+    kind: NewKind,
+    answers: Answers,
+    holidays: tuple[str | None, str | None, str | None],
+) -> dict[str, str]:
+    """One file with comments, to be edited."""
+    name = answers.name or ""
+    if kind is NewKind.CALENDAR:
+        country, region, years = holidays
+        text = calendar_text(name, country, region, _years(years, context))
+    else:
+        _check_zone(answers.timezone or "Europe/Berlin")
+        values = {
+            "NAME": name,
+            "OWNER": answers.owner or "you@example.com",
+            "TITLE": answers.title or name.replace("-", " ").capitalize(),
+            "ZONE": answers.timezone or "Europe/Berlin",
+        }
+        text = _filled((_STARTER / "new" / f"{kind}.yaml").read_text(), values)
+    return {f"{kind}s/{name}.yaml": text}
+
+
+def _ask(
+    context: typer.Context,
+    kind: NewKind | None,
+    answers: Answers,
+    holidays: tuple[str | None, str | None, str | None],
+) -> int:
+    from boe_reconciler.cli import dialogue, wizard
+
+    asks = dialogue.on_a_terminal()
+    if kind is None:
+        if not asks:
+            raise InputError("Missing: KIND and NAME.", "See `boe new --help`.")
+        kind = NewKind(dialogue.choose("New", _ABOUT, "schedule"))
+    desk = wizard.Desk.of(door(context).app())
+    if kind is not NewKind.SCHEDULE:
+        if not asks:
+            raise InputError("Missing: NAME.", "See `boe new --help`.")
+        return _ask_other(context, desk, kind, answers, holidays)
+    wizard.check_given(desk, answers)
+    answers = wizard.asked(desk, answers) if asks else wizard.checked(desk, answers)
+    files = with_modeline(desk.root, wizard.schedule_files(desk, answers))
+    if asks:
+        return wizard.finish(desk, files, schedule=answers.name)
+    if wizard.say_wrong(wizard.planned_with(desk, files), files):
+        raise InputError("It would not be valid; nothing was written.")
+    write_new(desk.root, files)
+    wizard.say_next(files, answers.name)
+    return 0
+
+
+def _ask_other(
+    context: typer.Context,
+    desk: Desk,
+    kind: NewKind,
+    answers: Answers,
+    holidays: tuple[str | None, str | None, str | None],
+) -> int:
+    """A file of another kind: an example, with what is there already filled in."""
+    from boe_reconciler.cli import wizard
+    from boe_reconciler.cli.dialogue import ask
+
+    country, region, years = holidays
+    what = kind.value.capitalize()
+    if kind is NewKind.CALENDAR and country is None:
+        country = wizard.ask_country(desk.zone)
+    default = f"{country.lower()}-holidays" if country else f"my-{kind}"
+    check = partial(wizard.check_name, desk, what, f"{kind}s")
+    answers = replace(answers, name=answers.name or ask("Name", default, check))
+    if kind is not NewKind.CALENDAR:
+        answers = replace(answers, owner=answers.owner or wizard.ask_owner(desk))
+    files = _example(context, kind, answers, (country, region, years))
+    if kind is NewKind.REPORT and desk.databases():
+        name = wizard.ask_connection(desk)
+        files = {
+            p: t.replace(": my-connection ", f": {name} ") for p, t in files.items()
+        }
+    return wizard.finish(desk, with_modeline(desk.root, files), schedule=None)
+
+
+def check_country(text: str) -> str:
+    _holidays(text.upper(), None, range(2026, 2027))
+    return text.upper()
+
+
+def with_modeline(root: Path, texts: Mapping[str, str]) -> dict[str, str]:
+    """With the line that names the schema, where the repo has one."""
+    if not (root / _SCHEMA).exists():
+        return dict(texts)
+    line = f"# yaml-language-server: $schema=../{_SCHEMA}\n"
+    return {path: f"{line}{text}" for path, text in texts.items()}
+
+
+def check_new_name(name: str) -> None:
     import re
 
     from boe_reconciler.core.importing import slug
@@ -265,7 +422,9 @@ def _years(text: str | None, context: typer.Context) -> range:
     return years
 
 
-def _calendar(name: str, country: str | None, region: str | None, years: range) -> str:
+def calendar_text(
+    name: str, country: str | None, region: str | None, years: range
+) -> str:
     if country is None:
         raise InputError("A calendar needs --country, such as --country DE.")
     found = _holidays(country.upper(), region, years)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.addresses import address_flaw
 from boe_reconciler.core.people import People, Use
 from boe_reconciler.core.plan import PlanCache, make_plan
-from boe_reconciler.core.plan.files import blob_id
-from boe_reconciler.core.plan.reading import read
+from boe_reconciler.core.plan.reading import read, with_files
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.snapshot import Snapshot
+from boe_reconciler.core.wording import sentence
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -58,13 +58,13 @@ def replacement(
     """What it takes to put `new` wherever `old` is used; InputError for no address."""
     flaw = address_flaw(new)
     if flaw:
-        raise InputError(f"{flaw}.")
+        raise InputError(sentence(flaw))
     before = people_of(snapshot, now)
     spans = _spans(_used(before, old))
     files = {
         path: _edited(snapshot.read(path), each, new) for path, each in spans.items()
     }
-    changed = _with(snapshot, files)
+    changed = with_files(snapshot, files)
     after = people_of(changed, now)
     return Replacement(
         files=files,
@@ -107,16 +107,6 @@ def _edits(path: str, snapshot: Snapshot, content: bytes) -> list[Edit]:
         for number, (was, will) in lines
         if was != will
     ]
-
-
-def _with(snapshot: Snapshot, files: Mapping[str, bytes]) -> Snapshot:
-    """The snapshot as it would be."""
-    ids = {path: blob_id(content) for path, content in files.items()}
-    return replace(
-        snapshot,
-        files={**snapshot.files, **ids},
-        read=lambda path: files[path] if path in files else snapshot.read(path),
-    )
 
 
 def _missing(old: Sequence[Use], new: Sequence[Use]) -> list[Use]:

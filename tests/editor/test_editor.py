@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from boe_reconciler.cli import run
 from boe_reconciler.core.plan.files import FOLDERS
 from boe_reconciler.core.resources.distribution import DESTINATIONS
 from boe_reconciler.core.resources.envelope import KINDS
@@ -231,6 +232,26 @@ def test_the_settings_of_a_new_repo_name_every_file(
     editor: LanguageServer, path: str
 ) -> None:
     assert "apiVersion" in offered(editor, "‸", path)
+
+
+def test_what_boe_new_writes_is_right_and_known_without_settings(
+    start: Start, repo: Path
+) -> None:
+    given = (
+        "--report",
+        "sales-by-region",
+        "--when",
+        "daily at 07:00",
+        "--to",
+        "archive",
+    )
+    command = ["-C", str(repo), "new", "schedule", "mine", "--owner", "a@example.com"]
+    assert run([*command, *given]) == 0
+    text = (repo / "schedules/mine.yaml").read_text()
+    editor = start(repo, {"yaml": ALL})
+    assert editor.open("schedules/mine.yaml", text) == []
+    wrong = text.replace("xlsx", "xls", 1)
+    assert [one.text for one in editor.open("schedules/mine.yaml", wrong)] == ["xls"]
 
 
 def test_other_files_are_left_alone(editor: LanguageServer) -> None:

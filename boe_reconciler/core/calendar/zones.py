@@ -187,7 +187,7 @@ _ABBREVIATIONS = {
 
 def suggestions(wrong: str) -> list[str]:
     """At most four zones that somebody who wrote `wrong` may have meant, best first."""
-    ways = (_by_abbreviation, _by_country, _by_city, _by_likeness)
+    ways = (_by_abbreviation, of_country, of_city, _by_likeness)
     return next((found for way in ways if (found := way(wrong.strip()))), [])[:4]
 
 
@@ -195,7 +195,8 @@ def _by_abbreviation(wrong: str) -> list[str]:
     return list(_ABBREVIATIONS.get(wrong.upper(), ()))
 
 
-def _by_country(wrong: str) -> list[str]:
+def of_country(wrong: str) -> list[str]:
+    """All zones of a country, by its name in English or its code of two letters."""
     import pytz  # noqa: PLC0415 10 ms that only a mistake costs
 
     for code, country in pytz.country_names.items():
@@ -204,7 +205,8 @@ def _by_country(wrong: str) -> list[str]:
     return []
 
 
-def _by_city(wrong: str) -> list[str]:
+def of_city(wrong: str) -> list[str]:
+    """The zones that are named after a city."""
     key = wrong.casefold().replace(" ", "_")
     return sorted(name for name in names() if name.casefold().split("/")[-1] == key)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
@@ -12,6 +12,7 @@ from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.plan.files import (
     POLICY_FILE,
+    blob_id,
     is_resource_file,
     kind_of_path,
     referenced_files,
@@ -187,3 +188,13 @@ def _unreadable(snapshot: Snapshot, found: Sequence[Loaded]) -> list[Loaded]:
 
 def _unread(path: str, reason: str) -> Loaded:
     return Loaded(problems=[unreadable(path, reason)], hidden=[Hidden(path=path)])
+
+
+def with_files(snapshot: Snapshot, files: Mapping[str, bytes]) -> Snapshot:
+    """The snapshot as it would be with these files."""
+    ids = {path: blob_id(content) for path, content in files.items()}
+    return replace(
+        snapshot,
+        files={**snapshot.files, **ids},
+        read=lambda path: files[path] if path in files else snapshot.read(path),
+    )
