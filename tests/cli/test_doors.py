@@ -18,7 +18,7 @@ from tests.folders import BOE, a_folder, run_boe, schedule
 
 COMMANDS = (
     "init new validate plan next simulate explain run trigger resend rerun status runs "
-    "show pause resume cancel release import schema doctor"
+    "show pause resume cancel release recipients import schema doctor"
 ).split()
 READ_ONLY = (
     ["validate"],
@@ -31,6 +31,7 @@ READ_ONLY = (
     ["show", "quick"],
     ["resend", "quick"],
     ["cancel", "quick"],
+    ["recipients", "anna@example.com"],
     ["doctor"],
     ["schema"],
 )
