@@ -37,6 +37,7 @@ LOADED = (
     "boe_reconciler.formats.csv",
     "boe_reconciler.ledgers.sqlite",
     "boe_reconciler.repos.folder",
+    "boe_reconciler.repos.git",
     "boe_reconciler.secrets.references",
     "boe_reconciler.sources.duckdb",
     "alembic.command",
@@ -68,6 +69,7 @@ class Nursery:
         gets there. `now`: what its clock shows at first. `then`: what its clock shows
         once a plan was activated. `blind`: all it delivers goes to a far side that
         cannot be asked. `fails_once`: its first export finds no database.
+        `dies_after`: so many seconds after it began, wherever it is.
         """
         given = {"folder": str(folder), "arguments": arguments, **order}
         assert self._process.stdin is not None
@@ -135,6 +137,9 @@ def _changes(order: Mapping[str, Any], folder: Path) -> Iterator[Any]:
         )
     if order.get("fails_once"):
         yield _fails_once()
+    if "dies_after" in order:
+        # Nobody handles it: the kernel ends the process as SIGKILL would.
+        signal.setitimer(signal.ITIMER_REAL, order["dies_after"])
     for point, signals in order.get("traps", {}).items():
         yield trap(point, _death(signals))
 

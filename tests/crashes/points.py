@@ -73,11 +73,23 @@ POINTS: dict[str, tuple[str, str]] = {
     "deliver, after": (f"{LOCAL}LocalDestination._deliver", "after"),
 }
 
-#: Met only by a process that takes over what another left, that drains, or that sweeps.
+#: Met only by a process that takes over what another left, that drains, that sweeps, or
+#: that serves a branch of git.
 OTHERS = {
     **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
     **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
     **_of_verb("sweep", "boe_reconciler.ledgers._sweep:sweep_runs"),
+    "ask, after": ("boe_reconciler.repos.git.mirror:Mirror.ask_head", "after"),
+    "fetch, before": ("boe_reconciler.repos.git.mirror:Mirror.fetch", "before"),
+    "fetch, after": ("boe_reconciler.repos.git.mirror:Mirror.fetch", "after"),
+    "read, inside": ("boe_reconciler.repos.git.reading:Reader._learn", "before"),
+    "read, after": ("boe_reconciler.repos.git.reading:Reader.read", "after"),
+    "validate, inside": ("boe_reconciler.core.plan:judge_revision", "after"),
+    "validate, after": ("boe_reconciler.engine.reconciler:make_plan", "after"),
+    "serve, rows written": (
+        "boe_reconciler.ledgers.sqlite.schedules:Schedules.put_served",
+        "before",
+    ),
     "sweep, before a file goes": (f"{BLOBS}FolderBlobs.remove_older", "before"),
     "sweep, after a file went": (f"{BLOBS}FolderBlobs.remove_older", "after"),
 }
