@@ -538,3 +538,32 @@ def test_a_value_that_no_longer_fits_stops_nothing_that_is_served() -> None:
     plan = ledger.step(files, now=NOW.replace(year=2027))
     assert [one.code for one in plan.problems] == ["BOE107"]
     assert set(plan.schedules) == {"daily"}
+
+
+def test_what_lacks_two_things_takes_back_those_and_nothing_else() -> None:
+    """The Connection below it comes back as well: the newer Policy is not to blame."""
+    owned = GOOD["schedules/daily.yaml"].replace("ops@example.com", "team")
+    group = a_document("Group", "team", "members: [ada@example.com]")
+    files = {
+        **GOOD,
+        "schedules/daily.yaml": owned,
+        "groups/team.yaml": group,
+        "policy.yaml": a_document("Policy", "policy", "limits: {min_interval: 1m}"),
+    }
+    ledger = Ledger()
+    ledger.step(files)
+    newer = {
+        **files,
+        "policy.yaml": a_document("Policy", "policy", "limits: {min_interval: 2m}"),
+    }
+    del newer["connections/db.yaml"], newer["groups/team.yaml"]
+    plan = ledger.step(newer)
+    reasons = {one.name: one.reason for one in plan.statuses}
+    assert reasons == {
+        "archive": "Served",
+        "daily": "Invalid",
+        "db": "StillNeeded",
+        "policy": "Served",
+        "sales": "Invalid",
+        "team": "StillNeeded",
+    }

@@ -108,7 +108,7 @@ class _Choosing:
         """
         older = {key: entry for key in verdict.lookups if (entry := self._older(key))}
         for key, entry in older.items():
-            if self._good_with(verdict.entry, entry, world):
+            if self._fits_with(verdict, entry, world):
                 self.choice[key] = entry
                 return True
         self.choice |= older
@@ -124,8 +124,11 @@ class _Choosing:
             return None
         return self.serving.cache.entry(before)
 
-    def _good_with(self, entry: Entry, older: Entry, world: World) -> bool:
-        """Whether it would fit a World in which one object is as it was."""
+    def _fits_with(self, verdict: Verdict, older: Entry, world: World) -> bool:
+        """Whether it would fit a World in which one object is as it was.
+
+        What it needs may lack something as well, and takes that back by itself.
+        """
         court = self.serving.court
         tried = replace(
             world,
@@ -133,4 +136,5 @@ class _Choosing:
             verdicts=dict(world.verdicts),
         )
         tried.verdicts[older.key] = court.verdict(older, tried)
-        return court.verdict(entry, tried).good
+        again = court.verdict(verdict.entry, tried)
+        return not again.faulty if verdict.faulty else again.good
