@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from boe_reconciler.core.facts import Draining, Fact, Reconciled
+from boe_reconciler.core.facts import Draining, Fact, Reconciled, Resumed
 from boe_reconciler.core.health import Health
 
 log = logging.getLogger(__name__)
@@ -35,14 +35,20 @@ class Systemd:
         self._unheard = False
 
     def observe(self, fact: Fact) -> None:
-        if isinstance(fact, Reconciled):
-            found = fact.activation
-            self._serving = f"Serving {found.serving or 'what was served before'}."
-            if not self._ready:
-                self._ready = True
-                self._tell("READY=1", f"STATUS={self._serving}")
+        if isinstance(fact, Resumed):
+            self._serves(None)
+        elif isinstance(fact, Reconciled):
+            self._serves(fact.activation.serving)
         elif isinstance(fact, Draining):
             self._tell("STOPPING=1", "STATUS=Ending: runs at work may end.")
+
+    def _serves(self, revision: str | None) -> None:
+        """Ready with the first plan, be it the one of the last time while git is down."""
+        self._serving = f"Serving {revision or 'what was served before'}."
+        if not self._ready:
+            self._ready = True
+            self._status = self._serving
+            self._tell("READY=1", f"STATUS={self._serving}")
 
     def look(self, steps: int, ready: Health) -> None:
         """Now and then, from beside the loop; `steps` are those that it made so far."""

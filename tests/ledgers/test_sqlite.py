@@ -277,6 +277,16 @@ def test_the_file_is_set_up_to_lose_nothing(ledger: Ledger, path: Path) -> None:
     assert found == [2, 1, 30_000]
 
 
+def test_its_files_are_their_owners_alone_in_any_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    ledger = sqlite.create(folder / "ledger.sqlite")
+    ledger.activate(an_activation(), now=START)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert modes
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
     sqlite.create(path).close()
     raw(path, "UPDATE alembic_version SET version_num = '9999'")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from boe_reconciler.core.facts import Draining, Reconciled
+from boe_reconciler.core.facts import Draining, Reconciled, Resumed
 from boe_reconciler.core.health import Health
 from boe_reconciler.notices import systemd
 from tests.builders import an_activation
@@ -69,6 +69,21 @@ def test_it_is_ready_once_with_the_first_activation(
     assert heard(listening) == ["STATUS=It is late."]
     told.observe(Draining())
     assert heard(listening)[0] == "STOPPING=1"
+
+
+def test_it_is_ready_with_what_was_served_before_while_git_is_down(
+    manager: tuple[str, socket.socket],
+) -> None:
+    address, listening = manager
+    told = systemd.create({"NOTIFY_SOCKET": address})
+    assert told
+    told.observe(Resumed())
+    assert heard(listening) == ["READY=1", "STATUS=Serving what was served before."]
+    told.look(0, WELL)
+    assert silent(listening)
+    told.observe(Reconciled(activation=an_activation(revision="main@sha1:1")))
+    told.look(0, WELL)
+    assert heard(listening) == ["STATUS=Serving main@sha1:1."]
 
 
 def test_the_watchdog_is_fed_only_while_the_loop_comes_round(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ def open_engine(path: Path) -> Engine:
     InputError where that cannot be done, such as a ledger of a newer BOE.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _make_private(path)
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": PATIENCE},
@@ -53,6 +54,13 @@ def open_engine(path: Path) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """For its owner alone, in whatever folder: SQLite gives its other files the same."""
+    if not path.exists():
+        with suppress(OSError):  # which SQLite tells better
+            path.touch(mode=0o600)
 
 
 def _set_up(connection: sqlite3.Connection, record: object) -> None:
