@@ -100,7 +100,7 @@ def plan(
         pauses=app.ledger.pauses() if base is None and app.has_state else (),
         expand=expand,
     )
-    _say(seen, output, _again(base, head))
+    say_review(seen, output, _again(base, head))
     if comment:
         _comment(app, seen, output, _again(base, head))
     if seen.errors:
@@ -144,7 +144,7 @@ def _head(app: App, head: str | None, *, in_git: bool) -> Snapshot:
 # --- For people, and for scripts --------------------------------------------------
 
 
-def _say(seen: Review, output: PlanFormat, again: str) -> None:
+def say_review(seen: Review, output: PlanFormat, again: str) -> None:
     if output is PlanFormat.JSON:
         from boe_reconciler.core.plan.shapes import as_json
 
@@ -177,7 +177,7 @@ def _say_text(seen: Review) -> None:
         say(section.title, "bold")
         _say_lines(section.lines)
         say()
-    say_problems(seen.comparison.after.problems)
+    say_problems(seen.problems)
     first, *more = verdict(seen)
     for sentence in more:
         say(sentence)

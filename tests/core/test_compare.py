@@ -133,3 +133,11 @@ def test_files_of_both_sides_can_be_read() -> None:
     terms = Terms(now=NOW, read_blob=ledger.read)
     served = compare_with_served(ledger.served, a_snapshot(base), terms)
     assert served.read_blob(files[0]) == b"select 1"
+
+
+def test_an_environment_that_the_base_lacks_makes_all_of_it_new() -> None:
+    staging = a_document("Environment", "staging", "redirect: {others: deliver}")
+    head = {**GOOD, "environments/staging.yaml": staging}
+    terms = Terms(now=NOW, environment="staging")
+    assert compare(a_snapshot(GOOD), a_snapshot(head), terms).before is None
+    assert compare(a_snapshot(head), a_snapshot(head), terms).before is not None

@@ -18,7 +18,7 @@ from boe_reconciler.core.plan.recipients import Recipient
 from boe_reconciler.core.plan.review import Line, Review, Section, Sign
 from boe_reconciler.core.plan.runs import PlannedRun, timetable
 from boe_reconciler.core.problems import dotted
-from boe_reconciler.core.spec import PlannedSchedule
+from boe_reconciler.core.spec import ObjectStatus, PlannedSchedule
 from boe_reconciler.core.wording import both, counted, local
 
 T = TypeVar("T")
@@ -113,9 +113,9 @@ def _together(sign: Sign, alike: Sequence[Change]) -> Iterator[Line]:
 def _apart(sign: Sign, one: Change) -> Iterator[Line]:
     before = f", renamed from {one.renamed_from}" if one.renamed_from else ""
     yield sign, f"{one.kind} {one.name}  ({one.file}{before})"
-    yield from _fields(one)
     if one.schedules and one.kind != "Policy":
         yield " ", f"    used by {_names(one.schedules)}"
+    yield from _fields(one)
 
 
 def _fields(change: Change) -> Iterator[Line]:
@@ -160,9 +160,13 @@ def _names(names: Sequence[str], most: int = NAMES) -> str:
 
 
 def _kept(seen: Review) -> Iterator[Line]:
-    for one in seen.kept:
-        served = "stays as it is served" if one.serving_revision else "is not served"
-        yield "~", f"{one.kind} {one.name} {served}: {one.message}"
+    def alike(one: ObjectStatus) -> tuple[object, ...]:
+        return one.kind, one.serving_revision is None, one.message
+
+    for (kind, is_new, message), some in _by(seen.kept, alike).items():
+        names = _names([one.name for one in some], 30)
+        what = "not served" if is_new else "as it is served"
+        yield "~", f"{kind} {names}, {what}: {message}"
 
 
 def _unknown(seen: Review) -> Iterator[Line]:
@@ -171,8 +175,11 @@ def _unknown(seen: Review) -> Iterator[Line]:
 
 
 def _moves(seen: Review) -> Iterator[Line]:
+    """Of those of which nothing else is told."""
+    told = {(one.kind, one.name) for one in seen.found.changes}
     for one in seen.found.moves:
-        yield " ", f"{one.kind} {one.name}: {one.before} → {one.after}"
+        if (one.kind, one.name) not in told:
+            yield " ", f"{one.kind} {one.name}: {one.before} → {one.after}"
 
 
 # --- Runs -------------------------------------------------------------------------
@@ -183,26 +190,23 @@ def _runs(seen: Review) -> Iterator[Line]:
     if seen.comparison.before is None:
         return
     found = seen.found
-    for runs in _by(found.runs_removed, _schedule).values():
-        yield "-", f"{runs[0].schedule}: {_both(runs[0])}{_more(runs)}"
-    for pairs in _by(found.runs_moved, lambda pair: pair[1].schedule).values():
-        was, will = pairs[0]
-        told = f"{_both(was)} → {_both(will)}{_more(pairs)}"
-        yield "~", f"{will.schedule}: {told}"
-    for runs in _by(found.runs_added, _schedule).values():
-        yield "+", f"{runs[0].schedule}: {_both(runs[0])}{_more(runs)}"
+    yield from _timetable("-", [(run,) for run in found.runs_removed])
+    yield from _timetable("~", found.runs_moved)
+    yield from _timetable("+", [(run,) for run in found.runs_added])
 
 
-def _schedule(run: PlannedRun) -> str:
-    return run.schedule
+def _timetable(sign: Sign, runs: Sequence[tuple[PlannedRun, ...]]) -> Iterator[Line]:
+    """The first of each Schedule, with what became of it; those of one time together."""
+    schedules = _by(runs, lambda run: run[-1].schedule)
+    told = {name: _first(some) for name, some in schedules.items()}
+    for text, names in _by(told, told.__getitem__).items():
+        yield sign, f"{_names(names)}: {text}"
 
 
-def _both(run: PlannedRun) -> str:
-    return both(run.occurrence, run.timezone)
-
-
-def _more(items: Sequence[object]) -> str:
-    return f" and {len(items) - 1:,} more" if len(items) > 1 else ""
+def _first(runs: Sequence[tuple[PlannedRun, ...]]) -> str:
+    moments = (both(run.occurrence, run.timezone) for run in runs[0])
+    more = f" and {len(runs) - 1:,} more" if len(runs) > 1 else ""
+    return f"{' → '.join(moments)}{more}"
 
 
 def _next(seen: Review) -> Iterator[Line]:
@@ -215,9 +219,14 @@ def _next(seen: Review) -> Iterator[Line]:
     rows = sorted(
         _row(one, seen) for name, one in after.items() if first or name in touched
     )
-    width = max((len(name) for _, name, _ in rows), default=0)
-    for _, name, told in rows:
-        yield " ", f"{name:<{width}}  {told}"
+    together = _by(rows, lambda row: (row[0], row[2]))
+    named = [
+        (_names([name for _, name, _ in some], 3), told)
+        for (_, told), some in together.items()
+    ]
+    width = max((len(names) for names, _ in named), default=0)
+    for names, told in named:
+        yield " ", f"{names:<{width}}  {told}"
 
 
 def _row(schedule: PlannedSchedule, seen: Review) -> tuple[str, str, str]:

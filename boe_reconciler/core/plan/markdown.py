@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from boe_reconciler.core.plan.lines import sections, shown
+from boe_reconciler.core.plan.masks import masked_text
 from boe_reconciler.core.plan.review import Line, Review, Section, verdict
+from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.wording import counted
 
 #: Bytes of the whole: GitHub takes 65,536 characters, and others more.
@@ -27,7 +29,7 @@ def markdown(seen: Review, *, again: str = "boe plan") -> str:
     first, *more = verdict(seen, _code)
     blocks = [_title(seen, first)]
     blocks += ["\n".join(f"- {sentence}" for sentence in more)] if more else []
-    blocks += [_problems(seen)] if seen.comparison.after.problems else []
+    blocks += [_problems(seen.problems)] if seen.problems else []
     blocks += [_folded(one) for one in sections(seen)]
     blocks.append(_foot(seen))
     return _fitting(blocks, again)
@@ -56,9 +58,8 @@ def _marked(lines: Sequence[Line]) -> Iterator[str]:
     return (f"{_MARKS[sign]}{text}" for sign, text in lines)
 
 
-def _problems(seen: Review) -> str:
-    problems = seen.comparison.after.problems
-    lines = [shown(str(problem)) for problem in problems[:_PROBLEMS]]
+def _problems(problems: Sequence[Problem]) -> str:
+    lines = [shown(masked_text(str(problem))) for problem in problems[:_PROBLEMS]]
     more = len(problems) - _PROBLEMS
     if more > 0:
         lines.append(f"… {more:,} more: boe validate")

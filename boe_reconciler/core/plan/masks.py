@@ -26,12 +26,13 @@ _SECRET_KEY = re.compile(
     r"|(api|access|private|account)[-_]?key([-_]id)?)",
     re.IGNORECASE,
 )
-#: What is a token wherever it stands.
+#: What is a token wherever it stands; what names it stays.
 _TOKEN = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*-----|\Z)"
     r"|\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|AKIA|eyJ)[\w.-]{12,}"
-    r"|\b(Bearer|Basic) [\w.+/=-]{8,}"
-    r"|(?i:\b(password|passwd|pwd|secret|token|api_key)\s*=\s*)('[^']*'|[^\s;,'\"&]+)",
+    r"|(?P<scheme>\b(Bearer|Basic) )[\w.+/=-]{8,}"
+    r"|(?P<key>(?i:\b(password|passwd|pwd|secret|token|api_key)\s*=\s*))"
+    r"('[^']*'|[^\s;,'\"&]+)",
     re.DOTALL,
 )
 #: A step of a path that nobody would type.
@@ -72,12 +73,7 @@ def _is_secret(path: Path) -> bool:
 
 
 def _without_token(match: re.Match[str]) -> str:
-    """What names the secret stays."""
-    text = match[0]
-    for sign in ("=", " "):
-        if match[3 if sign == " " else 4]:
-            return text[: text.index(sign) + 1] + MASK
-    return MASK
+    return f"{match['scheme'] or match['key'] or ''}{MASK}"
 
 
 def _without_secrets(match: re.Match[str]) -> str:

@@ -6,9 +6,9 @@ Text and Markdown show the same of it; JSON has all that it is made from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from boe_reconciler.core.plan.changes import Changes, changes
 from boe_reconciler.core.plan.compare import Comparison
@@ -17,6 +17,7 @@ from boe_reconciler.core.plan.impact import Impact, impact
 from boe_reconciler.core.plan.impact.words import sections as impact_sections
 from boe_reconciler.core.plan.masks import masked_text
 from boe_reconciler.core.plan.recipients import Recipient, recipients_of
+from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus
@@ -55,6 +56,24 @@ class Review:
     def errors(self) -> int:
         problems = self.comparison.after.problems
         return sum(problem.severity == "error" for problem in problems)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The errors, and the warnings that the older side does not have."""
+        before = self.comparison.before
+        known = {_same(one) for one in before.activation.problems} if before else set()
+        return [
+            problem
+            for problem in self.comparison.after.problems
+            if problem.severity == "error"
+            or _same(problem.as_diagnostic()) not in known
+        ]
+
+
+def _same(diagnostic: Mapping[str, Any]) -> tuple[object, ...]:
+    """A Problem, on whichever line it stands."""
+    where = diagnostic["range"]["filename"]
+    return diagnostic["code"], where, diagnostic["path"], diagnostic["detail"]
 
 
 def review(
@@ -115,6 +134,7 @@ def verdict(seen: Review, quoted: Quoted = str) -> list[str]:
         _kept(seen),
         _unknown(seen, quoted),
         _past(seen),
+        _known_warnings(seen),
     )
     return [sentence for sentence in told if sentence]
 
@@ -215,3 +235,9 @@ def _past(seen: Review) -> str:
         "The head lacks commits of the base: what those brought looks taken away. "
         f"Merge the base, or rebase, for the true plan.{held}"
     )
+
+
+def _known_warnings(seen: Review) -> str:
+    count = len(seen.comparison.after.problems) - len(seen.problems)
+    verb = "was" if count == 1 else "were"
+    return f"{counted(count, 'warning')} {verb} there before." if count else ""
