@@ -155,9 +155,15 @@ def _held(hold: Mapping[str, Any]) -> str:
 
 def _print_notice(notice: Mapping[str, Any]) -> None:
     """Since when a revision is not served whole, and when people heard of it."""
-    told = f"told at {notice['told_at']}" if notice["told_at"] else "not told yet"
+    told = "not told yet"
+    if notice["told_at"]:
+        told = f"told at {_minute(notice['told_at'])}"
     what = "Failing" if notice["failing"] else "Well again; was failing"
-    say(f"{what} since {notice['since']}, {told}.", "yellow")
+    say(f"{what} since {_minute(notice['since'])}, {told}.", "yellow")
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
 
 
 #: So many findings are told here; `boe validate` tells them all.

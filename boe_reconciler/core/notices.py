@@ -18,6 +18,7 @@ from boe_reconciler.core.forge import CommitStatus, State
 from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.retry import delay
 from boe_reconciler.core.spec import Activation
+from boe_reconciler.core.wording import counted
 
 #: What flaps is told so often within `_LATELY`, at most; then the next one waits.
 _MOST = 4
@@ -195,8 +196,9 @@ def headline(activation: Activation) -> str:
         parts.append(f"{lost} of {total} objects {verb} not served")
     errors = sum(one["severity"] == "error" for one in activation.problems)
     if not parts and errors:
-        parts.append(f"All is served, with Problems: {errors}")
-    return f"{', '.join(parts)}." if parts else f"All is served, objects: {total}."
+        parts.append(f"All is served, with {counted(errors, 'error')}")
+    whole = f"All is served: {counted(total, 'object')}"
+    return f"{', '.join(parts) or whole}."
 
 
 def commit_status(

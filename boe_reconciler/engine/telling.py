@@ -28,6 +28,8 @@ REVISION = "revision"
 FORGE, WEBHOOK = "forge", "webhook"
 #: Seconds between two looks at what is due.
 LOOK = 1.0
+#: A look that takes no longer is not worth telling of.
+AT_LENGTH = timedelta(seconds=3)
 #: Seconds that sending may still take at the end of the process.
 FAREWELL = 3.0
 #: Sends one message. Raises Temporary or Permanent.
@@ -54,7 +56,7 @@ class Teller:
     def begun(self, revision: str) -> None:
         """Somebody looks at a new revision."""
         text = "BOE looks at this commit."
-        self._owe_status(revision, self._status("pending", text))
+        self._owe_status(revision, self._status("pending", text), AT_LENGTH)
         self._settle()
 
     def found(self, activation: Activation) -> None:
@@ -84,7 +86,9 @@ class Teller:
             target_url=self.target_url,
         )
 
-    def _owe_status(self, revision: str, status: CommitStatus) -> None:
+    def _owe_status(
+        self, revision: str, status: CommitStatus, after: timedelta = timedelta(0)
+    ) -> None:
         """Only the last one of a commit is worth sending."""
         commit = commit_of(revision)
         if commit is None or not self._has(FORGE):
@@ -100,7 +104,7 @@ class Teller:
                 "target_url": status.target_url,
             },
             since=now,
-            next_try=now,
+            next_try=now + after,
         )
         self._statuses = [one for one in self._statuses if one.key != owed.key]
         self._statuses.append(owed)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from boe_reconciler.cli import run
+from boe_reconciler.core.notices import Incident
+from boe_reconciler.ledgers import sqlite
 from tests.cli.conftest import Boe
 from tests.folders import a_folder, schedule
 
@@ -205,3 +208,25 @@ def test_what_a_database_says_in_several_lines_takes_one_line_of_a_list(
     assert len(boe(folder, "runs", "--schedule", "broken").out.splitlines()) == 2
     shown = boe(folder, "show", "broken").out.splitlines()
     assert all(line.startswith("  ") for line in shown[1:])
+
+
+def test_the_status_says_since_when_a_revision_fails(folder: Path, boe: Boe) -> None:
+    since = datetime(2026, 11, 24, 5, 30, tzinfo=UTC)
+    incident = Incident(
+        subject="revision", since=since, failing="x", told="x", told_at=(since,)
+    )
+    told(folder, incident)
+    line = "Failing since 2026-11-24 05:30 UTC, told at 2026-11-24 05:30 UTC."
+    assert line in boe(folder, "status").out
+    told(folder, replace(incident, failing="", told_at=()))
+    assert (
+        "was failing since 2026-11-24 05:30 UTC, not told" in boe(folder, "status").out
+    )
+    told(folder, Incident(subject="revision"))
+    assert boe(folder, "status", "--format", "json").json["notices"] == []
+
+
+def told(folder: Path, incident: Incident) -> None:
+    ledger = sqlite.create(folder / ".boe/ledger.sqlite")
+    ledger.tell(incident)
+    ledger.close()

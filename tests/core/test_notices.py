@@ -127,7 +127,7 @@ def activation(
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (activation(status("a"), status("b")), "All is served, objects: 2."),
+        (activation(status("a"), status("b")), "All is served: 2 objects."),
         (
             activation(status("a", ready=False), status("b")),
             "1 of 2 objects keeps its last good version.",
@@ -149,7 +149,7 @@ def activation(
         ),
         (
             activation(status("a"), problems=[problem()]),
-            "All is served, with Problems: 1.",
+            "All is served, with 1 error.",
         ),
         (
             activation(serving=None, problems=[problem(detail="not signed")]),

@@ -18,6 +18,7 @@ from boe_reconciler.core.errors import Refused, Temporary
 from boe_reconciler.core.remote import GitRemote
 from boe_reconciler.engine import reconciler as reconciler_module
 from boe_reconciler.engine.reconciler import Reconciler
+from boe_reconciler.engine.telling import Postman, Teller
 from boe_reconciler.ledgers.memory import MemoryLedger
 from boe_reconciler.repos.git import GitRepo
 from tests.engine.world import HandClock
@@ -97,6 +98,33 @@ def test_a_commit_is_served_and_named(site: Site) -> None:
     assert (plan.problems, site.serving()) == ([], revision)
     assert site.ledger.schedule_spec("a") is not None
     assert site.ledger.noted == []
+
+
+def test_each_commit_is_told_of_also_one_that_is_refused(site: Site) -> None:
+    first = site.push(HOLDING, schedule("a"))
+    reconciler = site.reconciler()
+    clock, sent = HandClock(), {}
+    postman = Postman(
+        channel="forge",
+        send=lambda owed: sent.update({owed.key: owed.body["state"]}),
+        ledger=site.ledger,
+        clock=clock,
+        random=lambda: 0.5,
+    )
+    reconciler.teller = Teller(
+        ledger=site.ledger,
+        clock=clock,
+        postmen=[postman],
+        remind=timedelta(hours=24),
+    )
+    reconciler.reconcile()
+    second = site.push(HOLDING, schedule("b"), parent=None)
+    reconciler.reconcile()
+    postman.round()
+    commits = [one.rpartition(":")[2] for one in (first, second)]
+    assert sent == dict(zip(commits, ("success", "failure"), strict=True))
+    (incident,) = site.ledger.notices()
+    assert "Nothing of it is served. " in incident.message
 
 
 def test_a_rewritten_history_is_told_once_and_served(site: Site) -> None:

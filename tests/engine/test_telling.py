@@ -106,6 +106,8 @@ def site() -> Site:
 def test_a_commit_is_red_and_the_next_one_green(site: Site) -> None:
     teller = site.teller()
     teller.begun(REVISION)
+    assert site.post() == []
+    site.clock.move(3)
     assert site.post() == ["pending"]
     teller.found(bad())
     state, text = site.post()
@@ -193,6 +195,7 @@ def test_what_may_pass_is_tried_again_and_told_once(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.teller().begun(REVISION)
+    site.clock.move(3)
     site.errors = [Temporary("forge_down", "No.") for _ in range(2)]
     assert site.post() == []
     assert site.post() == []
@@ -211,6 +214,7 @@ def test_a_forge_that_asks_for_patience_gets_it_for_all_that_is_owed(
     teller = site.teller()
     for number in "12":
         teller.begun(f"main@sha1:{number * 40}")
+    site.clock.move(3)
     site.errors = [Temporary("forge_busy", "Wait.", delay=timedelta(seconds=60))]
     assert site.post() == []
     site.clock.move(59)
@@ -226,6 +230,7 @@ def test_what_has_no_sense_is_given_up_with_a_line_in_the_log(
     site: Site, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.teller().begun(REVISION)
+    site.clock.move(3)
     site.errors = [error]
     assert site.post() == []
     assert site.post() == []
@@ -236,6 +241,7 @@ def test_what_has_no_sense_is_given_up_with_a_line_in_the_log(
 
 def test_a_forge_that_is_down_for_a_day_is_given_up(site: Site) -> None:
     site.teller().begun(REVISION)
+    site.clock.move(3)
     site.errors = [Temporary("forge_down", "No.")] * 2
     site.post()
     site.clock.move(GIVE_UP.total_seconds())
