@@ -63,6 +63,8 @@ def recipients(
     broken = _broken(snapshot)
     people = people_of(snapshot, now)
     if replace_with is None:
+        if dry_run:
+            raise InputError("--dry-run is for --replace-with: it writes nothing.")
         _show(address, people, broken, output)
         return 0
     if broken:
@@ -199,6 +201,9 @@ def _tell(address: str, new: str, found: Replacement, *, dry_run: bool) -> None:
     files = f"{len(found.files)} file{'' if len(found.files) == 1 else 's'}"
     verb = "Would change" if dry_run else "Changed"
     say(f"\n{verb} {count} in {files}: {new} in the place of {address}.")
+    if found.doubled:
+        places = ", ".join(map(_where, found.doubled))
+        say(f"{new} was there already, and is so twice: {places}.", "yellow")
     if not dry_run:
         say("`git diff` shows them; `boe plan` what they change.")
 
@@ -217,7 +222,7 @@ def _why_not(address: str, found: Replacement) -> list[str]:
 
 def _how(use: Use) -> str:
     by_template = bool(use.through) and use.through[-1] == "a template"
-    return "a template makes it" if by_template else "written another way, it means"
+    return "a template makes" if by_template else "an alias or an escape stands for"
 
 
 def _edits_json(found: Replacement, writes: bool) -> dict[str, Any]:
@@ -232,6 +237,7 @@ def _edits_json(found: Replacement, writes: bool) -> dict[str, Any]:
             }
             for edit in found.edits
         ],
+        "doubled": [_use(use) for use in found.doubled],
         "refused": [_use(use) for use in (*found.left, *found.lost)],
         "problems": [problem.as_diagnostic() for problem in found.problems],
     }

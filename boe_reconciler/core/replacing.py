@@ -41,6 +41,8 @@ class Replacement:
     lost: Sequence[Use]
     #: Errors that were not there before.
     problems: Sequence[Problem]
+    #: Uses of the newer address that stand beside one it had already.
+    doubled: Sequence[Use]
 
     @property
     def sound(self) -> bool:
@@ -72,6 +74,7 @@ def replacement(
         left=[use for use in _used(after, old) if use.address != new],
         lost=_missing(_used(before, old), _used(after, new)),
         problems=_fresh(snapshot, changed, now),
+        doubled=_doubled(_used(before, new), _used(after, new)),
     )
 
 
@@ -114,6 +117,11 @@ def _missing(old: Sequence[Use], new: Sequence[Use]) -> list[Use]:
     there = Counter(map(_what, new))
     gone = Counter(map(_what, old)) - there
     return [use for use in old if _what(use) in gone]
+
+
+def _doubled(old: Sequence[Use], new: Sequence[Use]) -> list[Use]:
+    had, has = Counter(map(_what, old)), Counter(map(_what, new))
+    return [use for use in new if 0 < had[_what(use)] < has[_what(use)]]
 
 
 def _what(use: Use) -> tuple[object, ...]:

@@ -274,6 +274,30 @@ def test_nothing_but_the_address_changes(repo: Path, boe: Boe) -> None:
     assert [one["as"] for one in again["also"]] == ["mentioned"]
 
 
+def test_who_is_there_twice_afterwards_is_told(tmp_path: Path, boe: Boe) -> None:
+    (tmp_path / "groups").mkdir()
+    head = "apiVersion: boe/v1\nkind: Group\nmetadata: {name: x}\n"
+    (tmp_path / "groups/x.yaml").write_text(
+        f"{head}spec: {{members: [{ANNA}, {BOB}]}}\n"
+    )
+    said = boe(tmp_path, "recipients", ANNA, "--replace-with", BOB)
+    assert said.code == 0
+    assert "is so twice: groups/x.yaml:4:18, groups/x.yaml:4:35" in said.out
+    assert boe(tmp_path, "recipients", BOB, "--dry-run").code == 1
+
+
+def test_an_alias_is_not_edited(tmp_path: Path, boe: Boe) -> None:
+    (tmp_path / "groups").mkdir()
+    head = f"apiVersion: boe/v1\nkind: Group\nmetadata: {{name: x, description: &a {ANNA}}}\n"
+    (tmp_path / "groups/x.yaml").write_text(f"{head}spec: {{members: [*a]}}\n")
+    said = boe(tmp_path, "recipients", ANNA, "--replace-with", BOB)
+    assert said.code == 1
+    assert (
+        "groups/x.yaml:4:18: an alias or an escape stands for anna@example.com"
+        in said.err
+    )
+
+
 def test_a_dry_run_writes_nothing(repo: Path, boe: Boe) -> None:
     without_the_template(repo)
     before = files(repo)
@@ -289,9 +313,9 @@ def test_a_dry_run_writes_nothing(repo: Path, boe: Boe) -> None:
 @pytest.mark.parametrize(
     ("new", "told"),
     [
-        (BOB, "a template makes it anna@example.com"),
+        (BOB, "a template makes anna@example.com"),
         ("bob", "is not an e-mail address"),
-        ("anna@example.com", "a template makes it"),
+        ("anna@example.com", "a template makes"),
     ],
 )
 def test_what_only_a_template_makes_stops_all_of_it(
