@@ -125,6 +125,7 @@ class Ledger:
             objects=[through_json(one) for one in objects],
             statuses=found.statuses,
             problems=found.problems,
+            judge=found.judge if found.serving else self.served and self.served.judge,
             environment=found.environment,
         )
 

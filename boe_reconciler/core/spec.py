@@ -175,6 +175,8 @@ class Activation:
     waits: Sequence[Wait] = ()
     #: The Environment that is laid over it; None: nothing is.
     environment: str | None = None
+    #: The Policy that was served before, which judged it; None: its own did, or nobody's.
+    judge: ServedObject | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,3 +189,5 @@ class Served:
     statuses: Sequence[ObjectStatus]
     problems: Sequence[Mapping[str, Any]]
     environment: str | None = None
+    #: The Policy that judged what is served: looked at again, it is judged by the same.
+    judge: ServedObject | None = None

@@ -29,12 +29,18 @@ def activate(
         statuses=activation.statuses,
         problems=activation.problems,
         environment=activation.environment,
+        judge=activation.judge,
     )
     _holds.settle(store, activation, now, new_uid)
     if activation.serving is None:
         before = store.served()
         store.put_served(
-            replace(served, serving=before.serving, objects=before.objects)
+            replace(
+                served,
+                serving=before.serving,
+                objects=before.objects,
+                judge=before.judge,
+            )
         )
         return
     _serve(store, activation, now, new_uid)

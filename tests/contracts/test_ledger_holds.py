@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.holds import Hold, HoldKind, Wait
 from boe_reconciler.core.ports import Ledger
+from boe_reconciler.core.spec import ServedObject
 from tests.builders import a_schedule, a_wait, an_activation, at
 
 START = at("2026-03-01 06:30")
@@ -136,3 +138,20 @@ def test_a_hold_and_its_release_come_back_from_a_backup(ledger: Ledger) -> None:
     hold = release(ledger, held(ledger, A))
     ledger.restored(NOW, catch_up=False, now=NOW)
     assert ledger.holds() == [hold]
+
+
+def test_the_policy_that_judged_what_is_served_is_kept(ledger: Ledger) -> None:
+    judge = ServedObject(
+        kind="Policy",
+        name="policy",
+        file="policy.yaml",
+        index=0,
+        data={"spec": {"require": ["description"]}},
+        revision=A,
+    )
+    ledger.activate(replace(an_activation(revision=B), judge=judge), now=NOW)
+    assert ledger.served().judge == judge
+    held(ledger, A)
+    assert ledger.served().judge == judge
+    look_at(ledger, A)
+    assert ledger.served().judge is None

@@ -9,6 +9,8 @@ import pytest
 from boe_reconciler.core.plan import Plan, served_plan
 from tests.revisions import GOOD, NOW, Ledger, a_document, plan_of, spot
 
+#: A change that touches nothing else.
+NEXT = {"groups/next.yaml": a_document("Group", "next", "members: [a@example.com]")}
 BROKEN = "kind: Schedule\nmetadata: {name: %s}\n"
 
 
@@ -214,8 +216,8 @@ def test_a_transform_goes_on_in_the_version_that_was_good(ledger: Ledger) -> Non
     assert ledger.read(stored) == good.encode()
     forbidden = a_document("Policy", "policy", "allow: {transforms: []}")
     for change in ({path: "def run("}, {}, {path: good, "policy.yaml": forbidden}):
-        plan = ledger.step({**files, **change})
-        plan = ledger.step({**files, **change})
+        ledger.step({**files, **change})
+        plan = ledger.step({**files, **change, **NEXT})
         assert reasons(plan)["sales"] == "Invalid"
         assert plan.schedules["daily"].spec.files == {path: stored}
 
@@ -386,7 +388,7 @@ def test_the_served_policy_judges_the_next_revision(ledger: Ledger) -> None:
     assert [one.code for one in plan.problems] == ["BOE166"]
     assert "policy.yaml as it is served" in plan.problems[0].help
     assert reasons(plan)["archive"] == "Invalid"
-    assert ledger.step(files).problems == []
+    assert ledger.step({**files, **NEXT}).problems == []
 
 
 @pytest.mark.parametrize(
@@ -567,3 +569,34 @@ def test_what_lacks_two_things_takes_back_those_and_nothing_else() -> None:
         "sales": "Invalid",
         "team": "StillNeeded",
     }
+
+
+# --- The Policy and its use in one change -------------------------------------------------
+
+
+def test_no_change_allows_itself_however_often_it_is_looked_at() -> None:
+    """A restart, or a second look, lets in nothing that the first one kept out."""
+    strict = a_document("Policy", "policy", "allow: {destinations: [email]}")
+    loose = a_document("Policy", "policy", "allow: {destinations: [local]}")
+    before = {path: text for path, text in GOOD.items() if "distr" not in path}
+    before.pop("schedules/daily.yaml")
+    ledger = Ledger()
+    ledger.step({**before, "policy.yaml": strict})
+    both = {**GOOD, "policy.yaml": loose}
+    for _ in range(3):
+        plan = ledger.step(both)
+        assert [one.code for one in plan.problems] == ["BOE131"]
+        assert "no change allows itself" in plan.problems[0].help
+        assert not plan.schedules
+    # Any later change is judged by the Policy that is served by then.
+    plan = ledger.step({**both, **NEXT})
+    assert plan.problems == []
+    assert set(plan.schedules) == {"daily"}
+
+
+def test_what_a_policy_forbids_from_now_on_is_judged_in_the_next_change() -> None:
+    ledger = Ledger()
+    ledger.step({**GOOD, "policy.yaml": a_document("Policy", "policy", "{}")})
+    strict = a_document("Policy", "policy", "allow: {destinations: []}")
+    for _ in range(2):
+        assert ledger.step({**GOOD, "policy.yaml": strict}).problems == []

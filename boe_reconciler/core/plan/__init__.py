@@ -15,7 +15,7 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache, read
 from boe_reconciler.core.plan.removals import removals_of, removed_environment
-from boe_reconciler.core.plan.revision import Served, judge_for, judge_revision
+from boe_reconciler.core.plan.revision import Served, judge_for, judge_revision, judging
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
 from boe_reconciler.core.plan.world import Key, Verdict, World
@@ -89,9 +89,11 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     none of that name, neither in the revision nor served.
     """
     cache = cache or PlanCache()
-    old = {(one.kind, one.name): one for one in (served or _NOTHING).objects}
+    served = served or _NOTHING
+    old = {(one.kind, one.name): one for one in served.objects}
     reading = read(snapshot, cache)
-    court = Court(judge=judge_for(reading, old, cache), now=now)
+    before = judging(served, snapshot.revision)
+    court = Court(judge=judge_for(reading, before, cache), now=now)
     overlay = ("Environment", environment) if environment else None
     empty = World.of(snapshot, read_blob, overlay)
     revision = judge_revision(reading, empty, old, court)
@@ -116,6 +118,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
             schedules=_schedules(chosen),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
+            judge=before,
         ),
         blobs=_blobs(chosen),
         world=chosen,

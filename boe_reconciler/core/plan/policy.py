@@ -21,7 +21,10 @@ from boe_reconciler.core.resources.others import PolicySpec
 BUILT_IN = "the built-in default"
 #: Of a value that the revision changes: it counts from the next revision on.
 AS_SERVED = "policy.yaml as it is served"
-LATER = "a policy.yaml judges what changes after it: change it first, the rest later"
+LATER = (
+    "a policy.yaml judges the revisions after the one that brings it, so that no change "
+    "allows itself: change it first, the rest in a later change"
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +116,10 @@ def _beyond(owner: str, count: int, judge: Judge) -> Finding | None:
         path=("metadata", "owner"),
         detail=f"{owner} may have {limit} schedules (schedules_per_owner, {where}); "
         f"this is number {count}",
-        help="remove one, or ask for a higher limit in policy.yaml",
+        help=judge.todo(
+            "remove one, or ask for a higher limit in policy.yaml",
+            *("limits", "schedules_per_owner"),
+        ),
     )
 
 
@@ -128,7 +134,9 @@ def type_findings(judge: Judge, kind: str, path: Path) -> Iterator[Finding]:
             code="BOE131",
             path=(*path, "type"),
             detail=f"destinations of type {kind} are not allowed ({where})",
-            help=f"allowed: {', '.join(allowed) or 'none'}",
+            help=judge.todo(
+                f"allowed: {', '.join(allowed) or 'none'}", "allow", "destinations"
+            ),
         )
 
 
@@ -142,7 +150,9 @@ def domain_findings(judge: Judge, address: str, path: Path) -> Iterator[Finding]
         code="BOE132",
         path=path,
         detail=f"mail to {domain} is not allowed ({where})",
-        help=f"allowed: {', '.join(allowed) or 'none'}",
+        help=judge.todo(
+            f"allowed: {', '.join(allowed) or 'none'}", "allow", "email_domains"
+        ),
     )
 
 
@@ -181,7 +191,9 @@ def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
             code="BOE133",
             path=(),
             detail=f"{host} may not be reached ({where})",
-            help=f"allowed: {', '.join(allow.hosts) or 'none'}",
+            help=judge.todo(
+                f"allowed: {', '.join(allow.hosts) or 'none'}", "allow", "hosts"
+            ),
         )
     elif webhook and not allow.private_addresses and is_private(host):
         yield Finding(

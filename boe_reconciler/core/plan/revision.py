@@ -17,7 +17,7 @@ from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import Served, ServedObject
 
-__all__ = ["Revision", "Served", "former_key", "judge_for", "judge_revision"]
+__all__ = ["Revision", "Served", "former_key", "judge_for", "judge_revision", "judging"]
 
 #: What is served, by kind and name.
 Old = Mapping[Key, ServedObject]
@@ -38,11 +38,21 @@ class Revision:
             yield from verdict.problems
 
 
-def judge_for(reading: Reading, old: Old, cache: PlanCache) -> Judge:
+def judging(served: Served, revision: str) -> ServedObject | None:
+    """The Policy that was served before a revision.
+
+    A revision that is served already is judged by the Policy that judged it first: a
+    second look, as after a restart, lets in nothing that the first one kept out.
+    """
+    if served.serving == revision and served.judge:
+        return served.judge
+    return next((one for one in served.objects if one.kind == "Policy"), None)
+
+
+def judge_for(reading: Reading, before: ServedObject | None, cache: PlanCache) -> Judge:
     """The served Policy judges; without one, the revision's own does."""
     own = next((each.document for each in _policies(reading.entries)), None)
     shown = own if own and own.filename == POLICY_FILE else None
-    before = next((one for key, one in old.items() if key[0] == "Policy"), None)
     if before is None or (shown and shown.data == before.data):
         return cache.judge_by(shown, shown)
     return cache.judge_by(cache.entry(before).document, shown)

@@ -244,7 +244,7 @@ class Schedules:
     def put_served(self, new: Served) -> None:
         served.write(self._c, new, self.served())
         token = uuid_utils.uuid7().hex
-        mark = {
+        mark: dict[str, Any] = {
             "attempted": new.attempted,
             "serving": new.serving,
             "problems": list(new.problems),
@@ -253,6 +253,8 @@ class Schedules:
         # An older BOE can read what has none.
         if new.environment is not None:
             mark["environment"] = new.environment
+        if new.judge is not None:
+            mark["judge"] = tables.values(new.judge)
         self._put_mark("served", mark)
         self._kept.put(token, new)
 

@@ -48,6 +48,7 @@ def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
         statuses=(),
         problems=mark["problems"],
         environment=mark.get("environment"),
+        judge=ServedObject(**mark["judge"]) if mark.get("judge") else None,
     )
     found: Mapping[str, Any] = {
         kind.field: [kind.make(**row) for row in kind.rows(connection, whole)]
