@@ -221,9 +221,10 @@ def _renamed(problem: Problem, prefix: str) -> Problem:
 
 
 def say_problems(problems: Sequence[Problem], *, stderr: bool = False) -> None:
+    """A line for each, whatever it quotes: the log of a CI job may be read for commands."""
     for problem in problems:
         style = "red" if problem.severity == "error" else "yellow"
-        say(str(problem), style, stderr=stderr)
+        say(str(problem).replace("\n", " "), style, stderr=stderr)
 
 
 def _print(problems: Sequence[Problem], looks: Sequence[_Look]) -> None:

@@ -68,6 +68,14 @@ def test_text_is_a_line_for_each_problem_and_a_count(folder: Path, boe: Boe) -> 
     assert count == "1 error, 0 warnings in 3 objects."
 
 
+def test_a_problem_is_one_line_whatever_it_quotes(folder: Path, boe: Boe) -> None:
+    odd = BROKEN.replace("  when:", '  "a\\n::error::b": 1\n  when:')
+    (folder / "schedules/x.yaml").write_text(odd)
+    *problems, _ = boe(folder, "validate").out.splitlines()
+    assert len(problems) == 2
+    assert all(line.startswith("schedules/x.yaml:") for line in problems)
+
+
 def test_a_valid_repo_says_so(tmp_path: Path, boe: Boe) -> None:
     said = boe(a_folder(tmp_path, schedule("good")), "validate")
     assert (said.code, said.out) == (0, "2 objects checked, all valid.\n")
