@@ -107,7 +107,6 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--git", "http://example.com/x.git"], "only https"),
         (["run", "--until", "tomorrow"], "'tomorrow' is not a time"),
         (["run", "--drain-timeout", "soon"], "--drain-timeout"),
-        (["validate", "--format", "sarif"], "not available in this version"),
         (["validate", "nowhere"], "There is no file or folder nowhere"),
         (["plan", "--base", "main"], "is in no git repo"),
         (["plan", "--head", "main"], "is in no git repo"),
