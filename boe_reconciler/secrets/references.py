@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -97,6 +99,25 @@ def _from_file(path: Path, shown: str) -> str:
 def _forms(value: str) -> set[str]:
     """The shapes in which a value may turn up in a message, lines of a key included."""
     lines = [line.strip() for line in value.splitlines() if "-----" not in line]
-    forms = {value, repr(value)[1:-1], quote(value, safe=""), quote_plus(value)}
-    forms |= {base64.b64encode(value.encode()).decode(), *lines}
+    forms = {value, *lines, html.escape(value), value.encode().hex()}
+    forms |= {shown[1:-1] for shown in (repr(value), ascii(value), json.dumps(value))}
+    forms.add(json.dumps(value, ensure_ascii=False)[1:-1])
+    forms |= {*_quoted(value), *_in_base64(value.encode())}
     return {form for form in forms if len(form) >= MIN_REDACTED}
+
+
+def _quoted(value: str) -> Iterator[str]:
+    for form in (quote(value, safe=""), quote(value), quote_plus(value)):
+        yield form
+        yield re.sub("%..", lambda found: found[0].lower(), form)
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """By itself, and inside of something longer, such as `user:password`."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(value).decode().rstrip("=")
+        for before in range(3):
+            # Characters that hold bits of the value alone: those around it differ.
+            whole = encode(b"\0" * before + value).decode().rstrip("=")
+            bits = 8 * (before + len(value))
+            yield whole[-(-8 * before // 6) : bits // 6]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -62,11 +64,30 @@ def test_an_unusable_file_is_told_by_its_path_alone(
 
 def test_a_resolved_value_is_redacted_in_every_shape(secrets: Secrets) -> None:
     value = secrets.resolve(EnvSecret(env="DB"))
-    shapes = [value, quote(value, safe=""), base64.b64encode(value.encode()).decode()]
+    shapes = [
+        *(value, quote(value, safe=""), quote(value), quote(value, safe="").lower()),
+        *(json.dumps(value)[1:-1], ascii(value)[1:-1], value.encode().hex()),
+    ]
     for shape in shapes:
         assert secrets.redact(f"cannot log in with {shape}!") == (
             "cannot log in with ***!"
         )
+
+
+@pytest.mark.parametrize("before", ["", "u:", "me:", "you:", "somebody:"])
+@pytest.mark.parametrize("after", ["", "!", "!!", "!!!"])
+def test_a_value_inside_of_base64_is_redacted(
+    secrets: Secrets, before: str, after: str
+) -> None:
+    value = secrets.resolve(EnvSecret(env="DB"))
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode((before + value + after).encode()).decode()
+        shown = secrets.redact(f"Authorization: Basic {whole}")
+        known = base64.urlsafe_b64decode(
+            re.sub(r"[^\w-]", "A", shown.rpartition(" ")[2]).ljust(40, "A")
+        )
+        assert "***" in shown
+        assert value.encode()[2:-2] not in known
 
 
 def test_the_lines_of_a_key_are_redacted(secrets: Secrets, tmp_path: Path) -> None:
