@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from boe_reconciler.core.due import expiry
 from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.impact import Impact, as_json, impact
+from boe_reconciler.core.plan.impact import Impact, as_json, impact, tables
 from boe_reconciler.core.plan.impact.words import sections
 from boe_reconciler.core.plan.runs import timetable
 from boe_reconciler.core.runs import Pause, PauseTarget
@@ -199,6 +199,22 @@ def test_of_a_query_that_cannot_be_read_nothing_is_claimed() -> None:
         "report daily (daily) newly reads a",
         "report daily (daily): the tables of its former query are not known, "
         f"because {why}",
+    ]
+
+
+def test_more_sql_than_can_be_read_in_time_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "MOST_TEXT", 30)
+    after = [
+        a_schedule(name, **a_report(f"from {name}_orders")) for name in ("a", "b", "c")
+    ]
+    before = [a_schedule(name, report_name=name) for name in "abc"]
+    found = between(before, after).tables
+    assert [(one.gained, [each.why for each in one.unread]) for one in found] == [
+        (("a_orders",), []),
+        ((), ["too much SQL changed at once to read it all"]),
+        ((), ["too much SQL changed at once to read it all"]),
     ]
 
 

@@ -174,12 +174,10 @@ def jitter_of(
 
     Whole seconds, less than `jitter` and than the time to the `following` occurrence.
     """
-    span = jitter or timedelta()
-    if following is not None:
-        span = min(span, following - occurrence)
-    seconds = int(span.total_seconds())
-    if seconds <= 0:
+    if not jitter:
         return timedelta()
+    span = jitter if following is None else min(jitter, following - occurrence)
+    seconds = max(1, int(span.total_seconds()))
     text = f"{uid}\n{zones.to_seconds(occurrence)}"
     number = int.from_bytes(hashlib.sha256(text.encode()).digest())
     return timedelta(seconds=number % seconds)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 from boe_reconciler.core.plan.impact.pairs import Look, Side
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.sql_tables import Unreadable, tables_of
 
-_SIDES: tuple[Literal["before"], Literal["after"]] = ("before", "after")
+#: Characters of SQL that are read for one plan: some fifteen seconds at most.
+MOST_TEXT = 500_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ def tables_changed(look: Look) -> list[TablesChanged]:
 
     Where nothing was before, every table is new, and nobody is caught out by one.
     """
-    names = defaultdict(list)
+    reader, names = _Reader(), defaultdict(list)
     known = {
         pair.before.planned.spec.report_name: pair.before
         for pair in look.pairs
@@ -52,7 +52,7 @@ def tables_changed(look: Look) -> list[TablesChanged]:
         # What a new Schedule reads is new only where its Report is.
         before = pair.before or known.get(_report(pair.after))
         if pair.after and _queries_changed(before, pair.after):
-            found = _compared(before, pair.after)
+            found = reader.compare(before, pair.after)
             if any(found):
                 names[(pair.after.planned.spec.report_name, *found)].append(pair.name)
     return [
@@ -82,37 +82,51 @@ def _asked(side: Side) -> tuple[Any, ...]:
 _Compared = tuple[tuple[str, ...], tuple[str, ...], tuple[Unread, ...]]
 
 
-def _compared(before: Side | None, after: Side) -> _Compared:
-    was, unread_before = _reads(before, "before") if before else (set(), [])
-    will, unread_after = _reads(after, "after")
-    lost = set() if unread_after else was - will
-    unread = (*unread_before, *unread_after)
-    return tuple(sorted(will - was)), tuple(sorted(lost)), unread
+class _Reader:
+    """Reads each query once: many Schedules share a Report."""
 
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], frozenset[str] | str] = {}
+        self._left = MOST_TEXT
 
-def _reads(
-    side: Side, which: Literal["before", "after"]
-) -> tuple[set[str], list[Unread]]:
-    spec = side.planned.spec
-    dialect, files = dialect_of(spec), _files(spec)
-    tables: set[str] = set()
-    unread = []
-    for where, text in _queries(spec):
-        found = _tables(text, dialect)
-        if isinstance(found, str):
-            unread.append(Unread(side=which, query=where, why=found))
-        else:
-            tables |= {_with_file(name, files) for name in found}
-    return tables, unread
+    def compare(self, before: Side | None, after: Side) -> _Compared:
+        was, unread_before = self._reads(before, "before") if before else (set(), [])
+        will, unread_after = self._reads(after, "after")
+        lost = set() if unread_after else was - will
+        unread = (*unread_before, *unread_after)
+        return tuple(sorted(will - was)), tuple(sorted(lost)), unread
 
+    def _reads(
+        self, side: Side, which: Literal["before", "after"]
+    ) -> tuple[set[str], list[Unread]]:
+        spec = side.planned.spec
+        dialect, files = dialect_of(spec), _files(spec)
+        tables: set[str] = set()
+        unread = []
+        for where, text in _queries(spec):
+            found = self._tables(text, dialect)
+            if isinstance(found, str):
+                unread.append(Unread(side=which, query=where, why=found))
+            else:
+                tables |= {_with_file(name, files) for name in found}
+        return tables, unread
 
-@cache
-def _tables(text: str, dialect: str) -> frozenset[str] | str:
-    """The tables, or why they are not known: many Schedules share a Report."""
-    try:
-        return tables_of(text, dialect)
-    except Unreadable as error:
-        return str(error)
+    def _tables(self, text: str, dialect: str) -> frozenset[str] | str:
+        """The tables, or why they are not known."""
+        key = text, dialect
+        if key not in self._found:
+            self._found[key] = self._read(text, dialect)
+        return self._found[key]
+
+    def _read(self, text: str, dialect: str) -> frozenset[str] | str:
+        if len(text) > self._left:
+            return "too much SQL changed at once to read it all"
+        try:
+            found = tables_of(text, dialect)
+        except Unreadable as error:
+            return str(error)
+        self._left -= len(text)
+        return found
 
 
 def _with_file(name: str, files: dict[str, str]) -> str:
