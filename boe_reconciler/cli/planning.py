@@ -135,7 +135,7 @@ def _head(app: App, head: str | None, *, in_git: bool) -> Snapshot:
     """The folder comes from where HEAD comes from, where it is in git."""
     if head is not None:
         return app.snapshot_of(head)
-    if in_git and app.settings.git is not None:
+    if app.settings.git is not None:
         return app.snapshot_of(app.settings.git.branch)
     folder = app.repo.snapshot()
     return replace(folder, since=app.snapshot_of("HEAD").since) if in_git else folder

@@ -131,3 +131,19 @@ def test_a_setting_of_forges_and_hooks_that_cannot_be_used_is_told(
     assert said.code == 1
     assert message in said.err
     assert "s3cret" not in said.err
+
+
+def test_a_plan_reads_what_was_fetched(
+    boe: Boe, here: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOE_GIT", str(upstream.path))
+    assert "Nothing was fetched" in boe(here, "plan", "--base", "main").err
+    upstream.write("schedules/b.yaml", json.dumps(schedule("b")))
+    upstream.commit()
+    assert boe(here, "run", "--once").code == 0
+    found = boe(here, "plan", "--base", "main~1", "--format", "json").json
+    assert [(one["action"], one["name"]) for one in found["changes"]] == [
+        ("create", "b")
+    ]
+    assert found["head"] == f"main@sha1:{upstream.head()}"
+    assert boe(here, "plan", "--format", "json").json["changes"] == []
