@@ -29,7 +29,8 @@ _HTTP = re.compile(r"http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/.*)?")
 _HTTPS = re.compile(r"https://[\w.-]+(:[0-9]+)?(/[^?#\s]*)?")
 #: GitHub Enterprise in the cloud, with data in one region.
 _TENANT = re.compile(r"https://api\.[\w-]+\.ghe\.com")
-_PROJECT = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_PART = r"(?!\.\.?(?:/|$))[\w.-]+"
+_PROJECT = re.compile(f"{_PART}(/{_PART})*")
 _TODO = (
     "Give BOE_FORGE_URL as https://HOST/api/v3 for GitHub Enterprise, "
     "https://HOST/api/v4 for GitLab."

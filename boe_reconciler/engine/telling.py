@@ -28,6 +28,8 @@ REVISION = "revision"
 FORGE, WEBHOOK = "forge", "webhook"
 #: Seconds between two looks at what is due.
 LOOK = 1.0
+#: Seconds until a ledger that failed is asked again.
+AGAIN = 15.0
 #: A look that takes no longer is not worth telling of.
 AT_LENGTH = timedelta(seconds=3)
 #: Seconds that sending may still take at the end of the process.
@@ -52,6 +54,8 @@ class Teller:
     #: What was found and could not be written yet.
     _finding: Finding | None = field(init=False, default=None)
     _statuses: list[Owed] = field(init=False, default_factory=list)
+    #: When to try that again, on the monotonic clock.
+    _try_at: float = field(init=False, default=0.0)
 
     def begun(self, revision: str) -> None:
         """Somebody looks at a new revision."""
@@ -68,7 +72,8 @@ class Teller:
 
     def look(self) -> None:
         """Asked often: reminders, and what could not be written before."""
-        self._settle()
+        if self.clock.monotonic() >= self._try_at:
+            self._settle()
 
     def close(self) -> None:
         """Send what is due, for a few seconds; the rest is owed at the next start."""
@@ -112,11 +117,12 @@ class Teller:
     def _settle(self) -> None:
         try:
             self._write()
+            return
         except Temporary as error:
-            # The next look tries again.
             log.warning("ledger_unavailable", extra={"detail": error.message})
         except Exception:
             log.exception("telling_crashed")
+        self._try_at = self.clock.monotonic() + AGAIN
 
     def _write(self) -> None:
         before = self._incident or self._kept()
@@ -143,9 +149,9 @@ class Teller:
         if notice is None or not self._has(WEBHOOK):
             return []
         now = self.clock.now()
-        body = {"text": notice.text}
-        key = now.isoformat()
-        return [Owed(channel=WEBHOOK, key=key, body=body, since=now, next_try=now)]
+        # The last one replaces what could not be sent yet: it is what holds now.
+        body = {"text": notice.text, "at": now.isoformat()}
+        return [Owed(channel=WEBHOOK, key=REVISION, body=body, since=now, next_try=now)]
 
     def _events(self, notice: Notice | None) -> list[Event]:
         if notice is None:
@@ -172,7 +178,7 @@ class Postman:
     clock: Clock
     random: Callable[[], float]
     observe: Observe = unobserved
-    #: The channel asked for patience until then, on the monotonic clock.
+    #: The channel, or the ledger, is left alone until then, on the monotonic clock.
     _quiet_until: float = field(init=False, default=0.0)
     _woken: threading.Event = field(init=False, default_factory=threading.Event)
     _ending: threading.Event = field(init=False, default_factory=threading.Event)
@@ -204,22 +210,27 @@ class Postman:
             ending = self._ending.is_set()
             try:
                 self.round()
+                continue
             except Temporary as error:
                 log.warning("ledger_unavailable", extra={"detail": error.message})
             except Exception:
                 log.exception("post_crashed")
+            self._quiet_until = self.clock.monotonic() + AGAIN
 
     def round(self) -> None:
         """Send what is due; after a failure the rest waits as long as that one."""
+        if self.clock.monotonic() < self._quiet_until:
+            return
         for owed in self.ledger.owed(self.channel):
             now = self.clock.now()
-            if self.clock.monotonic() < self._quiet_until or not owed.is_due(now):
+            if not owed.is_due(now):
                 return
             after = self._tried(owed)
             self.ledger.tried(owed, after)
             if after.next_try:
                 pause = (after.next_try - now).total_seconds()
                 self._quiet_until = self.clock.monotonic() + pause
+                return
 
     def _tried(self, owed: Owed) -> Owed:
         try:

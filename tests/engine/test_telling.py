@@ -127,6 +127,27 @@ def test_only_the_last_word_about_a_commit_is_sent(site: Site) -> None:
     assert site.post() == ["success"]
 
 
+def test_what_no_longer_holds_is_not_told_late(site: Site) -> None:
+    teller = site.teller()
+    site.errors = [Temporary("down", "No."), Temporary("down", "No.")]
+    teller.found(bad())
+    assert site.post() == []
+    site.clock.move(60)
+    teller.found(good(f"main@sha1:{'2' * 40}"))
+    texts = [one for one in site.post() if one not in ("failure", "success")]
+    assert [one[:10] for one in texts] == ["Well again"]
+
+
+def test_each_day_has_its_reminder(site: Site) -> None:
+    teller = site.teller()
+    teller.found(bad())
+    site.post()
+    for _ in range(3):
+        site.clock.move(24 * 3600)
+        teller.look()
+        assert len(site.post()) == 1
+
+
 def test_a_restart_says_nothing_twice(site: Site) -> None:
     site.teller().found(bad())
     assert len(site.post()) == 2
@@ -164,6 +185,9 @@ def test_what_could_not_be_written_is_told_at_the_next_look(
     teller.begun(REVISION)
     teller.found(bad())
     assert site.post() == []
+    teller.look()
+    assert site.post() == []
+    site.clock.move(telling.AGAIN)
     teller.look()
     assert len(site.post()) == 2
     assert site.words() == ["failing"]
@@ -313,9 +337,11 @@ def test_a_ledger_that_cannot_be_read_ends_no_postman(
 
     monkeypatch.setattr(site.ledger, "owed", owed)
     while not failed.is_set():
+        site.clock.move(telling.AGAIN)
         for one in site.postmen:
             one.wake()
         failed.wait(0.01)
+    site.clock.move(telling.AGAIN)
     assert {"post_crashed", "ledger_unavailable"} <= {
         one.message for one in caplog.records
     }
