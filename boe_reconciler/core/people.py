@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.addresses import addresses_in
 from boe_reconciler.core.language.layers import merged_schedule
 from boe_reconciler.core.language.places import Document, Place, Source
 from boe_reconciler.core.plan.files import in_repo
@@ -24,8 +25,6 @@ from boe_reconciler.core.problems import Path, Range
 from boe_reconciler.core.resources.types import DATE_PATTERN
 from boe_reconciler.core.templates import TemplateError, is_template, render
 
-_CHARACTER = r"[^\s,;:<>()\[\]{}'\"|]"
-_ADDRESS = re.compile(rf"{_CHARACTER}+@{_CHARACTER}*[^\s,;:<>()\[\]{{}}'\"|.!?]")
 #: A template that hands a value on as it is, and what may stand beside it.
 _NAME = re.compile(r"\{\{-? *((?:inputs|parameters|part)\.[A-Za-z_]\w*|owner) *-?\}\}")
 _BETWEEN = ("", " ", ",", ";", "\n")
@@ -361,7 +360,7 @@ class _Scope:
                 yield replace(use, through=(*use.through, "a template"), spot=spot)
                 return
             made = replace(use, through=(*use.through, "a template"), spot=spot)
-            for found in _ADDRESS.finditer(text):
+            for found in addresses_in(text):
                 yield replace(made, address=found[0])
 
     def _context(self, row: Mapping[str, Spot]) -> dict[str, Any]:
@@ -422,7 +421,7 @@ def _about(document: Document, role: str) -> Use:
 
 def _literal(spot: Spot, use: Use) -> Iterator[Use]:
     """The addresses that stand in a text as such."""
-    for found in _ADDRESS.finditer(spot.text):
+    for found in addresses_in(spot.text):
         yield replace(use, spot=spot, address=found[0], offset=found.start())
 
 

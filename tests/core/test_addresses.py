@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boe_reconciler.core.language.addresses import _PLAIN, _judge, address_flaw
+from boe_reconciler.core.language.addresses import (
+    _PLAIN,
+    _judge,
+    address_flaw,
+    addresses_in,
+)
 
 
 @given(st.from_regex(_PLAIN, fullmatch=True))
@@ -52,3 +57,13 @@ def test_what_is_no_address_is_told(text: str) -> None:
 def test_a_sender_may_have_a_name() -> None:
     assert address_flaw("Reports <reports@example.com>", named=True) is None
     assert address_flaw("Reports <reports>", named=True)
+
+
+def test_addresses_are_found_in_a_text() -> None:
+    text = "Ask <anna@example.com>, bob@example.com. Or: 'carl@x.org'!"
+    found = [each[0] for each in addresses_in(text)]
+    assert found == ["anna@example.com", "bob@example.com", "carl@x.org"]
+
+
+def test_a_long_word_is_looked_through_in_a_moment() -> None:
+    assert list(addresses_in("x" * 100_000)) == []

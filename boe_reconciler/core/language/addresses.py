@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 _WORD = r"[A-Za-z0-9_+-]{1,60}"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9]|-(?!-)){0,50}(?<!-)"
 #: Most addresses: those that need no second look.
 _PLAIN = re.compile(rf"{_WORD}@({_LABEL}\.){{1,3}}[A-Za-z]{{2,20}}\Z")
+
+#: Bounded, so that a text without end costs no time without end.
+_CHARACTER = r"[^\s,;:<>()\[\]{}'\"|]"
+_IN_TEXT = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}{{1,254}}(?<![.!?])")
+
+
+def addresses_in(text: str) -> Iterator[re.Match[str]]:
+    """What looks like an address, wherever it stands in a text."""
+    return _IN_TEXT.finditer(text)
 
 
 @lru_cache(maxsize=10_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.language.addresses import addresses_in
 from boe_reconciler.core.plan.masks import masked_text, site_of
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.prepare import INPUTS, About, Binding, prepare
@@ -20,7 +20,6 @@ from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import PlannedDestination, PlannedSchedule, ServedObject
 from boe_reconciler.core.templates import TemplateError, render
 
-_ADDRESS = re.compile(r"[^\s,;:<>()\[\]{}'\"]+@[^\s,;:<>()\[\]{}'\"]+")
 #: What is served, by kind and name.
 Objects = Mapping[Key, ServedObject]
 
@@ -247,7 +246,7 @@ def _members(run: _Run, group: str) -> Iterator[_Fields]:
 def _addresses(text: str, context: Mapping[str, Any]) -> list[str]:
     """Those that a template gives; itself, where that is known only as it runs."""
     try:
-        return _ADDRESS.findall(render(text, context))
+        return [found[0] for found in addresses_in(render(text, context))]
     except TemplateError:
         return [masked_text(text)]
 
