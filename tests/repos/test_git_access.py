@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import os
+import random
 import shlex
 import shutil
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from boe_reconciler.core.errors import InputError, Temporary
+from boe_reconciler.repos.git import mirror
 from tests.gits import Upstream, a_remote, a_repo
 
 TOKEN = "s3cret-token/with+odd=signs"
@@ -33,6 +36,10 @@ class GitHost:
     token: str = TOKEN
     #: The Authorization of each request, decoded; None: it had none.
     seen: list[str | None] = field(default_factory=list)
+    #: What becomes of a pack on its way: "" arrives, "cut" and "stall" do half.
+    mood: str = ""
+    #: Set: who stalls goes on.
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -67,7 +74,7 @@ def handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
                 self.send_header(*line.split(": ", 1))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            send(host, self.wfile, body, content)
 
         def _backend(self, body: bytes) -> bytes:
             path, _, query = self.path.partition("?")
@@ -94,6 +101,17 @@ def handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def send(host: GitHost, out: BinaryIO, asked: bytes, content: bytes) -> None:
+    """All of an answer; of a pack, what the host's mood lets through."""
+    if not host.mood or b"command=fetch" not in asked:
+        out.write(content)
+        return
+    out.write(content[: len(content) // 2])
+    out.flush()
+    if host.mood == "stall":
+        host.goes_on.wait(30)
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
@@ -210,6 +228,55 @@ def test_the_token_goes_to_the_named_host_alone(host: GitHost, tmp_path: Path) -
     helper._mirror.prepare()
     assert git.run(command, variables=variables).code != 0
     assert set(host.seen) == {None}
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "GIT_SSL_CAINFO"])
+def test_a_company_s_own_certificates_are_taken(
+    host: GitHost, tmp_path: Path, variable: str
+) -> None:
+    host.upstream.write("schedules/a.yaml", "a: 1\n")
+    host.upstream.commit()
+    environment = {**os.environ, "no_proxy": "localhost"}
+    environment[variable] = str(host.certificate)
+    remote = a_remote(host.url, token_variable="BOE_GIT_TOKEN")
+    with closing(
+        a_repo(tmp_path / "state", remote, token=TOKEN, environment=environment)
+    ) as repo:
+        assert list(repo.snapshot().files) == ["schedules/a.yaml"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mood", "reason"), [("cut", "git_unreachable"), ("stall", "git_timeout")]
+)
+def test_a_pack_that_does_not_arrive_whole_changes_nothing(
+    host: GitHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mood: str,
+    reason: str,
+) -> None:
+    host.upstream.write("schedules/a.yaml", "a: 1\n")
+    first = host.upstream.commit()
+    remote = a_remote(host.url, token_variable="BOE_GIT_TOKEN")
+    environment = host.environment()
+    with closing(
+        a_repo(tmp_path / "state", remote, token=TOKEN, environment=environment)
+    ) as repo:
+        repo.snapshot()
+        host.upstream.write("schedules/b.yaml", random.Random(1).randbytes(200_000))
+        second = host.upstream.commit()
+        monkeypatch.setattr(mirror, "FETCH", 1.5)
+        host.mood = mood
+        with pytest.raises(Temporary) as failed:
+            repo.snapshot()
+        assert failed.value.reason == reason
+        assert TOKEN not in failed.value.message
+        assert list(repo.snapshot_at(first).files) == ["schedules/a.yaml"]
+        host.mood = ""
+        host.goes_on.set()
+        monkeypatch.setattr(mirror, "FETCH", 60)
+        assert repo.snapshot().revision == f"main@sha1:{second}"
 
 
 def test_a_host_that_cannot_prove_itself_is_not_asked(

@@ -35,6 +35,11 @@ _PASSED = frozenset(
     GIT_SSL_CAPATH HTTPS_PROXY https_proxy ALL_PROXY all_proxy NO_PROXY no_proxy
     http_proxy SSH_AUTH_SOCK""".split()
 )
+#: Where certificates are -> how git is told, whose TLS library may not know the first.
+_CERTIFICATES = {
+    "SSL_CERT_FILE": "GIT_SSL_CAINFO",
+    "SSL_CERT_DIR": "GIT_SSL_CAPATH",
+}
 #: What holds for each call, whatever a config file says. Hooks and other programs are
 #: never started, and what comes from outside is checked object by object.
 _CONFIG = {
@@ -133,6 +138,9 @@ class Git:
     @cached_property
     def _environment(self) -> Mapping[str, str]:
         passed = {key: self.environment[key] for key in _PASSED & {*self.environment}}
+        for given, names in _CERTIFICATES.items():
+            if given in passed:
+                passed.setdefault(names, passed[given])
         config = {**_CONFIG, **self.config}
         named = {"GIT_CONFIG_COUNT": str(len(config))}
         for number, (key, value) in enumerate(config.items()):
