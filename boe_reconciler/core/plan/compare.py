@@ -5,8 +5,8 @@ The reconciler's own steps, without its ledger: so the plan says what it will do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import datetime
 
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan, no_blob, served_plan
@@ -44,6 +44,8 @@ class Comparison:
     unknown: Sequence[ObjectStatus]
     #: The bytes of a file of either side, by their sha256.
     read_blob: Callable[[str], bytes]
+    #: Each Environment that the head edits or brings -> both sides as they are there.
+    elsewhere: Mapping[str, tuple[Plan | None, Plan]] = field(default_factory=dict)
 
 
 def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
@@ -111,6 +113,47 @@ def _compared(
     def read(sha256: str) -> bytes:
         return after.blobs[sha256] if sha256 in after.blobs else read_older(sha256)
 
+    elsewhere = {}
+    if served and terms.environment is None:
+        for name in _edited(served, after):
+            there = replace(terms, environment=name, read_blob=read_older)
+            elsewhere[name] = _there(replace(served, environment=name), head, there)
     return Comparison(
-        before=before, after=after, past=past, unknown=unknown, read_blob=read
+        before=before,
+        after=after,
+        past=past,
+        unknown=unknown,
+        read_blob=read,
+        elsewhere=elsewhere,
     )
+
+
+def _edited(served: Served, after: Plan) -> list[str]:
+    """The Environments that the head holds, and not as they are served."""
+    was = {(one.kind, one.name): one.data for one in served.objects}
+    return [
+        one.name
+        for key, one in sorted(after.objects.items())
+        if one.kind == "Environment" and was.get(key) != one.data
+    ]
+
+
+def _there(served: Served, head: Snapshot, terms: Terms) -> tuple[Plan | None, Plan]:
+    """Both sides in an Environment, as if it served the same revision."""
+    known = any(
+        (one.kind, one.name) == ("Environment", terms.environment)
+        for one in served.objects
+    )
+    before = (
+        served_plan(served, now=terms.now, read_blob=terms.read_blob) if known else None
+    )
+    after = make_plan(
+        head,
+        served=served,
+        now=terms.now,
+        strict=terms.strict,
+        cache=terms.cache,
+        read_blob=terms.read_blob,
+        environment=terms.environment,
+    )
+    return before, after

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core.plan.changes import Change
-from boe_reconciler.core.plan.deliveries import next_occurrence
+from boe_reconciler.core.plan import Plan
+from boe_reconciler.core.plan.changes import Change, changes
+from boe_reconciler.core.plan.deliveries import Deliveries, next_occurrence
 from boe_reconciler.core.plan.fields import FieldChange
 from boe_reconciler.core.plan.impact.words import sections as impact_sections
 from boe_reconciler.core.plan.masks import masked_text
@@ -39,6 +40,7 @@ def sections(seen: Review) -> list[Section]:
         "Runs": _runs(seen),
         "Recipients": _recipients(seen),
         "Files": _files(seen),
+        **_elsewhere(seen),
         **_impact(seen),
         "Moved to another file": _moves(seen),
         "Next runs": _next(seen),
@@ -246,9 +248,39 @@ def _row(schedule: PlannedSchedule, seen: Review) -> tuple[str, str, str]:
 
 
 def _recipients(seen: Review) -> Iterator[Line]:
-    if seen.comparison.before is None:
-        return
-    found = seen.found.deliveries
+    if seen.comparison.before is not None:
+        yield from _lost_and_gained(seen.found.deliveries)
+
+
+def _elsewhere(seen: Review) -> Mapping[str, Iterable[Line]]:
+    """What the edit of an Environment does there, beyond its own fields."""
+    return {
+        f"In the Environment {name}": [*_there(seen, *plans)]
+        for name, plans in seen.comparison.elsewhere.items()
+    }
+
+
+def _there(seen: Review, before: Plan | None, after: Plan) -> Iterator[Line]:
+    old, new = before.schedules if before else {}, after.schedules
+    both_sides = [name for name in new if name in old]
+    otherwise = [
+        name
+        for name in both_sides
+        if old[name].spec.connection != new[name].spec.connection
+    ]
+    if otherwise:
+        yield "~", f"reads otherwise: {_names(otherwise)}"
+    if silent := [name for name, one in new.items() if _is_silent(one)]:
+        yield " ", f"delivers nothing: {_names(silent)}"
+    found = changes(before, after, now=seen.now, days=seen.days)
+    yield from _lost_and_gained(found.deliveries)
+
+
+def _is_silent(schedule: PlannedSchedule) -> bool:
+    return all(one.left_out_by is not None for one in schedule.spec.destinations)
+
+
+def _lost_and_gained(found: Deliveries) -> Iterator[Line]:
     for place in found.places_lost:
         yield "-", f"nothing goes to {place} any more"
     yield from _people("-", "no longer", found.lost)

@@ -1,0 +1,50 @@
+"""What the edit of an Environment does there stands in the plan."""
+
+from __future__ import annotations
+
+from boe_reconciler.core.plan.compare import Comparison, Terms, compare
+from boe_reconciler.core.plan.lines import sections
+from boe_reconciler.core.plan.review import review
+from tests.core.test_environments import files
+from tests.revisions import NOW, a_snapshot
+
+
+def compared(base: dict[str, str], head: dict[str, str]) -> Comparison:
+    return compare(a_snapshot(base), a_snapshot(head), Terms(now=NOW))
+
+
+def told(base: dict[str, str], head: dict[str, str]) -> dict[str, list[str]]:
+    seen = review(compared(base, head), now=NOW, days=7)
+    return {
+        one.title: [f"{sign} {text}" for sign, text in one.lines]
+        for one in sections(seen)
+        if one.title.startswith("In the Environment")
+    }
+
+
+def test_another_host_and_another_folder_are_told() -> None:
+    overlay = "connections: {db: {host: other.internal}}\nredirect: {local: rehearsal}"
+    (lines,) = told(files(), files(overlay)).values()
+    assert lines[0] == "~ reads otherwise: daily"
+    gone = [line for line in lines if line.startswith("- ")]
+    come = [line for line in lines if line.startswith("+ ")]
+    assert any("staging/exports" in line for line in gone)
+    assert any("rehearsal/exports" in line for line in come)
+
+
+def test_a_redirect_that_is_gone_is_told() -> None:
+    found = told(files(), files("connections: {db: {host: staging.internal}}"))
+    assert "  delivers nothing: daily" in found["In the Environment staging"]
+
+
+def test_an_environment_that_stays_has_no_section() -> None:
+    head = files()
+    head["schedules/daily.yaml"] += "  paused: true\n"
+    assert told(files(), head) == {}
+
+
+def test_one_that_is_new_says_where_it_delivers() -> None:
+    base = files()
+    del base["environments/staging.yaml"]
+    (lines,) = told(base, files()).values()
+    assert any("staging/exports" in line for line in lines)
