@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import say, utc
+from boe_reconciler.cli.output import local, say
 from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add_to(boe: typer.Typer) -> None:
 def release(
     context: typer.Context,
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID|REVISION]...", show_default=False)
+        list[str] | None, typer.Argument(metavar="ID|REVISION", show_default=False)
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All that waits now.")
@@ -96,7 +96,7 @@ def _list(holds: Sequence[Hold]) -> None:
     if not holds:
         say("Nothing waits for a release.")
     for hold in holds:
-        say(f"{hold.hold_id}  {hold.kind}  since {utc(hold.since)}")
+        say(f"{hold.hold_id}  {hold.kind}  since {local(hold.since, 'UTC')}")
         say(f"  {hold.message}")
     if holds:
         say('`boe release ID --why "…"` lets one go on.')

@@ -40,7 +40,7 @@ def test_without_arguments_it_lists_what_waits(folder: Path, boe: Boe) -> None:
     hold_id = hold(folder, A)
     said = boe(folder, "release")
     assert said.out.splitlines() == [
-        f"{hold_id}  change_window  since 2026-11-24T12:00:00Z",
+        f"{hold_id}  change_window  since Tue 2026-11-24 12:00 UTC",
         f"  {A} waits.",
         '`boe release ID --why "…"` lets one go on.',
     ]

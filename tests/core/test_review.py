@@ -334,3 +334,33 @@ def test_of_a_huge_text_no_lines_are_compared() -> None:
     before, after = ({**files, "reports/q.sql": text} for text in ("select 1", long))
     told = lines(seen(before, after), "Objects")
     assert not any("@@" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("cron", "told"),
+    [
+        ("0 8 * * *", "A change window is open: merged now, it is served at once."),
+        (
+            "0 14 * * *",
+            "It will wait for the next change window, which opens Mon 2026-11-23 14:00 UTC.",
+        ),
+    ],
+)
+def test_when_a_change_is_served_is_told(cron: str, told: str) -> None:
+    """By the Policy of the base: the change itself does not count."""
+    windows = f"change_windows: [{{cron: {cron}, duration: 8h, timezone: UTC}}]"
+    base = {**GOOD, "policy.yaml": a_document("Policy", "policy", windows)}
+    head = edited("reports/sales.yaml", "select 1", "select 2")
+    assert told in verdict(seen(base, head))
+    assert not [one for one in verdict(seen(base, base)) if "window" in one]
+    assert not [one for one in verdict(seen(GOOD, head | base)) if "window" in one]
+
+
+def test_a_base_whose_windows_never_open_is_told() -> None:
+    base = {**GOOD, "policy.yaml": a_document("Policy", "policy", "{}")}
+    found = seen(base, edited("reports/sales.yaml", "select 1", "select 2"))
+    assert found.comparison.before
+    never = {"cron": "0 0 30 2 *", "duration": "1h", "timezone": "UTC"}
+    policy = found.comparison.before.objects["Policy", "policy"]
+    policy.data["spec"] = {"change_windows": [never]}  # type: ignore[index]
+    assert "No change window ever opens: it will wait for a release." in verdict(found)

@@ -16,11 +16,14 @@ from boe_reconciler.core.plan.deliveries import next_occurrence
 from boe_reconciler.core.plan.impact import Impact, impact
 from boe_reconciler.core.plan.impact.words import sections as impact_sections
 from boe_reconciler.core.plan.masks import masked_text
+from boe_reconciler.core.plan.policy import spec_of
 from boe_reconciler.core.plan.recipients import Recipient, recipients_of
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import ObjectStatus
+from boe_reconciler.core.windows import next_window
 from boe_reconciler.core.wording import counted
 
 Sign = Literal["-", "~", "+", " "]
@@ -130,6 +133,7 @@ def verdict(seen: Review, quoted: Quoted = str) -> list[str]:
         _files(seen),
         _tables(seen, quoted),
         _beyond(seen),
+        _window(seen),
         _removals(seen, quoted),
         _kept(seen),
         _unknown(seen, quoted),
@@ -203,6 +207,25 @@ def _removals(seen: Review, quoted: Quoted) -> str:
         f"{counted(held, 'removal')} will wait until a commit has the trailer "
         f"{quoted(f'Boe-Allow-Removals: {held}')}."
     )
+
+
+def _window(seen: Review) -> str:
+    """When the Policy of the base lets the change in."""
+    before = seen.comparison.before
+    policies = (
+        [one for key, one in before.objects.items() if key[0] == "Policy"]
+        if before
+        else ()
+    )
+    policy = spec_of(policies[0].data.get("spec"))[0] if policies else PolicySpec()
+    if not (policy.change_windows and seen.found.changes):
+        return ""
+    opening = next_window(policy, seen.now)
+    if opening is None:
+        return "No change window ever opens: it will wait for a release."
+    if opening.at <= seen.now:
+        return "A change window is open: merged now, it is served at once."
+    return f"It will wait for the next change window, which opens {opening}."
 
 
 def _kept(seen: Review) -> str:
