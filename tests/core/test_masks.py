@@ -23,6 +23,12 @@ TEXTS = {
     "Authorization: Bearer abcdefgh1234": "Authorization: Bearer ***",
     "use xoxb-123456789012-abc here": "use *** here",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n": MASK,
+    "s3://bucket/year=2026/sales_2026-11-24.parquet": (
+        "s3://bucket/year=2026/sales_2026-11-24.parquet"
+    ),
+    "https://x.example/reports/2026-11-24/sales_2026.csv": (
+        "https://x.example/reports/2026-11-24/sales_2026.csv"
+    ),
     "nothing to see": "nothing to see",
 }
 

@@ -132,13 +132,24 @@ def _fields(change: Change) -> Iterator[Line]:
 
 
 def from_to(field: FieldChange) -> str:
-    if field.diff:
-        return "its text" if field.before and field.after else _one_sided(field)
+    if len(field.path) == 1:
+        return _file(field)
     if field.before is None or field.after is None:
         return _one_sided(field)
+    if field.diff:
+        return "its text"
     if field.same:
         return f"{_short(field.before)} (another one; what differs is not shown)"
     return f"{_short(field.before)} → {_short(field.after)}"
+
+
+def _file(field: FieldChange) -> str:
+    """One that the object refers to."""
+    if field.before is None:
+        return "a new file"
+    if field.after is None:
+        return "no longer used"
+    return "its text" if field.diff else "other bytes"
 
 
 def _one_sided(field: FieldChange) -> str:

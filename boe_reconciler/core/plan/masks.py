@@ -35,8 +35,11 @@ _TOKEN = re.compile(
     r"('[^']*'|[^\s;,'\"&]+)",
     re.DOTALL,
 )
-#: A step of a path that nobody would type.
-_LONG = re.compile(r"(?=.*[0-9]).{8,}|.{20,}")
+#: A step of a web address that nobody would type: it may be a key.
+_KEY = re.compile(
+    r"(?=.*[0-9])(?=.*[A-Za-z])[\w=-]{16,}|(?=.*[A-Z])(?=.*[a-z])[\w=-]{16,}"
+    r"|(?=.*[0-9])[A-Z0-9]{8,}|[\w=-]{24,}"
+)
 
 
 def masked(value: Any, path: Path = ()) -> Any:
@@ -82,15 +85,19 @@ def _without_secrets(match: re.Match[str]) -> str:
     path, mark, _ = behind.partition("?")
     user, at, host = there.rpartition("@")
     who = _user(scheme, user) + at
-    steps = "/".join(
-        MASK if _LONG.fullmatch(step) else step for step in path.split("/")
-    )
-    return f"{scheme}://{who}{host}{slash}{steps}{mark}{MASK if mark else ''}"
+    if _is_web(scheme):
+        steps = (MASK if _KEY.fullmatch(step) else step for step in path.split("/"))
+        path = "/".join(steps)
+    return f"{scheme}://{who}{host}{slash}{path}{mark}{MASK if mark else ''}"
+
+
+def _is_web(scheme: str) -> bool:
+    return scheme.lower() in ("http", "https")
 
 
 def _user(scheme: str, user: str) -> str:
     """A user of a database may be seen; of a web address it may be the token itself."""
-    if scheme.lower().startswith("http"):
+    if _is_web(scheme):
         return MASK if user else ""
     name, colon, _ = user.partition(":")
     return f"{name}{colon}{MASK}" if colon else name
