@@ -57,7 +57,7 @@ def test_text_has_a_section_for_each_kind_of_finding(repo: Path, boe: Boe) -> No
         "  ~ asleep is changed, and is `paused` in git\n"
         "\n"
         "Newly read: read_csv('https://host/x.csv'), salaries.\n"
-        "See also: what is read, connections that lead elsewhere, who is told of "
+        "See also: connections that lead elsewhere, who is told of "
         "failures, without effect while paused.\n"
     )
 

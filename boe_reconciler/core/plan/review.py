@@ -14,6 +14,7 @@ from boe_reconciler.core.plan.changes import Changes, changes
 from boe_reconciler.core.plan.compare import Comparison
 from boe_reconciler.core.plan.deliveries import next_occurrence
 from boe_reconciler.core.plan.impact import Impact, impact
+from boe_reconciler.core.plan.impact.words import READ
 from boe_reconciler.core.plan.impact.words import sections as impact_sections
 from boe_reconciler.core.plan.masks import masked_text
 from boe_reconciler.core.plan.policy import spec_of
@@ -187,16 +188,23 @@ def _files(seen: Review) -> str:
 
 
 def _tables(seen: Review, quoted: Quoted) -> str:
-    found = sorted({name for one in seen.impact.tables for name in one.gained})
-    first = ", ".join(quoted(masked_text(name)) for name in found[:3])
-    return f"Newly read: {first}{', …' if len(found) > 3 else ''}." if found else ""
+    names = [quoted(masked_text(name)) for name in _newly_read(seen)]
+    more = ", …" if len(names) > 3 else ""
+    return f"Newly read: {', '.join(names[:3])}{more}." if names else ""
+
+
+def _newly_read(seen: Review) -> list[str]:
+    return sorted({name for one in seen.impact.tables for name in one.gained})
 
 
 def _beyond(seen: Review) -> str:
-    """The sections that nobody expects of a change: they are read where they stand."""
+    """The sections that nobody expects of a change, where nothing is said of them."""
+    told = {READ} if _newly_read(seen) else set()
     titles = [one.title for one in impact_sections(seen.impact)]
-    told = ", ".join(f"{title[0].lower()}{title[1:]}" for title in titles)
-    return f"See also: {told}." if told and seen.comparison.before else ""
+    others = [f"{one[0].lower()}{one[1:]}" for one in titles if one not in told]
+    if not others or seen.comparison.before is None:
+        return ""
+    return f"See also: {', '.join(others)}."
 
 
 def _removals(seen: Review, quoted: Quoted) -> str:

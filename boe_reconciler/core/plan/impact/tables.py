@@ -100,7 +100,7 @@ class _Reader:
         self, side: Side, which: Literal["before", "after"]
     ) -> tuple[set[str], list[Unread]]:
         spec = side.planned.spec
-        dialect, files = dialect_of(spec), _files(spec)
+        dialect, files = _dialect_of(spec), _files(spec)
         tables: set[str] = set()
         unread = []
         for where, text in _queries(spec):
@@ -163,7 +163,7 @@ _BY_URL = {
 }
 
 
-def dialect_of(spec: RunSpec) -> str:
+def _dialect_of(spec: RunSpec) -> str:
     """What sqlglot calls the language of its queries; it need not know it."""
     connection = spec.connection
     if connection.type != "sql":

@@ -27,6 +27,8 @@ T = TypeVar("T")
 _NAMES = 5
 
 
+#: The title of what is told of tables.
+READ = "What is read"
 #: Whether something comes or goes, or is only told; and the sentence.
 Line = tuple[Literal["+", "-", "~"], str]
 
@@ -40,7 +42,7 @@ class Section:
 def sections(found: Impact) -> list[Section]:
     """Those with something to say, what a reviewer must not miss first."""
     told = {
-        "What is read": [
+        READ: [
             *(line for one in found.tables for line in _tables(one)),
             *_lines(_reads_elsewhere, found.reads_elsewhere),
         ],
