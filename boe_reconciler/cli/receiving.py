@@ -129,8 +129,13 @@ _COLUMNS = ["schedule", "destination", "as", "through", "where"]
 
 def _rows(uses: Sequence[Use]) -> list[tuple[str, ...]]:
     return [
-        (u.name, u.destination or "", _role(u), _through(u), _where(u)) for u in uses
+        (_sender(u), u.destination or "", _role(u), _through(u), _where(u))
+        for u in uses
     ]
+
+
+def _sender(use: Use) -> str:
+    return use.name if use.kind == "Schedule" else "(notices)"
 
 
 def _role(use: Use) -> str:

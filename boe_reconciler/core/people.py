@@ -48,7 +48,7 @@ class Use:
     #: to, cc, bcc; owner, notify, approval, member, manager, redirect, from, reply_to,
     #: default (of an input); mentioned: somewhere in a text.
     role: str
-    #: The object that uses it: a Schedule, where something is received.
+    #: The object that uses it. Schedules send files, the Policy sends notices.
     kind: str
     name: str
     #: Key of the destination, where something is received.
@@ -65,7 +65,8 @@ class Use:
 
     @property
     def received(self) -> bool:
-        return self.kind == "Schedule" and self.destination is not None
+        sends = self.kind in ("Schedule", "Policy")
+        return sends and self.destination is not None
 
     @property
     def range(self) -> Range:
@@ -153,6 +154,9 @@ class People:
         if document.kind == "Schedule":
             yield from _senders(document, ("spec", "deliver_to"))
             yield from self._schedule(self._merged(document))
+        if document.kind == "Policy":
+            for spot in _spots(document, ("spec", "notices", "ops")):
+                yield from self._target(document, spot.text, ())
 
     def _of_unused(self, document: Document) -> Iterator[Use]:
         """What nobody receives, as no Schedule uses it."""

@@ -64,6 +64,17 @@ def test_a_distribution_by_its_name_alone_is_followed() -> None:
     assert told(found) == [("to", "s", "d/email", "Distribution d")]
 
 
+def test_notices_of_the_policy_are_received_too() -> None:
+    distribution = f"{HEAD}spec: {{destinations: [{mail(ANNA)}]}}\n---\n"
+    policy = "kind: Policy\nmetadata: {name: p}\nspec: {notices: {ops: [d]}}\n"
+    (found,) = uses(distribution + policy)
+    assert (found.kind, found.destination, found.received) == (
+        "Policy",
+        "d/email",
+        True,
+    )
+
+
 def test_a_distribution_that_nobody_uses_is_not_received() -> None:
     distribution = f"{HEAD}spec: {{destinations: [{mail(ANNA)}]}}\n"
     (found,) = uses(distribution)
