@@ -600,3 +600,17 @@ def test_what_a_policy_forbids_from_now_on_is_judged_in_the_next_change() -> Non
     strict = a_document("Policy", "policy", "allow: {destinations: []}")
     for _ in range(2):
         assert ledger.step({**GOOD, "policy.yaml": strict}).problems == []
+
+
+def test_a_first_policy_that_cannot_be_used_removes_nothing() -> None:
+    """New versions wait for it; what is served was activated without one, and goes on."""
+    ledger = Ledger()
+    ledger.step(GOOD)
+    newer = GOOD["schedules/daily.yaml"].replace("30 6", "30 7")
+    plan = ledger.step({**GOOD, "policy.yaml": "[", "schedules/daily.yaml": newer})
+    when = plan.schedules["daily"].occurrences.when
+    assert when.cron == "30 6 * * *"
+    reasons = {one.name: one.reason for one in plan.statuses}
+    assert reasons["daily"] == "Held"
+    plan = ledger.step({**GOOD, "schedules/daily.yaml": newer})
+    assert plan.schedules["daily"].occurrences.when.cron == "30 7 * * *"

@@ -103,7 +103,8 @@ def _layers(check: Check) -> _Under:
 
 
 def _policy(check: Check) -> Verdict | None:
-    if check.world.without_policy:
+    # What is served was activated without one, and goes on.
+    if check.world.without_policy and check.entry.served is None:
         check.blocked_by = ("Policy", "policy")
     entry = check.world.policy
     found = check.look_up(entry.key) if entry else None
