@@ -62,6 +62,8 @@ class Reconciler:
     _try_at: float = field(init=False, default=0.0)
     #: Something may wait for a release, or for its time.
     _holding: bool = field(init=False, default=True)
+    #: When to look at that again, on the monotonic clock: a failure waits a little.
+    _let_at: float = field(init=False, default=0.0)
     #: Ids of the released Holds that the last look knew of.
     _known: frozenset[str] = field(init=False, default=frozenset())
 
@@ -87,6 +89,7 @@ class Reconciler:
         self.ledger.activate(plan.activation, now=self.clock.now())
         self._owed = False
         self._holding = plan.activation.serving is None
+        self._let_at = 0.0
         self.observe(Reconciled(activation=plan.activation))
         if self.teller:
             self.teller.found(plan.activation)
@@ -142,16 +145,20 @@ class Reconciler:
 
     def _is_let_go(self) -> bool:
         """Whether somebody released what waits, or its time has come."""
-        if not self._holding or self.clock.monotonic() < self._try_at:
+        if not self._holding or self.clock.monotonic() < self._let_at:
             return False
+        self._let_at = self.clock.monotonic() + AGAIN
         holds, now = self.ledger.holds(), self.clock.now()
         self._holding = bool(holds)
-        return any(
+        found = any(
             one.until is not None and one.until <= now
             if one.waits
             else one.hold_id not in self._known
             for one in holds
         )
+        if not found:
+            self._let_at = 0.0
+        return found
 
     def _recovered(self) -> None:
         if self._failure:
