@@ -128,12 +128,12 @@ class Api:
                 if answer.status not in _MOVED:
                     return answer, headers
                 url = self._moved(url, headers.get("location", ""))
+        except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError):
+            detail = f"{self._host}: no request can be made of this token or project."
+            raise Permanent("forge_rejected", detail) from None
         except httpx.RequestError as error:
             text = f"{self._host} did not answer ({type(error).__name__})."
             raise Temporary("forge_unreachable", text) from None
-        except (httpx.InvalidURL, UnicodeError, ValueError):
-            detail = f"{self._host}: the request cannot be made."
-            raise Permanent("forge_rejected", detail) from None
         raise Permanent("forge_moved", f"{self._host} leads around in circles.")
 
     def _once(
@@ -144,7 +144,7 @@ class Api:
         with self._client.stream(method, url, json=given, headers=token) as response:
             read = self._read(response, end)
         body = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             body = json.loads(read)
         return Answer(status=response.status_code, body=body), response.headers
 

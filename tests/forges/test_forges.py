@@ -280,10 +280,14 @@ def test_what_is_no_answer_of_a_forge_is_an_error_of_ours(reach: Reach) -> None:
         reach.comment("x")
 
 
-def test_a_token_that_no_header_can_hold_is_a_clear_error(reach: Reach) -> None:
-    reach.token = "schlüssel\n"
-    with pytest.raises(Permanent):
+@pytest.mark.parametrize("token", ["schlüssel", "of two\nlines"])
+def test_a_token_that_no_header_can_hold_is_a_clear_error(
+    reach: Reach, token: str
+) -> None:
+    reach.token = token
+    with pytest.raises(Permanent, match="no request can be made") as failure:
         reach.report()
+    assert token not in failure.value.told
 
 
 def test_nobody_listening_is_temporary(reach: Reach) -> None:
