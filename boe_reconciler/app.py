@@ -410,6 +410,7 @@ class App:
             else:
                 self.backends.check(question.what)
 
+        gc.enable()
         _ = self.backends  # made once, not by several threads
         asking = Asking(answer=answer, clock=self.clock, seconds=ANSWER_WITHIN)
         for question, error in asking.all(questions):

@@ -13,7 +13,7 @@ from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, Permanent
 from boe_reconciler.engine.asking import AT_ONCE, Asking
 from tests.cli.conftest import Boe
-from tests.folders import a_folder, document, schedule, write
+from tests.folders import a_folder, document, run_boe, schedule, write
 
 CANARY = "canary-p@ss/word"
 SERVER = {
@@ -39,6 +39,11 @@ def test_what_answers_is_fine(boe: Boe, folder: Path) -> None:
     said = boe(folder, "validate", "--online")
     assert (said.code, said.out) == (0, "2 objects checked, all valid.\n")
     assert not (folder / ".boe").exists()
+
+
+def test_a_program_that_asked_duckdb_ends_without_a_word(folder: Path) -> None:
+    ended = run_boe(folder, "validate", "--online")
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_all_that_fails_is_told_at_once_each_at_its_field(

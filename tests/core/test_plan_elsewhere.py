@@ -13,6 +13,18 @@ def compared(base: dict[str, str], head: dict[str, str]) -> Comparison:
     return compare(a_snapshot(base), a_snapshot(head), Terms(now=NOW))
 
 
+def test_in_an_environment_that_the_head_brings_all_is_new() -> None:
+    base = files()
+    del base["environments/staging.yaml"]
+    terms = Terms(now=NOW, environment="staging")
+    found = compare(a_snapshot(base), a_snapshot(files()), terms)
+    assert found.before is None
+    assert found.after.activation.environment == "staging"
+    again = compare(a_snapshot(files()), a_snapshot(files()), terms)
+    assert again.before
+    assert again.before.schedules == again.after.schedules
+
+
 def told(base: dict[str, str], head: dict[str, str]) -> dict[str, list[str]]:
     seen = review(compared(base, head), now=NOW, days=7)
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from boe_reconciler.core.plan import Plan
+from boe_reconciler.core.plan.online import questions
 from boe_reconciler.core.plan.sops import MOST
 from tests.revisions import GOOD, Ledger, a_document, plan_of
 
@@ -15,7 +16,8 @@ FILE, OTHER = b"db: ENC[AES256_GCM,data:1]\nsops: {}\n", b"db: ENC[AES256_GCM,da
 
 
 def postgres(password: str) -> str:
-    spec = f"{{type: postgres, host: h, database: d, user: u, password: {password}}}"
+    spec = f"{{type: postgres, host: h, database: d, user: u, password: {password}, "
+    spec += "blackouts: [{cron: '0 2 * * *', duration: 1h, timezone: UTC}]}"
     return a_document("Connection", "db", spec)
 
 
@@ -128,3 +130,23 @@ def test_a_view_may_be_called_sops() -> None:
     duck = "{type: duckdb, files: {sops: x.csv}}"
     content = {**GOOD, "connections/db.yaml": a_document("Connection", "db", duck)}
     assert spec_of(plan_of(content)).connection.files == {"sops": "x.csv"}
+
+
+def test_each_secret_is_asked_before_its_connection() -> None:
+    webhook = (
+        "{type: webhook, url: 'https://example.com', secret: [{env: A}, {env: B}]}"
+    )
+    plan = plan_of(
+        good(**{"connections/w.yaml": a_document("Connection", "w", webhook)})
+    )
+    assert plan.world
+    found = questions(plan.world)
+    assert [(one.document.name, one.path) for one in found] == [
+        ("db", ("spec", "password")),
+        ("db", ("spec", "host")),
+        ("w", ("spec", "secret", 0)),
+        ("w", ("spec", "secret", 1)),
+        ("w", ("spec", "url")),
+    ]
+    assert [one.is_available for one in found] == [True, True, True, True, False]
+    assert list(found[-1].needs) == found[2:4]

@@ -67,8 +67,6 @@ def questions(world: World) -> list[Question]:
     """The Connections that can be used, each after its secrets; and secret pings."""
     found: list[Question] = []
     for verdict in world.verdicts.values():
-        if not verdict.good:
-            continue
         if verdict.entry.kind == "Connection":
             found += _of_connection(verdict, world)
         elif verdict.entry.kind == "Schedule":
