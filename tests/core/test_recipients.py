@@ -136,7 +136,7 @@ def test_members_of_a_group_are_told_one_by_one_until_they_leave() -> None:
         {"email": "ben@example.com", "until": "2026-11-22"},
         {"email": "cleo@example.com", "until": "2026-11-23"},
         {"email": "dora@example.com", "until": date(2027, 1, 1)},
-        {"email": "emil@example.com"},
+        {"email": "Emil <emil@example.com>"},
     ]
     mail = {**MAIL, "to": [{"group": "g"}, "Anna <anna@example.com>"]}
     people = found(delivering(mail), an_object("Group", "g", {"members": members}))

@@ -227,9 +227,10 @@ _FAR_SIDES: Mapping[str, Callable[[_Run, PlannedDestination], Iterator[_Fields]]
 # --- People -----------------------------------------------------------------------
 
 
-def _person(address: str) -> dict[str, Any]:
-    domain = address.rpartition("@")[2].lower()
-    return {"name": address, "place": f"domain {domain}"}
+def _person(text: str) -> dict[str, Any]:
+    """`Anna <anna@example.com>` is anna@example.com."""
+    address = next((found[0] for found in addresses_in(text)), text)
+    return {"name": address, "place": f"domain {address.rpartition('@')[2].lower()}"}
 
 
 def _members(run: _Run, group: str) -> Iterator[_Fields]:
