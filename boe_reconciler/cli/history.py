@@ -148,8 +148,8 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
 
 def _held(hold: Mapping[str, Any]) -> str:
     if hold["released_at"]:
-        who, when = hold["released_by"], hold["released_at"]
-        return f"Released by {who} at {when}: {hold['message']}"
+        when = _both(hold["released_at"], "UTC")
+        return f"Released by {hold['released_by']}, {when}: {hold['message']}"
     return f"Waits for `boe release {hold['hold_id']}`: {hold['message']}"
 
 

@@ -69,7 +69,7 @@ def test_a_hold_is_released_by_its_id_or_its_revision(
     assert "the next `boe run` takes it up" in said.out
     (found,) = boe(folder, "status", "--format", "json").json["holds"]
     assert (found["released_by"], found["why"]) == ("ada", "urgent")
-    assert "Released by ada at" in boe(folder, "status").out
+    assert "Released by ada, " in boe(folder, "status").out
     assert boe(folder, "release").out == "Nothing waits for a release.\n"
 
 
