@@ -9,7 +9,7 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden editor-server soak bench-dispatch bench-reliability lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden editor-server soak bench-dispatch bench-gitops bench-reliability lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -93,6 +93,9 @@ soak: $(DEVELOPS)  ## end BOE at random, and count what it did (MINUTES=10, PAGE
 
 bench-dispatch: $(DEVELOPS)  ## how soon 10,000 schedules due at once are dispatched, beside plain SQLite
 	@$(PYTHON) benches/dispatch.py
+
+bench-gitops: $(DEVELOPS)  ## how soon one changed file of 10,000 is served, beside its fetch (PAGE=docs/git.md)
+	@$(PYTHON) -m benches.gitops $(if $(PAGE),--page $(PAGE))
 
 bench-reliability: $(MEASURES)  ## the same kills for Celery Beat and APScheduler (PAGE=docs/reliability.md)
 	@$(PYTHON) -m benches.reliability $(if $(PAGE),--page $(PAGE))

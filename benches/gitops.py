@@ -1,0 +1,123 @@
+"""How soon one changed file of many is served: `make bench-gitops`.
+
+A branch with 1,000 and one with 10,000 schedules, each in its own file. One file changes;
+`fetch` is what git needs to ask for the head and to fetch it, from a repo on the same disk.
+The rest is BOE: it reads the listing and the one file, judges the revision, and
+activates it in the ledger. Both are measured side by side, change after change, in
+seconds of CPU: those of git count as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from boe_reconciler.blobs import folder
+from boe_reconciler.clock import SystemClock
+from boe_reconciler.engine.reconciler import Reconciler
+from boe_reconciler.ledgers import sqlite
+from tests.folders import document, schedule
+from tests.gits import Upstream, a_remote, a_repo
+
+COUNTS = (1_000, 10_000)
+CHANGES = 5
+BEGIN, END = "<!-- bench-gitops: written by make -->", "<!-- end of bench-gitops -->"
+
+
+def cpu() -> float:
+    """Seconds of CPU so far, of this process and of the gits that it ran."""
+    return sum(os.times()[:4])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", type=Path, help="write the table into this page")
+    page: Path | None = parser.parse_args().page
+    lines = [
+        "| schedules | all of them | one changed: fetch | the rest | rest / fetch |",
+        "|---|---|---|---|---|",
+    ]
+    for count in COUNTS:
+        with tempfile.TemporaryDirectory() as place:
+            lines.append(row(count, Path(place)))
+        sys.stdout.write(f"{lines[-1]}\n")
+    if page:
+        before, _, rest = page.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        table = "\n".join(lines)
+        page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    return 0
+
+
+def row(count: int, place: Path) -> str:
+    first, changes = measured(count, place)
+    fetch, rest = (statistics.median(each) for each in zip(*changes, strict=True))
+    return (
+        f"| {count:,} | {first:.1f} s | {fetch * 1000:.0f} ms | {rest * 1000:.0f} ms "
+        f"| {rest / fetch:.1f} |"
+    )
+
+
+def measured(count: int, place: Path) -> tuple[float, list[tuple[float, float]]]:
+    """Seconds for all of them, and (fetch, rest) of each change."""
+    upstream = Upstream(place / "upstream.git")
+    connection = document("Connection", "none", {"type": "duckdb"})
+    files = {"connections/none.yaml": json.dumps(connection)}
+    upstream.commit_many({**files, **dict(text(n, 0) for n in range(count))})
+    repo = a_repo(place / "state", a_remote(upstream.path))
+    ledger = sqlite.create(place / "ledger.sqlite")
+    with closing(repo), closing(ledger):
+        reconciler = Reconciler(
+            repo=repo,
+            ledger=ledger,
+            blobs=folder.create(place / "blobs"),
+            clock=SystemClock(),
+        )
+        begin = cpu()
+        reconciler.reconcile()
+        first = cpu() - begin
+        reconciler.reconcile()
+        return first, list(changes(count, upstream, reconciler))
+
+
+def changes(
+    count: int, upstream: Upstream, reconciler: Reconciler
+) -> Iterator[tuple[float, float]]:
+    repo = reconciler.repo
+    for number in range(CHANGES):
+        upstream.commit_many(dict([text(number * count // CHANGES, number + 1)]))
+        repo.hurry()
+        times: list[float] = []
+        real = repo._fetch  # type: ignore[attr-defined]  # where the time goes
+
+        def timed(times: list[float] = times, real: object = real) -> str:
+            begin = cpu()
+            found: str = real()  # type: ignore[operator]  # as above
+            times.append(cpu() - begin)
+            return found
+
+        repo._fetch = timed  # type: ignore[attr-defined]  # as above
+        begin = cpu()
+        reconciler.reconcile()
+        whole = cpu() - begin
+        repo._fetch = real  # type: ignore[attr-defined]  # as above
+        yield times[0], whole - times[0]
+
+
+def text(number: int, version: int) -> tuple[str, str]:
+    """Each owner has as many schedules as one may have."""
+    owner = {"owner": f"team{number // 10}@example.com"}
+    query = f"select {version} as version"
+    one = schedule(f"s{number}", query=query, metadata=owner)
+    return f"schedules/{number % 100}/s{number}.yaml", json.dumps(one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
