@@ -40,7 +40,7 @@ def doctor(
       boe doctor
       boe doctor --deep --format json
     """
-    checks = door(context).app().examine(deep=deep)
+    checks = door(context).looking_app().examine(deep=deep)
     if output is OutputFormat.JSON:
         say_json(_as_json(checks))
         return 1 if _broken(checks) else 0

@@ -43,17 +43,20 @@ class Door:
 
     def app(self, root: Path | None = None) -> App:
         """The App over the folder of -C (or `root`), closed when the command ends."""
-        return _opened(self.settings(root))
+        return _opened(App(self.settings(root)))
+
+    def looking_app(self) -> App:
+        """For what reads the state folder alone: without --env it takes its own."""
+        return _opened(App(self.settings(), looks_only=True))
 
     def serving_app(self, git: GitFlags) -> App:
         """As `app`; what is served may come from git."""
         return _opened(
-            read_settings(root=self.root, state=self.state, git=git, env=self.env)
+            App(read_settings(root=self.root, state=self.state, git=git, env=self.env))
         )
 
 
-def _opened(settings: Settings) -> App:
-    app = App(settings)
+def _opened(app: App) -> App:
     _OPENED.append(app)
     return app
 

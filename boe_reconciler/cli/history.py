@@ -62,7 +62,7 @@ def status(context: typer.Context, output: _Format = OutputFormat.TEXT) -> None:
       boe status
       boe status --format json
     """
-    app = door(context).app()
+    app = door(context).looking_app()
     found = _status(app)
     if output is OutputFormat.JSON:
         say_json(found)
@@ -244,7 +244,7 @@ def runs(
       boe runs --schedule carriers-daily --since 2026-11-01
       boe runs --status failed --format json
     """
-    app = door(context).app()
+    app = door(context).looking_app()
     records: Sequence[RunRecord] = ()
     if app.has_state:
         moment = instant(since, "UTC", "--since") if since is not None else None
@@ -314,7 +314,7 @@ def show(
       boe show carriers-daily
       boe show carriers-daily.20261124T113000Z --format json
     """
-    app = door(context).app()
+    app = door(context).looking_app()
     record = find_run(app, run)
     if output is OutputFormat.JSON:
         gone = parts_gone(app, record)

@@ -572,6 +572,11 @@ CODES: dict[str, Code] = {
         "Connection that does not answer",
         "`boe validate --online` connected as a run would and got no good answer.",
     ),
+    "BOE175": Code(
+        "Environment that delivers as production does",
+        "An Environment without `redirect` differs in its Connections alone: its files go "
+        "to the folders, and its mails to the people, that production has.",
+    ),
     "BOE180": Code(
         "A template that cannot be read",
         "The text between {{ and }}, or {% and %}, is not Jinja2.",

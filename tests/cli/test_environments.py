@@ -14,6 +14,8 @@ STAGING = {
     "redirect": {"local": "staging"},
 }
 
+DRY = {"redirect": {"others": "drop"}}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -27,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     write(
         repo / "environments/staging.yaml", document("Environment", "staging", STAGING)
     )
-    write(repo / "environments/dry.yaml", document("Environment", "dry", {}))
+    write(repo / "environments/dry.yaml", document("Environment", "dry", DRY))
     return repo
 
 
@@ -65,9 +67,7 @@ def test_what_an_environment_leaves_out_is_recorded_with_the_reason(
         (["--env", "staging"], ["--env", "dry"], "with --env staging"),
     ],
 )
-@pytest.mark.parametrize(
-    "command", [["status"], ["trigger", "daily"], ["run", "--once"]]
-)
+@pytest.mark.parametrize("command", [["trigger", "daily"], ["run", "--once"], ["plan"]])
 def test_a_state_folder_serves_one_environment(
     boe: Boe,
     folder: Path,
@@ -83,6 +83,21 @@ def test_a_state_folder_serves_one_environment(
     assert "--state" in refused.err
     elsewhere = boe(folder, *then, "--state", "other", "run", "--once")
     assert elsewhere.code == 0, elsewhere.err
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["runs"], ["show", "daily"], ["doctor"]]
+)
+def test_what_only_reads_the_state_folder_takes_its_environment(
+    boe: Boe, folder: Path, command: list[str]
+) -> None:
+    assert boe(folder, "--env", "staging", "run", "--once", "--now-all").code == 0
+    asked = boe(folder, *command)
+    assert asked.code == 0, asked.err
+    assert asked.out == boe(folder, "--env", "staging", *command).out
+    refused = boe(folder, "--env", "dry", *command)
+    assert refused.code == 1
+    assert "with --env staging" in refused.out + refused.err
 
 
 @pytest.mark.parametrize(

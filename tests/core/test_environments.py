@@ -111,8 +111,21 @@ def destinations(redirect: str) -> list[Any]:
     return list(spec_of(staging(content)).destinations)
 
 
+def test_without_a_redirect_all_is_delivered_and_that_is_warned_of() -> None:
+    (only,) = destinations("")
+    assert (only.spec.base_path, only.left_out_by) == ("exports", None)
+    plan = staging(files("{}"))
+    (told,) = (one for one in plan.problems if one.code == "BOE175")
+    assert (told.severity, told.range.filename) == (
+        "warning",
+        "environments/staging.yaml",
+    )
+    said = staging(files("redirect: {others: deliver}"))
+    assert "BOE175" not in {one.code for one in said.problems}
+
+
 def test_what_is_not_redirected_is_left_out() -> None:
-    for redirect in ("", "{email: test@example.com}", "{others: drop}"):
+    for redirect in ("{email: test@example.com}", "{others: drop}"):
         (only,) = destinations(redirect)
         assert only.left_out_by == "staging"
 
@@ -200,7 +213,7 @@ def test_an_unknown_environment_is_refused_with_those_that_there_are() -> None:
 
 
 def test_an_environment_that_cannot_be_used_serves_no_schedule() -> None:
-    plan = staging(files("connections: {db: {host: 1}}"))
+    plan = staging(files("connections: {db: {host: 1}}\nredirect: {local: x}"))
     assert plan.schedules == {}
     assert [(one.kind, one.name) for one in plan.problems] == [KEY]
     told = unusable(plan)

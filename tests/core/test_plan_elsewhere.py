@@ -46,6 +46,13 @@ def test_another_host_and_another_folder_are_told() -> None:
 
 def test_a_redirect_that_is_gone_is_told() -> None:
     found = told(files(), files("connections: {db: {host: staging.internal}}"))
+    assert (
+        "+ for the first time to folder exports" in found["In the Environment staging"]
+    )
+
+
+def test_a_redirect_that_leaves_all_out_is_told() -> None:
+    found = told(files(), files("redirect: {others: drop}"))
     assert "  delivers nothing: daily" in found["In the Environment staging"]
 
 

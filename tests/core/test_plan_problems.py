@@ -97,7 +97,9 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "an Environment's Connection": {
         "environments/e.yaml": a_document(
-            "Environment", "e", "connections: {nope: ⟦BOE100⟧{path: x.duckdb}}"
+            "Environment",
+            "e",
+            "connections: {nope: ⟦BOE100⟧{path: x.duckdb}}\nredirect: {local: x}",
         )
     },
     "a fallback that is not there": {
@@ -553,7 +555,8 @@ CASES: dict[str, dict[str, Any]] = {
         "environments/e.yaml": a_document(
             "Environment",
             "e",
-            "connections: {p: {host: other, password: ⟦BOE049⟧plain, ⟦BOE035⟧prot: 1}}",
+            "connections: {p: {host: other, password: ⟦BOE049⟧plain, ⟦BOE035⟧prot: 1}}\n"
+            "redirect: {others: drop}",
         ),
     },
     "a file of sops that is in plain text": {
@@ -583,8 +586,13 @@ CASES: dict[str, dict[str, Any]] = {
             "Connection", "p", "{type: postgres, host: h, database: d, user: u}"
         ),
         "environments/e.yaml": a_document(
-            "Environment", "e", "connections: {p: ⟦BOE034⟧{user: null}}"
+            "Environment",
+            "e",
+            "connections: {p: ⟦BOE034⟧{user: null}}\nredirect: {others: drop}",
         ),
+    },
+    "an Environment that delivers as production does": {
+        "environments/e.yaml": a_document("Environment", "e", "⟦BOE175⟧{}"),
     },
     "a Connection of another kind in an Environment": {
         "connections/m.yaml": a_document("Connection", "m", "{type: smtp, host: h}"),
@@ -593,7 +601,7 @@ CASES: dict[str, dict[str, Any]] = {
             "e",
             "connections: {m: {type: ⟦BOE171⟧sftp, host: h, user: u, "
             "private_key: {env: K}, host_key: 'SHA256:" + "a" * 43 + "'}, "
-            "db: {type: sqlite}}",
+            "db: {type: sqlite}}\nredirect: {others: drop}",
         ),
     },
     "what the Policy does not allow in an Environment": {
@@ -620,7 +628,9 @@ CASES: dict[str, dict[str, Any]] = {
             "{type: smtp, host: h, user: u, password: {env: X}}",
         ),
         "environments/e.yaml": a_document(
-            "Environment", "e", "connections: {m: ⟦BOE046⟧{user: null}}"
+            "Environment",
+            "e",
+            "connections: {m: ⟦BOE046⟧{user: null}}\nredirect: {local: x}",
         ),
     },
     "days off that end before they begin": {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.layers import overlaid, with_spec
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
@@ -51,7 +52,10 @@ def check_environment(
             resource = laid.resource(documents[name], check_connection)
             if resource is not None:
                 found[name] = resource
-    redirect = environment.spec.redirect or Redirect()
+    redirect = environment.spec.redirect
+    if redirect is None:
+        _real_deliveries(check)
+        redirect = Redirect(others="deliver")
     _redirect(check, redirect)
     return Overlay(
         environment=environment.name,
@@ -123,6 +127,17 @@ class _Laid:
             kind="Environment",
             name=self.check.entry.name,
         )
+
+
+def _real_deliveries(check: Check) -> None:
+    finding = Finding(
+        code="BOE175",
+        path=("spec",),
+        detail="its runs deliver to the same folders and people as those of production",
+        help="say where else they go, or redirect: {others: deliver} if that is meant",
+        severity="warning",
+    )
+    check.find([finding])
 
 
 def _redirect(check: Check, redirect: Redirect) -> None:

@@ -13,8 +13,8 @@ from boe_reconciler.core.spec import PlannedDestination
 def redirected(planned: PlannedDestination, overlay: Overlay) -> PlannedDestination:
     """The destination as it is there: rewritten, left out, or as it stands.
 
-    What the Environment does not speak of is left out, unless it says
-    `others: deliver`.
+    What a `redirect` does not speak of is left out, unless it says
+    `others: deliver`. Without a `redirect` all is delivered as it stands.
     """
     redirect = overlay.redirect
     rewrite = _REWRITES.get(planned.spec.type)
