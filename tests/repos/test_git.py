@@ -446,6 +446,8 @@ def test_commits_allow_removals_by_a_trailer(repo, upstream):
     upstream.commit("Remove\n\nBoe-Allow-Removals: 7")
     upstream.commit("Talk of Boe-Allow-Removals: 99 in the text\n\nand go on")
     upstream.commit("Remove\n\nBoe-Allow-Removals: many\nBoe-Allow-Removals: 3")
+    for odd in ("5 of 400", "8 (see 4711)", "1,000", "1234567", "-9", "٩٩"):
+        upstream.commit(f"Remove\n\nBoe-Allow-Removals: {odd}")
     since = repo.snapshot().since(f"main@sha1:{first}")
     assert since is not None
     assert (since.descends, since.allow_removals) == (True, 7)

@@ -13,7 +13,15 @@ import pytest
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.repos.git.revisions import Revisions, around, mirrored
-from tests.gits import Upstream, a_remote, a_repo, git_in
+from tests.gits import (
+    Upstream,
+    a_remote,
+    a_repo,
+    git_in,
+    needs_keys,
+    signing,
+    ssh_key,
+)
 
 Look = Callable[..., Revisions]
 
@@ -259,6 +267,31 @@ def test_trailers_between_two_revisions_are_found(tmp_path, upstream, look):
     assert (back.descends, back.allow_removals) == (False, 0)
     assert second.since("folder@sha1:" + "0" * 40) is None
     assert second.since("main@sha1:" + "0" * 40) is None
+
+
+@needs_keys
+def test_a_clone_s_config_changes_nothing_of_that_and_starts_nothing(
+    tmp_path, upstream, look
+):
+    """`git log` shows signatures where that is configured: numbers among them."""
+    signing(upstream, ssh_key(tmp_path / "key"))
+    upstream.commit("Signed")
+    folder = clone(upstream, tmp_path / "clone")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\necho 99\n")
+    program.chmod(0o755)
+    config = {
+        "log.showSignature": "true",
+        "gpg.ssh.program": str(program),
+        "i18n.logOutputEncoding": "UTF-16",
+    }
+    for key, value in config.items():
+        git_in(folder, "config", key, value)
+    first, last = (look(folder).snapshot(each) for each in ("HEAD~2", "HEAD"))
+    found = last.since(first.revision)
+    assert found is not None
+    assert (found.descends, found.allow_removals) == (True, 7)
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_shallow_clone_does_not_know_what_came_between(tmp_path, upstream, look):

@@ -25,7 +25,8 @@ _COMMITS = 10_000
 #: be in its way.
 HERE = "refs/boe/branch"
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_TRAILER = "%(trailers:key=Boe-Allow-Removals,valueonly,separator=%x2C)"
+#: Each value of the trailer on a line of its own.
+_TRAILER = "%(trailers:key=Boe-Allow-Removals,valueonly,unfold)"
 
 
 @dataclass(kw_only=True)
@@ -151,10 +152,13 @@ def history(git: Git, before: str, after: str) -> History:
     ancestor = git.run(["merge-base", "--is-ancestor", before, after])
     if ancestor.code:
         return History(descends=False, allow_removals=0)
-    limit = f"--max-count={_COMMITS}"
-    command = ["log", limit, f"--format={_TRAILER}", f"{before}..{after}"]
+    # Not `log`: a clone's config may let that show signatures, by a program it names.
+    shown = [f"--max-count={_COMMITS}", "--encoding=UTF-8", f"--format={_TRAILER}"]
+    command = ["rev-list", "--no-commit-header", *shown, f"{before}..{after}"]
     told = _sound(git.run(command)).out.decode(errors="replace")
-    numbers = [int(found) for found in _NUMBER.findall(told)]
+    # What is no plain number allows nothing: "5 of 400" is not 400.
+    lines = (line.strip() for line in told.splitlines())
+    numbers = [int(line) for line in lines if _NUMBER.fullmatch(line)]
     return History(descends=True, allow_removals=max(numbers, default=0))
 
 

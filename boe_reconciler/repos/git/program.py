@@ -52,6 +52,7 @@ _CONFIG = {
     "credential.helper": "",
     "transfer.fsckObjects": "true",
     "fetch.recurseSubmodules": "false",
+    "trailer.separators": ":",
     "gc.autoDetach": "false",
     "maintenance.autoDetach": "false",
     "gpg.program": "boe-verifies-none",
