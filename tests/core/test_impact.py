@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boe_reconciler.core import names
 from boe_reconciler.core.due import expiry
 from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.plan import Plan
@@ -664,3 +665,34 @@ def test_the_period_is_part_of_a_name() -> None:
     two = replace(one, name="two", spec=period.model_copy(update={"schedule": "two"}))
     found = between([one], [one, two]).same_files
     assert [each.path for each in found] == ["out/2026/11/24/2026-10"]
+
+
+def test_a_name_with_the_hour_is_another_one_each_hour() -> None:
+    one, two, three = (
+        _writes(name, text, pattern="{date:%Y%m%d%H}")
+        for name, text in (
+            ("one", "0 6 * * *"),
+            ("two", "30 6 * * *"),
+            ("x", "0 7 * * *"),
+        )
+    )
+    assert not between([one], [one, three]).same_files
+    found = between([one], [one, two]).same_files
+    assert [each.path for each in found] == ["out/2026/11/24/2026112406"]
+
+
+def test_many_schedules_of_one_folder_make_each_name_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    real = names.file_name
+
+    def counted(pattern: str, values: names.NameValues) -> str:
+        made.append(values.occurrence)
+        return real(pattern, values)
+
+    monkeypatch.setattr(names, "file_name", counted)
+    old = [_writes(f"s{number}", f"{number} 6 * * *") for number in range(50)]
+    found = between(old, [*old, _writes("new")]).same_files
+    assert {len(each.schedules) for each in found} == {51}
+    assert len(made) < 200
