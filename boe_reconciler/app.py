@@ -8,13 +8,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path, PurePath
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from boe_reconciler.backends import Backends
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, InputError
 from boe_reconciler.settings import Settings
@@ -29,18 +28,12 @@ if TYPE_CHECKING:
     from boe_reconciler.core.plan.online import Question
     from boe_reconciler.core.ports import (
         Clock,
-        Destination,
         Forge,
-        Format,
         Ledger,
         Repo,
-        Source,
-        Transforms,
     )
     from boe_reconciler.core.remote import GitRemote
-    from boe_reconciler.core.resources.connection import ConnectionSpec
     from boe_reconciler.core.snapshot import Snapshot
-    from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.backup import Manifest
     from boe_reconciler.engine.executor import Executor
     from boe_reconciler.engine.lock import ServeLock
@@ -52,47 +45,14 @@ if TYPE_CHECKING:
     from boe_reconciler.notices.systemd import Systemd
     from boe_reconciler.repos.git.revisions import Revisions
     from boe_reconciler.secrets.references import Secrets
-    from boe_reconciler.transforms.children import Children
 
-#: The registries: what YAML calls it -> the module that does it, imported on use.
-SOURCES = {
-    "duckdb": "boe_reconciler.sources.duckdb",
-    "sqlite": "boe_reconciler.sources.sqlite",
-    "postgres": "boe_reconciler.sources.postgres",
-    "sql": "boe_reconciler.sources.sql",
-}
-FORMATS = {
-    "xlsx": "boe_reconciler.formats.xlsx",
-    "csv": "boe_reconciler.formats.csv",
-    "tsv": "boe_reconciler.formats.tsv",
-    "json": "boe_reconciler.formats.json",
-    "jsonl": "boe_reconciler.formats.jsonl",
-    "parquet": "boe_reconciler.formats.parquet",
-    "html": "boe_reconciler.formats.html",
-    "pdf": "boe_reconciler.formats.pdf",
-}
-DESTINATIONS = {
-    "local": "boe_reconciler.destinations.local",
-}
+#: Which forge -> the module that reaches it, imported on use.
 FORGES = {
     "github": "boe_reconciler.forges.github",
     "gitlab": "boe_reconciler.forges.gitlab",
 }
 
 
-#: Sources that need no secret: with `isolate` a child reads, else the main process
-#: does and hands the rows to the child.
-WITHOUT_SECRETS = ("duckdb", "sqlite")
-#: What the process that forks children loads once.
-PRELOAD = (
-    "pandas",
-    "pyarrow.pandas_compat",
-    "boe_reconciler.transforms.frames",
-    *(SOURCES[name] for name in WITHOUT_SECRETS),
-    "duckdb",
-    *FORMATS.values(),
-    "boe_reconciler.formats.xlsx.book",
-)
 #: Parts of an App that are closed, in this order.
 _OPENED = (
     *("teller", "pings", "repo", "git_repo", "_revisions"),
@@ -100,156 +60,6 @@ _OPENED = (
 )
 #: Seconds that a secret or a Connection may take to answer `boe validate --online`.
 ANSWER_WITHIN = 30.0
-#: A child needs some memory to do anything at all.
-SMALLEST_CHILD = 100_000_000
-
-
-@dataclass(eq=False, slots=True)
-class _Lent:
-    """The Source of a Connection as it stands, and the runs that use it."""
-
-    source: Source
-    users: int = 0
-
-
-@dataclass
-class Backends:
-    """The families a run uses; Sources are kept, one for each Connection."""
-
-    settings: Settings
-    secrets: Any
-    _lent: dict[str, dict[str, _Lent]] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-    #: Starts nothing before the first child is needed.
-    children: Children = field(init=False)
-
-    def __post_init__(self) -> None:
-        from boe_reconciler.transforms.children import Children
-
-        self.children = Children(
-            scratch=self.settings.state / "scratch",
-            memory=_child_memory(self.settings.child_memory),
-            environment=self.settings.environment,
-            preload=PRELOAD,
-        )
-
-    @contextmanager
-    def source(self, spec: RunSpec) -> Iterator[Source]:
-        """The Connection's one Source, for as long as the context lasts.
-
-        A Connection that was edited gets a new one; the older one is closed when no
-        run uses it any more.
-        """
-        if spec.execution.isolate and spec.connection.type in WITHOUT_SECRETS:
-            yield self._isolated_source(spec)
-            return
-        version = spec.connection.model_dump_json()
-        lent = self._lend(spec, version)
-        try:
-            yield lent.source
-        finally:
-            self._give_back(spec.connection_name, version)
-
-    def _lend(self, spec: RunSpec, version: str) -> _Lent:
-        with self._lock:
-            versions = self._lent.setdefault(spec.connection_name, {})
-            if version not in versions:
-                versions[version] = _Lent(self._create(spec.connection))
-            # The one that was asked for last is the one that is kept.
-            lent = versions[version] = versions.pop(version)
-            lent.users += 1
-            unused = _drop_unused(versions)
-        for source in unused:
-            source.close()
-        return lent
-
-    def _create(self, connection: ConnectionSpec) -> Source:
-        made: Source = importlib.import_module(SOURCES[connection.type]).create(
-            connection,
-            secrets=self.secrets,
-            data_root=self.settings.data_root,
-            memory_limit=self.settings.memory_limit,
-        )
-        return made
-
-    def check(self, connection: ConnectionSpec) -> None:
-        """Connect and ask for one row: Temporary or Permanent when that fails."""
-        source = self._create(connection)
-        try:
-            source.check()
-        finally:
-            source.close()
-
-    def _give_back(self, name: str, version: str) -> None:
-        with self._lock:
-            versions = self._lent[name]
-            versions[version].users -= 1
-            unused = _drop_unused(versions)
-        for source in unused:
-            source.close()
-
-    def _isolated_source(self, spec: RunSpec) -> Source:
-        from boe_reconciler.transforms.isolated import IsolatedSource
-
-        made: Source = IsolatedSource(
-            children=self.children,
-            module=SOURCES[spec.connection.type],
-            connection=spec.connection,
-            data_root=self.settings.data_root,
-        )
-        return made
-
-    def format(self, name: str, *, isolate: bool = False) -> Format:
-        """With `isolate` its files are written by a child."""
-        made: Format = importlib.import_module(FORMATS[name]).create()
-        if not isolate:
-            return made
-        from boe_reconciler.transforms.isolated import IsolatedFormat
-
-        return IsolatedFormat(self.children, FORMATS[name], made)
-
-    @property
-    def transforms(self) -> Transforms:
-        from boe_reconciler.transforms.isolated import ChildTransforms
-
-        return ChildTransforms(children=self.children)
-
-    def destination(self, kind: str, spec: RunSpec) -> Destination:
-        module = importlib.import_module(DESTINATIONS[kind])
-        made: Destination = module.create(
-            local_root=self.settings.local_root, allowed_roots=spec.local_roots
-        )
-        return made
-
-    def redact(self, text: str) -> str:
-        redacted: str = self.secrets.redact(text)
-        return redacted
-
-    def close(self) -> None:
-        for versions in self._lent.values():
-            for lent in versions.values():
-                lent.source.close()
-        self.children.close()
-
-
-def _drop_unused(versions: dict[str, _Lent]) -> list[Source]:
-    """All but the last that nobody uses, taken out."""
-    *older, _ = versions
-    unused = [version for version in older if not versions[version].users]
-    return [versions.pop(version).source for version in unused]
-
-
-def _child_memory(text: str) -> int:
-    from boe_reconciler.core.resources.types import format_size, parse_size
-
-    try:
-        size = parse_size(text)
-    except ValueError as error:
-        raise InputError(f"BOE_CHILD_MEMORY: {error}.") from error
-    if size < SMALLEST_CHILD:
-        todo = f"Give {format_size(SMALLEST_CHILD)} at least."
-        raise InputError(f"BOE_CHILD_MEMORY is {text}.", todo)
-    return size
 
 
 class App:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from boe_reconciler.app import DESTINATIONS
+from boe_reconciler.backends import DESTINATIONS
 from boe_reconciler.core.errors import Cancelled
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pytest
 
-from boe_reconciler.app import SOURCES
+from boe_reconciler.backends import SOURCES
 from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.ports import Source
 from boe_reconciler.core.resources.connection import CONNECTIONS, DATABASE_TYPES

@@ -133,7 +133,7 @@ def _changes(order: Mapping[str, Any], folder: Path) -> Iterator[Any]:
 
         far_side = blind.create(letterbox=folder / "letterbox")
         yield _in_place(
-            "boe_reconciler.app", "Backends.destination", lambda *_: far_side
+            "boe_reconciler.backends", "Backends.destination", lambda *_: far_side
         )
     if order.get("fails_once"):
         yield _fails_once()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from boe_reconciler.app import DESTINATIONS, FORMATS, SOURCES
+from boe_reconciler.backends import DESTINATIONS, FORMATS, SOURCES
 from boe_reconciler.core.codes import CODES
 from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.language.load import load_resource

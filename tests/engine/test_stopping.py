@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from boe_reconciler.app import FORMATS
+from boe_reconciler.backends import FORMATS
 from boe_reconciler.core.resources.connection import DuckDBConnection
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.engine.cancel import CancelToken, Drained, Stop

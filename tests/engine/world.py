@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from boe_reconciler.app import Backends
+from boe_reconciler.backends import Backends
 from boe_reconciler.blobs import folder
 from boe_reconciler.core.facts import Fact, Observe
 from boe_reconciler.core.resources.schedule import ScheduleSpec

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from boe_reconciler.app import PRELOAD
+from boe_reconciler.backends import PRELOAD
 from boe_reconciler.core.ports import Code, Never, Table
 from boe_reconciler.transforms.children import Children
 from boe_reconciler.transforms.isolated import ChildTransforms

@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from boe_reconciler.app import FORMATS, SOURCES, WITHOUT_SECRETS
+from boe_reconciler.backends import FORMATS, SOURCES, WITHOUT_SECRETS
 from boe_reconciler.core.errors import Cancelled, Permanent, Temporary
 from boe_reconciler.core.ports import Cancel, FormatOptions, Never, Source, Table
 from boe_reconciler.core.resources.connection import CONNECTIONS

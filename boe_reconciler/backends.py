@@ -1,0 +1,203 @@
+"""What a run uses of each family: the registries, and the Sources that are kept."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from boe_reconciler.core.errors import InputError
+from boe_reconciler.settings import Settings
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.ports import Destination, Format, Source, Transforms
+    from boe_reconciler.core.resources.connection import ConnectionSpec
+    from boe_reconciler.core.spec import RunSpec
+    from boe_reconciler.transforms.children import Children
+
+#: The registries: what YAML calls it -> the module that does it, imported on use.
+SOURCES = {
+    "duckdb": "boe_reconciler.sources.duckdb",
+    "sqlite": "boe_reconciler.sources.sqlite",
+    "postgres": "boe_reconciler.sources.postgres",
+    "sql": "boe_reconciler.sources.sql",
+}
+FORMATS = {
+    "xlsx": "boe_reconciler.formats.xlsx",
+    "csv": "boe_reconciler.formats.csv",
+    "tsv": "boe_reconciler.formats.tsv",
+    "json": "boe_reconciler.formats.json",
+    "jsonl": "boe_reconciler.formats.jsonl",
+    "parquet": "boe_reconciler.formats.parquet",
+    "html": "boe_reconciler.formats.html",
+    "pdf": "boe_reconciler.formats.pdf",
+}
+DESTINATIONS = {
+    "local": "boe_reconciler.destinations.local",
+}
+#: Sources that need no secret: with `isolate` a child reads, else the main process
+#: does and hands the rows to the child.
+WITHOUT_SECRETS = ("duckdb", "sqlite")
+#: What the process that forks children loads once.
+PRELOAD = (
+    "pandas",
+    "pyarrow.pandas_compat",
+    "boe_reconciler.transforms.frames",
+    *(SOURCES[name] for name in WITHOUT_SECRETS),
+    "duckdb",
+    *FORMATS.values(),
+    "boe_reconciler.formats.xlsx.book",
+)
+#: A child needs some memory to do anything at all.
+SMALLEST_CHILD = 100_000_000
+
+
+@dataclass(eq=False, slots=True)
+class _Lent:
+    """The Source of a Connection as it stands, and the runs that use it."""
+
+    source: Source
+    users: int = 0
+
+
+@dataclass
+class Backends:
+    """The families a run uses; Sources are kept, one for each Connection."""
+
+    settings: Settings
+    secrets: Any
+    _lent: dict[str, dict[str, _Lent]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    #: Starts nothing before the first child is needed.
+    children: Children = field(init=False)
+
+    def __post_init__(self) -> None:
+        from boe_reconciler.transforms.children import Children
+
+        self.children = Children(
+            scratch=self.settings.state / "scratch",
+            memory=_child_memory(self.settings.child_memory),
+            environment=self.settings.environment,
+            preload=PRELOAD,
+        )
+
+    @contextmanager
+    def source(self, spec: RunSpec) -> Iterator[Source]:
+        """The Connection's one Source, for as long as the context lasts.
+
+        A Connection that was edited gets a new one; the older one is closed when no
+        run uses it any more.
+        """
+        if spec.execution.isolate and spec.connection.type in WITHOUT_SECRETS:
+            yield self._isolated_source(spec)
+            return
+        version = spec.connection.model_dump_json()
+        lent = self._lend(spec, version)
+        try:
+            yield lent.source
+        finally:
+            self._give_back(spec.connection_name, version)
+
+    def _lend(self, spec: RunSpec, version: str) -> _Lent:
+        with self._lock:
+            versions = self._lent.setdefault(spec.connection_name, {})
+            if version not in versions:
+                versions[version] = _Lent(self._create(spec.connection))
+            # The one that was asked for last is the one that is kept.
+            lent = versions[version] = versions.pop(version)
+            lent.users += 1
+            unused = _drop_unused(versions)
+        for source in unused:
+            source.close()
+        return lent
+
+    def _create(self, connection: ConnectionSpec) -> Source:
+        made: Source = importlib.import_module(SOURCES[connection.type]).create(
+            connection,
+            secrets=self.secrets,
+            data_root=self.settings.data_root,
+            memory_limit=self.settings.memory_limit,
+        )
+        return made
+
+    def check(self, connection: ConnectionSpec) -> None:
+        """Connect and ask for one row: Temporary or Permanent when that fails."""
+        source = self._create(connection)
+        try:
+            source.check()
+        finally:
+            source.close()
+
+    def _give_back(self, name: str, version: str) -> None:
+        with self._lock:
+            versions = self._lent[name]
+            versions[version].users -= 1
+            unused = _drop_unused(versions)
+        for source in unused:
+            source.close()
+
+    def _isolated_source(self, spec: RunSpec) -> Source:
+        from boe_reconciler.transforms.isolated import IsolatedSource
+
+        made: Source = IsolatedSource(
+            children=self.children,
+            module=SOURCES[spec.connection.type],
+            connection=spec.connection,
+            data_root=self.settings.data_root,
+        )
+        return made
+
+    def format(self, name: str, *, isolate: bool = False) -> Format:
+        """With `isolate` its files are written by a child."""
+        made: Format = importlib.import_module(FORMATS[name]).create()
+        if not isolate:
+            return made
+        from boe_reconciler.transforms.isolated import IsolatedFormat
+
+        return IsolatedFormat(self.children, FORMATS[name], made)
+
+    @property
+    def transforms(self) -> Transforms:
+        from boe_reconciler.transforms.isolated import ChildTransforms
+
+        return ChildTransforms(children=self.children)
+
+    def destination(self, kind: str, spec: RunSpec) -> Destination:
+        module = importlib.import_module(DESTINATIONS[kind])
+        made: Destination = module.create(
+            local_root=self.settings.local_root, allowed_roots=spec.local_roots
+        )
+        return made
+
+    def redact(self, text: str) -> str:
+        redacted: str = self.secrets.redact(text)
+        return redacted
+
+    def close(self) -> None:
+        for versions in self._lent.values():
+            for lent in versions.values():
+                lent.source.close()
+        self.children.close()
+
+
+def _drop_unused(versions: dict[str, _Lent]) -> list[Source]:
+    """All but the last that nobody uses, taken out."""
+    *older, _ = versions
+    unused = [version for version in older if not versions[version].users]
+    return [versions.pop(version).source for version in unused]
+
+
+def _child_memory(text: str) -> int:
+    from boe_reconciler.core.resources.types import format_size, parse_size
+
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise InputError(f"BOE_CHILD_MEMORY: {error}.") from error
+    if size < SMALLEST_CHILD:
+        todo = f"Give {format_size(SMALLEST_CHILD)} at least."
+        raise InputError(f"BOE_CHILD_MEMORY is {text}.", todo)
+    return size
