@@ -173,7 +173,8 @@ def test_a_linked_worktree_is_a_folder_like_any_other(tmp_path, upstream, look):
 
 def test_a_name_that_means_no_commit_is_told(tmp_path, upstream, look):
     revisions = look(clone(upstream, tmp_path / "clone"))
-    for wrong in ("none", "", "--all", "main:schedules", "main..HEAD", "0" * 40):
+    wrongs = ("none", "", "--all", "main:schedules", "main..HEAD", "^main", "0" * 40)
+    for wrong in wrongs:
         with pytest.raises(InputError, match="There is no commit") as raised:
             revisions.snapshot(wrong)
         assert "git fetch" in raised.value.help
@@ -251,6 +252,40 @@ def test_a_clone_of_another_user_can_be_read(tmp_path, upstream, look):
     assert b"dubious ownership" in refused.stderr
     path = f"{program.parent}:{os.environ['PATH']}"
     assert look(folder, PATH=path).snapshot("HEAD").files
+
+
+def test_no_program_that_the_config_of_a_clone_names_is_started(
+    tmp_path, upstream, look
+):
+    """Whoever sends a folder with its .git would run what they like as we look at it."""
+    folder = clone(upstream, tmp_path / "clone")
+    git_in(folder, "commit", "-q", "--allow-empty", "-m", "x")
+    body = git_in(folder, "cat-file", "commit", "HEAD").replace(
+        "\n\n",
+        "\ngpgsig -----BEGIN SSH SIGNATURE-----\n x\n -----END SSH SIGNATURE-----\n\n",
+        1,
+    )
+    (tmp_path / "commit").write_text(f"{body}\n")
+    signed = git_in(
+        folder, "hash-object", "-w", "-t", "commit", str(tmp_path / "commit")
+    )
+    touched = tmp_path / "touched"
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {touched}\n")
+    evil.chmod(0o755)
+    git_in(folder, "config", "log.showSignature", "true")
+    for key in (
+        *("core.fsmonitor", "core.pager", "core.sshCommand", "core.askPass"),
+        *("gpg.program", "gpg.openpgp.program", "gpg.ssh.program", "pager.log"),
+        *("diff.external", "diff.x.textconv", "filter.x.smudge", "credential.helper"),
+    ):
+        git_in(folder, "config", key, str(evil))
+    revisions = look(folder)
+    revisions.fork("HEAD~1")
+    second = revisions.snapshot(signed)
+    assert second.read("schedules/a.yaml") == b"a: 2\n"
+    assert second.since(revisions.snapshot("HEAD~1").revision).descends
+    assert not touched.exists()
 
 
 # --- What came between ------------------------------------------------------------

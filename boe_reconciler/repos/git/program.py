@@ -55,8 +55,10 @@ _CONFIG = {
     "trailer.separators": ":",
     "gc.autoDetach": "false",
     "maintenance.autoDetach": "false",
+    "log.showSignature": "false",
     "gpg.program": "boe-verifies-none",
     "gpg.x509.program": "boe-verifies-none",
+    "gpg.ssh.program": "ssh-keygen",
     "gpg.ssh.allowedSignersFile": os.devnull,
 }
 

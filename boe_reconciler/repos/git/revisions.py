@@ -143,8 +143,9 @@ class Revisions:
     def _id(self, name: str) -> str | None:
         expression = f"{name}^{{commit}}"
         command = ["rev-parse", "--verify", "--quiet", "--end-of-options", expression]
-        done = self.git.run(command)
-        return done.out.decode().strip() if done.code == 0 else None
+        found = self.git.run(command).out.decode().strip()
+        # ^main is an answer, too: all but what main has.
+        return found if re.fullmatch("[0-9a-f]+", found) else None
 
     def _advice(self, name: str) -> str:
         if self._id(f"refs/remotes/origin/{name}"):
