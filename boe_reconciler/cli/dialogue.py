@@ -26,7 +26,7 @@ def ask(question: str, default: str, check: Callable[[str], str] = str) -> str:
 
 
 def choose(question: str, choices: Mapping[str, str], default: str) -> str:
-    """One of the keys of `choices`: by its number, itself, or a part that no other has."""
+    """One of the keys of `choices`: by its number, itself, its words, or a part of its own."""
     keys = list(choices)
     width = max(map(len, keys))
     say(f"{question}:")
@@ -40,6 +40,7 @@ def choose(question: str, choices: Mapping[str, str], default: str) -> str:
             return keys[int(answer) - 1]
         part = answer.casefold().replace(" ", "_")
         found = [key for key in keys if part in key.casefold().replace(" ", "_")]
+        found = found or [key for key in keys if choices[key].casefold() == part]
         if len(found) == 1:
             return found[0]
         raise InputError(f'"{answer}" is none of them.', "Give its number or its name.")

@@ -222,10 +222,10 @@ def new(
     ] = None,
     when: Annotated[
         str | None,
-        typer.Option(metavar="WORDS", help="schedule: words as below, or a cron."),
+        typer.Option(metavar="WORDS", help="schedule: as above, or a cron."),
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="schedule: an IANA zone.")
+        str | None, typer.Option(metavar="ZONE", help="schedule: such as Europe/Paris.")
     ] = None,
     calendar: Annotated[
         str | None, typer.Option(metavar="NAME", help="schedule: its days off.")
@@ -253,7 +253,7 @@ def new(
     terminal it asks for what is not given, shows the file and the next runs, and
     writes when you say so. With KIND and NAME alone it writes an example to edit.
 
-    WORDS are "weekdays at 06:30", "daily at 06:30", "weekly on mon at 06:30",
+    WORDS are "weekdays at 06:30", "daily at 06:30", "weekly on monday at 06:30",
     "monthly on 1 at 06:30" or "monthly on business day 2 at 07:00".
 
     \b

@@ -14,7 +14,7 @@ from boe_reconciler.cli.dialogue import ask, choose, confirm
 from boe_reconciler.cli.nextruns import timetable_of
 from boe_reconciler.cli.output import local, say, say_table, utc
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.wording import sentence
+from boe_reconciler.core.wording import counted, sentence
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -23,19 +23,45 @@ if TYPE_CHECKING:
 
 #: How many of the next runs are shown.
 _SHOWN = 5
-_FORMATS = "xlsx csv tsv json jsonl parquet html pdf".split()
+#: How many lines of a file are shown: a Calendar would push the rest off the screen.
+_LINES = 24
+_FORMATS = {
+    "xlsx": "a workbook, for Excel",
+    "csv": "text, a row a line",
+    "tsv": "the same, with tabs",
+    "json": "one list, for programs",
+    "jsonl": "a JSON object a line",
+    "parquet": "columns, for databases and notebooks",
+    "html": "a web page",
+    "pdf": "pages to read or print",
+}
 _NEW_QUERY, _NEW_CONNECTION, _NEW_FOLDER = "a new query", "new files", "a folder"
 _NEW_CALENDAR, _NONE = "a new calendar", "none"
-_TIME = r"(?P<time>\d{1,2}:\d\d)"
-_DAYS = "mon tue wed thu fri sat sun".split()
-_DAY = rf"(?P<day>{'|'.join(_DAYS)})"
+_TIME = r"(?P<time>\d[\d:]*)"
+_DAYS = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
+#: A day by its first three letters, or whole.
+_DAY = rf"(?P<day>{'|'.join([*_DAYS, *_DAYS.values()]).lower()})"
+#: What somebody wrote who did not mean a cron, whose words have three letters.
+_WORDS = (
+    'Write it as "weekdays at 07:15", "daily at 07:15", "weekly on mon at 07:15", '
+    '"monthly on 1 at 07:15" or "monthly on business day 2 at 07:15"; '
+    'or as a cron, such as "30 6 * * mon-fri".'
+)
 #: The words for a `when` -> its fields, which the words fill in.
 _WHEN: tuple[tuple[str, tuple[str, ...]], ...] = (
     (rf"(?:every )?weekdays? at {_TIME}", ('cron: "{minute} {hour} * * mon-fri"',)),
-    (rf"daily at {_TIME}", ("frequency: daily", 'at: "{time}"')),
+    (rf"(?:daily|every day) at {_TIME}", ("frequency: daily", 'at: "{time}"')),
     (
-        rf"weekly on {_DAY} at {_TIME}",
-        ("frequency: weekly", "on: {day}", 'at: "{time}"'),
+        rf"(?:weekly on|every) {_DAY} at {_TIME}",
+        ("frequency: weekly", "on: {day:.3}", 'at: "{time}"'),
     ),
     (
         rf"monthly on business day (?P<day>-?\d+) at {_TIME}",
@@ -52,7 +78,7 @@ _WAYS = {
     "weekly": "on one day of the week",
     "business day": "monthly, on the nth business day",
     "monthly": "monthly, on a day of the month",
-    "cron": "five fields",
+    "cron": "anything else, in five fields",
 }
 
 
@@ -142,10 +168,10 @@ def check_owner(desk: Desk, owner: str) -> str:
     from boe_reconciler.core.language.addresses import address_flaw
 
     if "@" not in owner and owner not in desk.names("Group"):
-        known = ", ".join(desk.names("Group")) or "none yet"
-        raise InputError(
-            f'"{owner}" is neither an address nor a Group.', f"Groups: {known}."
-        )
+        known = desk.names("Group")
+        among = f", or a Group: {', '.join(known)}" if known else ""
+        todo = f"Write an address, such as anna@example.com{among}."
+        raise InputError(f'"{owner}" is neither an address nor a Group.', todo)
     flaw = address_flaw(owner) if "@" in owner else None
     if flaw:
         raise InputError(sentence(flaw))
@@ -164,6 +190,8 @@ def fields_of_when(words: str) -> tuple[str, ...]:
                 field.format(**given, hour=int(hour), minute=int(minute))
                 for field in fields
             )
+    if re.search(r"(?<!@)\b[a-z]{4}", words.lower()):
+        raise InputError(f'--when "{words.strip()}" is not understood.', _WORDS)
     return (f'cron: "{check_cron(words.strip())}"',)
 
 
@@ -331,7 +359,7 @@ def _ask_when() -> str:
     if way == "cron":
         return ask("Minute, hour, day, month, day of week", "30 6 * * *", check_cron)
     if way == "weekly":
-        way = f"weekly on {choose('Day', dict.fromkeys(_DAYS, ''), 'mon')}"
+        way = f"weekly on {choose('Day', _DAYS, 'mon')}"
     elif way == "business day":
         number = ask("Which business day (-1: the last)", "2", check_number)
         way = f"monthly on business day {number}"
@@ -348,7 +376,12 @@ def _ask_zone(default: str) -> str:
 
     def check(text: str) -> str:
         found[:] = zones.of_country(text) or zones.of_city(text)
-        return text if found and text not in zones.names() else check_zone(text)
+        if found or text in zones.names() or zones.suggestions(text):
+            return text if found else check_zone(text)
+        raise InputError(
+            f'"{text}" is not a time zone, a country or a city that has one.',
+            "Write it as Europe/Berlin, Germany, Berlin or UTC.",
+        )
 
     answer = ask("Time zone, or a country", default, check)
     if answer in zones.names():
@@ -361,7 +394,7 @@ def _ask_zone(default: str) -> str:
 
 def _place(desk: Desk, given: Answers) -> Answers:
     """As what, and to where."""
-    form = given.format or choose("Format", dict.fromkeys(_FORMATS, ""), "xlsx")
+    form = given.format or choose("Format", _FORMATS, "xlsx")
     to = given.to
     if to is None:
         choices = dict.fromkeys(desk.names("Distribution"), "")
@@ -410,7 +443,7 @@ def check_given(desk: Desk, given: Answers) -> None:
         (given.when, lambda words: str(fields_of_when(words))),
         (given.timezone, check_zone),
         (given.calendar, partial(check_one_of, "Calendar", desk.names("Calendar"))),
-        (given.format, partial(check_one_of, "format", _FORMATS)),
+        (given.format, partial(check_one_of, "format", [*_FORMATS])),
     )
     for value, check in checks:
         if value:
@@ -541,8 +574,11 @@ def _preview(desk: Desk, files: Mapping[str, str], schedule: str | None) -> bool
     plan = planned_with(desk, files)
     for path, text in files.items():
         say(f"\n{path}", "bold")
-        for line in text.splitlines():
+        lines = text.splitlines()
+        for line in lines[:_LINES]:
             say(f"  {line}", "dim" if line.lstrip().startswith("#") else "")
+        if len(lines) > _LINES:
+            say(f"  … {counted(len(lines) - _LINES, 'more line')}", "dim")
     say()
     if schedule in plan.schedules:
         _say_runs(desk, plan, schedule or "")
@@ -583,7 +619,7 @@ def say_next(files: Mapping[str, str], schedule: str | None) -> None:
         say(f"  boe trigger {schedule} --dry-run   # build the file, deliver nothing")
     else:
         say("  boe validate                       # once it is as you want it")
+    say(f"  git switch -c {Path(next(iter(files))).stem}")
     say(f"  git add {' '.join(files)}")
-    say(
-        "  git commit, git push, and open a pull request: `boe plan` says what it means"
-    )
+    say("  git commit, git push -u origin HEAD, and open a pull request.")
+    say("`boe plan --base main` shows what its comment will say.")

@@ -115,12 +115,16 @@ def test_a_wrong_answer_is_asked_again_with_the_reason(repo: Path, typed: Type) 
     terminal.until("is none of them")
     terminal.answer("Which")
     terminal.until("When:")
+    terminal.answer("Which", "anything")
+    terminal.until("is none of them")
     terminal.answer("Which", "cron")
     terminal.answer("day of week", "61 * * * *")
     terminal.until("boe:")
     terminal.answer("day of week", "0 5 * * mon")
     terminal.answer("Time zone", "Atlantis")
     terminal.until("not a time zone")
+    terminal.answer("Time zone", "y")
+    terminal.until("Write it as Europe/Berlin, Germany")
     terminal.answer("Time zone", "United States")
     terminal.answer("Which", "new york")
     terminal.until("Deliver to:")
@@ -155,6 +159,7 @@ def test_what_is_new_beside_a_schedule_is_written_with_it(
     terminal.answer("in two letters [FR]")
     terminal.answer("Its name [fr-holidays]")
     terminal.answer("Path of the file", "data/sales.csv")
+    terminal.until("more lines")
     terminal.answer("Write")
     assert terminal.end() == 0, terminal.screen
     new = {
@@ -233,6 +238,9 @@ def test_options_answer_all_questions(repo: Path, boe: Boe) -> None:
     ("words", "fields"),
     [
         ("every weekday at 6:30", {"cron": "30 6 * * mon-fri"}),
+        ("every day at 18:00", {"frequency": "daily", "at": "18:00"}),
+        ("weekly on Monday at 9:00", {"frequency": "weekly", "on": "mon", "at": "09:00"}),
+        ("@hourly", {"cron": "@hourly"}),
         ("weekly on fri at 18:00", {"frequency": "weekly", "on": "fri", "at": "18:00"}),
         (
             "monthly on last at 06:30",
@@ -260,7 +268,9 @@ def test_when_is_said_in_words(
         (["group"], "NAME"),
         (["schedule", "x", "--when", "daily at 07:00"], "--report"),
         (["schedule", "x", *FLAGS, "--when", "daily at 25:00"], "25:00"),
-        (["schedule", "x", *FLAGS, "--when", "now and then"], "boe:"),
+        (["schedule", "x", *FLAGS, "--when", "now and then"], "weekly on mon at"),
+        (["schedule", "x", *FLAGS, "--when", "every day at 7"], "as 06:30"),
+        (["schedule", "x", *FLAGS, "--when", "61 * * * mon"], "0-59"),
         (["schedule", "x", *FLAGS, "--report", "sales-by-regio"], "sales-by-region"),
         (["schedule", "x", *FLAGS, "--owner", "nobody"], "neither an address"),
         (["schedule", "sales-daily", *FLAGS], "already"),
