@@ -82,8 +82,8 @@ def test_text_tells_removals_first_and_the_verdict_last(served: Path, boe: Boe) 
         assert line.endswith(" and 29 more")
     assert "06:30 CE" in runs[0]
     assert "UTC) → " in runs[1]
-    assert "  - exports (local) no longer: goes" in lines
-    assert "  + elsewhere (local) from now on: comes" in lines
+    assert "  - exports (local) no longer gets: goes" in lines
+    assert "  + elsewhere (local) gets from now on: comes" in lines
     rows = lines[lines.index("Next runs") + 1 :]
     assert [row.split()[0] for row in rows[:2]] == ["comes", "moves"]
     assert lines[-3:] == [

@@ -609,10 +609,10 @@ def _writes(
 def test_two_schedules_that_write_one_file_are_told() -> None:
     one, two = _writes("one"), _writes("two", "0 7 * * *", if_exists="overwrite")
     assert told(between([one], [one, two]))["Files of the same name"] == [
-        "one, two: out/2026/11/24/Sales_2026-11-24.csv at 2026-11-24 07:00 UTC; one is "
-        "numbered, or one overwrites the other",
-        "one, two: out/2026/11/24/Sales_2026-11-24.json at 2026-11-24 07:00 UTC; one is "
-        "numbered, or one overwrites the other",
+        "one, two: out/2026/11/24/Sales_2026-11-24.csv at 2026-11-24 07:00 UTC; the later "
+        "one gets a number, or the later one overwrites the other",
+        "one, two: out/2026/11/24/Sales_2026-11-24.json at 2026-11-24 07:00 UTC; the later "
+        "one gets a number, or the later one overwrites the other",
     ]
 
 

@@ -294,10 +294,10 @@ def _is_silent(schedule: PlannedSchedule) -> bool:
 def _lost_and_gained(found: Deliveries) -> Iterator[Line]:
     for place in found.places_lost:
         yield "-", f"nothing goes to {place} any more"
-    yield from _people("-", "no longer", found.lost)
+    yield from _people("-", "no longer gets", found.lost)
     for place in found.places_gained:
         yield "+", f"for the first time to {place}"
-    yield from _people("+", "from now on", found.gained)
+    yield from _people("+", "gets from now on", found.gained)
 
 
 def _people(sign: Sign, word: str, found: Sequence[Recipient]) -> Iterator[Line]:

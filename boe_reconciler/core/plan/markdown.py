@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from boe_reconciler.core.plan.lines import sections, shown
 from boe_reconciler.core.plan.masks import masked_text
-from boe_reconciler.core.plan.review import Line, Review, Section, verdict
+from boe_reconciler.core.plan.review import ACTIONS, Line, Review, Section, verdict
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.wording import counted
 
@@ -19,8 +19,8 @@ from boe_reconciler.core.wording import counted
 LIMIT = 60_000
 #: Bytes of one section, and of one line.
 _SECTION, _LINE = 9_000, 600
-#: Problems and first names that are told.
-_PROBLEMS = 50
+#: Problems, and names of objects of one action, that are told.
+_PROBLEMS, _NAMES = 50, 5
 _MARKS = {"-": "- ", "~": "! ", "+": "+ ", " ": "  "}
 
 
@@ -28,6 +28,7 @@ def markdown(seen: Review, *, again: str = "boe plan") -> str:
     """At most LIMIT bytes. `again` is the command that shows what was left out."""
     first, *more = verdict(seen, _code)
     blocks = [_title(seen, first)]
+    more = [*_named(seen), *more]
     blocks += ["\n".join(f"- {sentence}" for sentence in more)] if more else []
     blocks += [_problems(seen.problems)] if seen.problems else []
     blocks += [_folded(one) for one in sections(seen)]
@@ -38,6 +39,17 @@ def markdown(seen: Review, *, again: str = "boe plan") -> str:
 def _title(seen: Review, first: str) -> str:
     errors = f" {counted(seen.errors, 'error')}." if seen.errors else ""
     return f"### BOE plan: {first}{errors}"
+
+
+def _named(seen: Review) -> Iterator[str]:
+    """What the title counts, by name: Schedules first, which people know."""
+    for action, what in ACTIONS.items():
+        found = [one for one in seen.found.changes if one.action == action]
+        found.sort(key=lambda one: one.kind != "Schedule")
+        names = [f"{one.kind} {_code(one.name)}" for one in found[:_NAMES]]
+        more = f" and {len(found) - _NAMES:,} more" if len(found) > _NAMES else ""
+        if names:
+            yield f"{what.capitalize()}: {', '.join(names)}{more}."
 
 
 def _foot(seen: Review) -> str:

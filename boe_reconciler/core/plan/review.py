@@ -121,6 +121,8 @@ def _expanded(
 # --- The verdict ------------------------------------------------------------------
 
 
+#: What becomes of an object, in the order in which it is told.
+ACTIONS = {"delete": "to remove", "update": "to change", "create": "to add"}
 #: Sets a name, or what is to be typed, apart from the sentence around it.
 Quoted = Callable[[str], str]
 
@@ -146,8 +148,7 @@ def verdict(seen: Review, quoted: Quoted = str) -> list[str]:
 
 def _objects(seen: Review) -> str:
     actions = Counter[str](change.action for change in seen.found.changes)
-    words = {"delete": "to remove", "update": "to change", "create": "to add"}
-    told = [f"{actions[one]:,} {words[one]}" for one in words if actions[one]]
+    told = [f"{actions[one]:,} {ACTIONS[one]}" for one in ACTIONS if actions[one]]
     return f"{', '.join(told)}." if told else "No changes."
 
 

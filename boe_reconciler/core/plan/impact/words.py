@@ -168,9 +168,9 @@ _WHY = {"deadline": "deadline", "catchup_window": "catch-up window"}
 
 def _same_file(one: SameFile) -> str:
     what = {
-        "number": "one is numbered",
-        "overwrite": "one overwrites the other",
-        "error": "one fails",
+        "number": "the later one gets a number",
+        "overwrite": "the later one overwrites the other",
+        "error": "the later one fails",
     }
     told = ", or ".join(what[each] for each in one.if_exists)
     return f"{_names(one.schedules)}: {one.path} at {_clock(one.at)}; {told}"
