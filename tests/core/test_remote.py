@@ -11,7 +11,6 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.remote import (
     GitRemote,
     check_branch,
-    check_commit,
     check_poll,
     check_url,
     commit_of,
@@ -101,13 +100,6 @@ def test_a_poll_takes_a_second_at_least() -> None:
     assert check_poll(timedelta(seconds=1)) == timedelta(seconds=1)
     with pytest.raises(InputError, match="at least 1s"):
         check_poll(timedelta(milliseconds=999))
-
-
-def test_a_release_names_a_whole_commit() -> None:
-    assert check_commit("a" * 40) == "a" * 40
-    for wrong in ("a" * 39, "A" * 40, "main"):
-        with pytest.raises(InputError, match="40 digits"):
-            check_commit(wrong)
 
 
 def test_a_revision_names_its_branch_and_commit() -> None:
