@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boe_reconciler.cli.door import Door, door
+from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import near, say
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from boe_reconciler.cli.wizard import Answers, Desk
 
 _SCHEMA = "schema/boe.schema.json"
+#: Where nobody says another one.
+_ZONE = "Europe/Berlin"
 _STARTER = files("boe_reconciler.cli") / "starter"
 
 
@@ -78,6 +80,9 @@ def init(
     owner: Annotated[
         str, typer.Option(metavar="X", help="Who owns the first files.")
     ] = "you@example.com",
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="The zone of its times.")
+    ] = _ZONE,
     forge: Annotated[
         Forge,
         typer.Option(
@@ -92,7 +97,7 @@ def init(
 
     \b
     Examples:
-      boe init my-reports --owner anna@example.com
+      boe init my-reports --owner anna@example.com --timezone Europe/Paris
       boe init --forge gitlab
       boe -C my-reports run --once --now-all
     """
@@ -100,7 +105,8 @@ def init(
 
     door_ = door(context)
     target = door_.settings().root / (directory or ".")
-    values = _team_values(owner)
+    _check_zone(timezone)
+    values = {**_team_values(owner), "TIMEZONE": timezone}
     first = _starter("repo", values)
     _refuse_flaws(first)
     first |= {f"schema/{name}": text for name, text in render_schemas().items()}
@@ -112,8 +118,11 @@ def init(
     kept = [path for path in team if (target / path).exists()]
     texts = first | {path: team[path] for path in team if path not in kept}
     write_new(target, texts)
-    _say_written(target, len(texts), kept)
-    _warn_inside(door_, target)
+    say(f"Wrote {len(texts)} files; times are those of {timezone} (policy.yaml).")
+    top = door_.app(target).top
+    _say_next(target, kept, in_git=top is not None)
+    if top not in (None, target.resolve()):
+        _warn_inside(target, top)
     return 0
 
 
@@ -131,26 +140,26 @@ def _starter(name: str, values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _say_written(target: Path, number: int, kept: Sequence[str]) -> None:
-    say(f"Wrote {number} files. Next:")
+def _say_next(target: Path, kept: Sequence[str], *, in_git: bool) -> None:
+    say("Next:")
     shown = near(str(target))
     say(f"  boe -C {shown} validate")
     say(f"  boe -C {shown} run --once --now-all")
+    if not in_git:
+        say(f"  git init -b main {shown}   # then commit, and push it to your forge")
     if kept:
         say(f"Kept as they were: {', '.join(kept)}.")
     if ".gitignore" in kept:
         say("Add .boe/ and exports/ to .gitignore: they are not for git.")
 
 
-def _warn_inside(door_: Door, target: Path) -> None:
+def _warn_inside(target: Path, top: Path | None) -> None:
     """Forges look for their files at the root of a repo alone."""
-    top = door_.app(target).top
-    if top not in (None, target.resolve()):
-        say(
-            f"{near(str(target))} is a part of the git repo {top}. Forges and pre-commit "
-            "read their files at its root: move them there, with `boe -C` in them; or "
-            "make a repo of its own with `git init`."
-        )
+    say(
+        f"{near(str(target))} is a part of the git repo {top}. Forges and pre-commit "
+        "read their files at its root: move them there, with `boe -C` in them; or "
+        "make a repo of its own with `git init`."
+    )
 
 
 def _texts(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -305,12 +314,12 @@ def _example(
         country, region, years = holidays
         text = calendar_text(name, country, region, _years(years, context))
     else:
-        _check_zone(answers.timezone or "Europe/Berlin")
+        _check_zone(answers.timezone or _ZONE)
         values = {
             "NAME": name,
             "OWNER": answers.owner or "you@example.com",
             "TITLE": answers.title or name.replace("-", " ").capitalize(),
-            "ZONE": answers.timezone or "Europe/Berlin",
+            "ZONE": answers.timezone or _ZONE,
         }
         text = _filled((_STARTER / "new" / f"{kind}.yaml").read_text(), values)
     return {f"{kind}s/{name}.yaml": text}

@@ -33,6 +33,16 @@ def test_what_it_says_to_do_next_works(tmp_path: Path, boe: Boe) -> None:
         assert boe(Path(folder), *command.split()).code == 0
 
 
+def test_times_are_those_of_a_zone_that_init_is_told(tmp_path: Path, boe: Boe) -> None:
+    said = boe(tmp_path, "init", "--timezone", "America/New_York")
+    assert "those of America/New_York" in said.out
+    assert "06:30 EST" in boe(tmp_path, "next", "sales-daily").out
+    refused = boe(tmp_path, "init", "elsewhere", "--timezone", "New York")
+    assert refused.code == 1
+    assert "America/New_York" in refused.err
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_an_existing_file_stops_all_of_it(tmp_path: Path, boe: Boe) -> None:
     (tmp_path / "policy.yaml").write_text("mine\n")
     said = boe(tmp_path, "init")
