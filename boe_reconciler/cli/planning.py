@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boe_reconciler.cli.door import door
+from boe_reconciler.cli.executing import serves_git
 from boe_reconciler.cli.output import counted, say, say_json
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.core.errors import InputError
@@ -127,8 +128,21 @@ def _compared(app: App, base: str | None, head: str | None, strict: bool) -> Com
     newer = _head(app, head, in_git=False)
     if not app.has_state:
         return compare_with_served(None, newer, terms)
+    _check_folder(app, newer)
     terms = replace(terms, read_blob=app.blobs.read)
     return compare_with_served(app.ledger.served(), newer, terms)
+
+
+def _check_folder(app: App, newer: Snapshot) -> None:
+    """Where a git repo is served, a folder without files would seem to remove all."""
+    empty = not newer.files and not newer.unreadable
+    if empty and app.settings.git is None and serves_git(app):
+        raise InputError(
+            f"{app.settings.state} serves a git repo, and {app.settings.root} holds no "
+            "YAML of BOE.",
+            "Set BOE_GIT to its URL to plan what was fetched, or name a clone of it "
+            "with -C and that state folder with --state.",
+        )
 
 
 def _head(app: App, head: str | None, *, in_git: bool) -> Snapshot:

@@ -67,6 +67,20 @@ def test_other_commands_and_a_folder_leave_what_came_from_git_alone(
     assert {one["name"] for one in found["objects"]} == {"a", "none"}
 
 
+def test_a_folder_without_files_is_not_planned_as_the_end_of_what_came_from_git(
+    boe: Boe, here: Path, upstream: Upstream, tmp_path: Path
+) -> None:
+    assert boe(here, "run", "--git", str(upstream.path), "--once").code == 0
+    said = boe(here, "plan")
+    assert said.code == 1
+    assert "serves a git repo" in said.err
+    assert "BOE_GIT" in said.err
+    clone = tmp_path / "clone"
+    upstream.git("clone", "--quiet", str(upstream.path), str(clone))
+    said = boe(clone, "--state", str(here / ".boe"), "plan")
+    assert (said.code, "No changes" in said.out) == (0, True), said.out
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
