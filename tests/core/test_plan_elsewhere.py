@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from boe_reconciler.core.plan.compare import Comparison, Terms, compare
 from boe_reconciler.core.plan.lines import sections
 from boe_reconciler.core.plan.review import review
+from boe_reconciler.core.snapshot import History
 from tests.core.test_environments import files
-from tests.revisions import NOW, a_snapshot
+from tests.revisions import NOW, a_document, a_snapshot
 
 
 def compared(base: dict[str, str], head: dict[str, str]) -> Comparison:
@@ -67,3 +70,17 @@ def test_one_that_is_new_says_where_it_delivers() -> None:
     del base["environments/staging.yaml"]
     (lines,) = told(base, files()).values()
     assert any("staging/exports" in line for line in lines)
+
+
+def test_removals_that_a_commit_allows_are_allowed_there_too() -> None:
+    many = {
+        f"connections/c{number}.yaml": a_document(
+            "Connection", f"c{number}", "type: duckdb"
+        )
+        for number in range(20)
+    }
+    head = a_snapshot(files("redirect: {others: drop}"))
+    history = History(descends=True, allow_removals=20)
+    head = replace(head, since=lambda _: history)
+    found = compare(a_snapshot({**files(), **many}), head, Terms(now=NOW))
+    assert found.after.objects.keys() == found.elsewhere["staging"][1].objects.keys()

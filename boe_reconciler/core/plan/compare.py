@@ -99,12 +99,13 @@ def _compared(
 
     nowhere = Past(lost=None, allow_removals=0)
     past = past_of(head, served) if served else nowhere
+    allowed = max(terms.allow_removals, past.allow_removals)
     after = make_plan(
         head,
         served=served,
         now=terms.now,
         strict=terms.strict,
-        allow_removals=max(terms.allow_removals, past.allow_removals),
+        allow_removals=allowed,
         cache=terms.cache,
         read_blob=read_older,
         environment=terms.environment,
@@ -116,7 +117,9 @@ def _compared(
     elsewhere = {}
     if served and terms.environment is None:
         for name in _edited(served, after):
-            there = replace(terms, environment=name, read_blob=read_older)
+            there = replace(
+                terms, environment=name, allow_removals=allowed, read_blob=read_older
+            )
             elsewhere[name] = _there(replace(served, environment=name), head, there)
     return Comparison(
         before=before,
@@ -152,6 +155,7 @@ def _there(served: Served, head: Snapshot, terms: Terms) -> tuple[Plan | None, P
         served=served,
         now=terms.now,
         strict=terms.strict,
+        allow_removals=terms.allow_removals,
         cache=terms.cache,
         read_blob=terms.read_blob,
         environment=terms.environment,
