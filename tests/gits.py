@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import pytest
 
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.remote import GitRemote
+from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.repos import git
 from boe_reconciler.repos.git import GitRepo
 from boe_reconciler.repos.git.access import Access
 from boe_reconciler.repos.git.program import Git
+from boe_reconciler.repos.git.revisions import mirrored
 
 _PERSON = {
     f"GIT_{role}_{what}": value
@@ -186,6 +188,17 @@ def a_repo(
         variables=access.standing(),
     )
     return git.create(program, access, random=lambda: 0.5)
+
+
+def read_again(state: Path, name: str) -> Snapshot:
+    """A commit of what was fetched, read from scratch and as a whole."""
+    revisions = mirrored(state / "repo.git", "main", SystemClock(), os.environ)
+    try:
+        found = revisions.snapshot(name)
+        contents = {path: found.read(path) for path in found.files}
+    finally:
+        revisions.close()
+    return replace(found, read=contents.__getitem__)
 
 
 def ssh_key(path: Path) -> Path:

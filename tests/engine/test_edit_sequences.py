@@ -4,15 +4,18 @@ model says, and what a plan of the two commits had said before."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.plan import PlanCache, make_plan
 from boe_reconciler.core.plan.changes import Change, changes
 from boe_reconciler.core.plan.compare import Terms, compare
@@ -22,9 +25,10 @@ from boe_reconciler.core.spec import Served
 from boe_reconciler.engine.reconciler import Reconciler
 from boe_reconciler.ledgers.memory import MemoryLedger
 from boe_reconciler.repos.git import GitRepo
+from boe_reconciler.repos.git.revisions import Revisions, mirrored
 from tests.engine.world import HandClock
 from tests.folders import document
-from tests.gits import Upstream, a_remote, a_repo
+from tests.gits import Upstream, a_remote, a_repo, read_again
 from tests.oracles.serving import Commit, Repo, Serving, Version
 
 KINDS = {
@@ -230,9 +234,11 @@ class Site:
 
     upstream: Upstream
     repo: GitRepo
+    state: Path
+    revisions: Revisions | None = None
     served: Serving = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
-    #: The commit before, read from scratch.
+    #: The commit before.
     before: Snapshot | None = None
 
     def begin(self) -> None:
@@ -273,11 +279,19 @@ class Site:
         ).served()
         plan = self.reconciler.reconcile()
         self.check_served()
-        fresh = self.repo.snapshot_at(commit)
+        name = f"main@sha1:{commit}"
+        fresh = read_again(self.state, name) if last else self._read(name)
         if last:
             self.check_from_scratch(fresh, old, plan, allowed)
         self.check_plan(fresh, old)
         self.before = fresh
+
+    def _read(self, name: str) -> Snapshot:
+        """By what `boe plan` reads with."""
+        if self.revisions is None:
+            folder = self.state / "repo.git"
+            self.revisions = mirrored(folder, "main", SystemClock(), os.environ)
+        return self.revisions.snapshot(name)
 
     def check_served(self) -> None:
         """The version of each object, its file, and the commit that it is from."""
@@ -378,8 +392,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     upstream = Upstream(folder / "upstream.git")
     repo = a_repo(folder / "state", a_remote(upstream.path))
-    yield Site(upstream, repo)
+    site = Site(upstream, repo, folder / "state")
+    yield site
     repo.close()
+    if site.revisions:
+        site.revisions.close()
 
 
 def check(site: Site, steps: list[Step]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,12 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, InputError, Refused, Temporary
 from boe_reconciler.core.plan import PlanCache
 from boe_reconciler.core.plan import reading as plan_reading
 from boe_reconciler.core.plan.reading import read
 from boe_reconciler.repos.folder import FolderRepo
 from boe_reconciler.repos.git import GitRepo, mirror, program, reading
+from boe_reconciler.repos.git.revisions import Revisions, mirrored
 from tests.engine.world import HandClock
 from tests.gits import Upstream, a_remote, a_repo, needs_keys, signing, ssh_key
 
@@ -217,24 +220,24 @@ MODES = st.sampled_from(["100644", "100755", "120000", "160000"])
 
 
 @pytest.fixture(scope="module")
-def anything(tmp_path_factory) -> Iterator[tuple[Upstream, GitRepo]]:
+def anything(tmp_path_factory) -> Iterator[tuple[Upstream, Revisions]]:
     """A mirror that is written to directly: nothing has looked at its objects."""
-    state = tmp_path_factory.mktemp("state")
-    upstream = Upstream(state / "repo.git")
-    repo = a_repo(state, a_remote(upstream.path))
-    yield upstream, repo
-    repo.close()
+    folder = tmp_path_factory.mktemp("state") / "repo.git"
+    upstream = Upstream(folder)
+    revisions = mirrored(folder, "main", SystemClock(), os.environ)
+    yield upstream, revisions
+    revisions.close()
 
 
 @given(files=st.dictionaries(PATHS, st.tuples(MODES, CONTENTS), max_size=6))
 def test_whatever_a_tree_holds_is_read_or_told(anything, files):
-    upstream, repo = anything
+    upstream, revisions = anything
     upstream.tree = {
         path: what
         for path, what in files.items()
         if not any(other.startswith(path + b"/") for other in files)
     }
-    snapshot = repo.snapshot_at(upstream.commit(parent=None))
+    snapshot = revisions.snapshot(upstream.commit(parent=None))
     found = read(snapshot, PlanCache())
     for path in {**snapshot.files, **snapshot.unreadable}:
         assert not re.search("[\0-\x1f\x7f\u2028\u202e\ud800-\udfff]", path)
@@ -295,10 +298,12 @@ def test_one_changed_file_of_ten_thousand_is_the_only_one_parsed(
 @pytest.mark.slow
 def test_two_thousand_files_are_read_quickly(repo, upstream, tmp_path):
     upstream.commit_many({f"schedules/{n}.yaml": f"a: {n}\n" for n in range(2000)})
-    commit = repo.snapshot().revision.partition(":")[2]
-    begin = time.perf_counter()
-    assert len(repo.snapshot_at(commit).files) == 2000
-    assert time.perf_counter() - begin < 0.5
+    repo.snapshot()
+    folder = tmp_path / "state/repo.git"
+    with closing(mirrored(folder, "main", SystemClock(), os.environ)) as revisions:
+        begin = time.perf_counter()
+        assert len(revisions.snapshot("main").files) == 2000
+        assert time.perf_counter() - begin < 0.5
 
 
 # --- Noticing ---------------------------------------------------------------------
@@ -423,19 +428,6 @@ def test_other_branches_and_tags_are_not_fetched(repo, upstream, tmp_path):
         check=True,
     )
     assert refs.stdout.split()[2:] == ["refs/boe/branch"]
-
-
-def test_an_older_commit_can_be_read(repo, upstream):
-    upstream.write("schedules/a.yaml", "a: 1\n")
-    older = upstream.commit()
-    upstream.write("schedules/a.yaml", "a: 2\n")
-    upstream.commit()
-    repo.snapshot()
-    assert repo.snapshot_at(older).read("schedules/a.yaml") == b"a: 1\n"
-    assert repo.snapshot_at("main").read("schedules/a.yaml") == b"a: 2\n"
-    for wrong in ("none", "--upload-pack=x", "main:schedules/a.yaml"):
-        with pytest.raises(InputError, match="There is no commit"):
-            repo.snapshot_at(wrong)
 
 
 # --- History ----------------------------------------------------------------------

@@ -351,4 +351,7 @@ def test_what_was_fetched_into_a_mirror_can_be_read(tmp_path, upstream):
     for name in ("main", "HEAD", "main@sha1:" + (upstream.head() or "")):
         assert revisions.snapshot(name).read("schedules/a.yaml") == b"a: 2\n"
     assert revisions.snapshot("main~1").read("schedules/a.yaml") == b"a: 1\n"
+    for wrong in ("none", "--upload-pack=x", "main:schedules/a.yaml"):
+        with pytest.raises(InputError, match="There is no commit"):
+            revisions.snapshot(wrong)
     revisions.close()

@@ -87,15 +87,6 @@ class GitRepo:
             self._start_anew()
         return self.snapshot()
 
-    def snapshot_at(self, name: str) -> Snapshot:
-        """Any commit of what was fetched; InputError where there is none of that name."""
-        reader = Reader(git=self._mirror.git, contents=self._contents)
-        try:
-            commit = self._mirror.commit(name)
-            return self._of(commit, reader.read(commit))
-        except Damaged as error:
-            raise self._damaged(error) from error
-
     def close(self) -> None:
         self._contents.close()
 

@@ -116,14 +116,6 @@ class Mirror:
         """The commit that was fetched last; None: none was."""
         return self._id(f"{HERE}^{{commit}}")
 
-    def commit(self, name: str) -> str:
-        """The commit that the branch or an id means. InputError where none does."""
-        here = HERE if name == self.remote.branch else name
-        known = None if here.startswith("-") else self._id(f"{here}^{{commit}}")
-        if known is None:
-            raise InputError(f"There is no commit {name} in what was fetched.")
-        return known
-
     def _id(self, expression: str) -> str | None:
         command = ["rev-parse", "--verify", "--quiet", "--end-of-options", expression]
         done = self.git.run(command)
