@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.plan.files import (
     FOLDERS,
     IS_LINK,
     MAX_BYTES,
     MAX_FILES,
+    NO_FOLDER,
     POLICY_FILE,
     blob_id,
     clashes,
@@ -35,29 +36,37 @@ _Survey = dict[str, _Stamp | str | None]
 
 #: Kubernetes swaps this link when a ConfigMap changes.
 _KUBERNETES = "..data"
+#: Looks at a folder out of which one file after the other vanishes.
+_LOOKS = 10
 
 
 class FolderRepo:
-    """Reads `root`; `poll` and `settle` are in seconds.
+    """Reads `root`; `poll`, `settle` and `doubt` are in seconds.
+
+    A file that was there at the last snapshot is gone only where a second look, after
+    `doubt`, does not find it either: many a program deletes a file to write it anew.
 
     Symbolic links are not followed, but for those by which Kubernetes mounts a
     ConfigMap: so a path cannot lead out of the folder.
     """
 
-    def __init__(self, root: Path, *, poll: float = 10.0, settle: float = 0.2) -> None:
+    def __init__(
+        self, root: Path, *, poll: float = 10, settle: float = 0.2, doubt: float = 1
+    ) -> None:
         self._root = root.absolute()
         self._poll = poll
         self._settle = settle
+        self._doubt = doubt
         self._blobs: dict[str, tuple[_Stamp, str]] = {}
         self._references = References()
         self._referenced: frozenset[str] = frozenset()
-        self._surveyed: _Survey | None = None
+        self._surveyed: _Survey = {}
         self._watcher: Watcher | None = None
         self._hurried = threading.Event()
+        self._interrupted = threading.Event()
 
     def snapshot(self) -> Snapshot:
-        real = self._real_root()
-        survey = _survey(real)
+        real, survey = self._look()
         files, unreadable = self._read_all(real, survey)
         unreadable |= (alike := clashes(files))
         files = {path: files[path] for path in files if path not in alike}
@@ -100,7 +109,7 @@ class FolderRepo:
         self._hurried.set()
 
     def interrupt(self) -> None:
-        """Nothing here waits for a far side."""
+        self._interrupted.set()
 
     def close(self) -> None:
         if self._watcher is not None:
@@ -108,6 +117,34 @@ class FolderRepo:
             self._watcher = None
 
     # Reading.
+
+    def _look(self) -> tuple[Path, _Survey]:
+        """The real root, and what is there without doubt."""
+        lost: set[str] = set()
+        for _ in range(_LOOKS):
+            real = self._real_root()
+            survey = _survey(real)
+            before, lost = lost, self._lost(survey | self._survey_others(real))
+            if lost <= before:
+                return real, survey
+            if self._interrupted.wait(self._doubt):
+                raise Temporary("interrupted", "the look at the folder was interrupted")
+        raise InputError(
+            f"Files keep vanishing from {self._root}: {min(lost)} is the latest.",
+            "It is read again once they no longer do.",
+        )
+
+    def _lost(self, survey: _Survey) -> set[str]:
+        """What was there at the last snapshot, and is not now."""
+        return {
+            path
+            for path, stamp in self._surveyed.items()
+            if stamp is not None and survey.get(path) is None
+        }
+
+    def _survey_others(self, real: Path) -> _Survey:
+        """The files that the last snapshot referred to."""
+        return {path: _stamp_strict(real, path) for path in self._referenced}
 
     def _real_root(self) -> Path:
         if not self._root.is_dir():
@@ -155,9 +192,7 @@ class FolderRepo:
         """The net below the watcher: compare times and sizes."""
         with suppress(OSError):
             real = self._root.resolve(strict=True)
-            survey = _survey(real)
-            survey |= {path: _stamp_strict(real, path) for path in self._referenced}
-            return survey != self._surveyed
+            return _survey(real) | self._survey_others(real) != self._surveyed
         return True
 
     def _is_interesting(self, path: str) -> bool:
@@ -200,14 +235,14 @@ def _survey(real: Path) -> _Survey:
 
 
 def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]:
-    path = real / folder
-    if not path.is_dir():
+    info = _info(real, f"{real}/{folder}")
+    if info is None:
         return
-    if why := _closed(real, folder):
+    if why := _closed(folder, info):
         yield shown_path(folder), why
         return
     try:
-        with os.scandir(path) as entries:
+        with os.scandir(real / folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         yield folder, _reason(error)
@@ -216,35 +251,51 @@ def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]
         below = f"{folder}/{entry.name}"
         if is_ignored(entry.name):
             continue
-        if entry.is_dir():
+        if _may_be_folder(entry):
             yield from _below(real, below)
         elif is_resource_file(below):
             yield shown_path(below), _stamp(real, below)
 
 
-def _closed(real: Path, folder: str) -> str:
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself.
+        return True
+
+
+def _closed(folder: str, info: os.stat_result | str) -> str:
     """Why a folder is not entered; empty where it is."""
-    path = real / folder
-    if path.is_symlink() and not _is_mounted(real, str(path)):
-        return IS_LINK
-    return wrong_path(folder)
+    if isinstance(info, str):
+        return info
+    return wrong_path(folder) if stat.S_ISDIR(info.st_mode) else NO_FOLDER
 
 
 def _stamp(real: Path, path: str) -> _Stamp | str | None:
     """Of a file whose folder has been looked at."""
-    full = f"{real}/{path}"
+    info = _info(real, f"{real}/{path}")
+    if info is None or isinstance(info, str):
+        return info
+    stamp = info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino
+    return _refusal(path, info) or stamp
+
+
+def _info(real: Path, full: str) -> os.stat_result | str | None:
+    """Of what stands there, or why it is not looked at; None: nothing does."""
     try:
         info = os.lstat(full)
-        if stat.S_ISLNK(info.st_mode):
-            if not _is_mounted(real, full):
-                return IS_LINK
-            info = os.lstat(os.path.realpath(full))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return _reason(error)
-    stamp = info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino
-    return _refusal(path, info) or stamp
+    if not stat.S_ISLNK(info.st_mode):
+        return info
+    if not _is_mounted(real, full):
+        return IS_LINK
+    try:
+        return os.lstat(os.path.realpath(full))
+    except OSError as error:
+        return _reason(error)
 
 
 def _refusal(path: str, info: os.stat_result) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,11 @@ from hypothesis import strategies as st
 
 from boe_reconciler.blobs import folder as blobs
 from boe_reconciler.core.errors import InputError, Temporary
+from boe_reconciler.core.plan.files import MAX_BYTES
 from boe_reconciler.core.ports import Repo
 from boe_reconciler.engine.reconciler import Reconciler
 from boe_reconciler.ledgers.memory import MemoryLedger
+from boe_reconciler.repos.folder import FolderRepo
 from boe_reconciler.repos.git import GitRepo
 from tests.engine.world import HandClock
 from tests.folders import document, schedule
@@ -64,7 +70,7 @@ PATHS = st.one_of(
     ),
     st.just(b"schedules/" + b"/".join([b"d" * 60] * 65) + b"/x.yaml"),
     st.just(b"policy.yaml"),
-)
+).filter(lambda path: not any((path + b"/").startswith(good + b"/") for good in GOOD))
 DEEP = b"[" * 20_000
 CONTENTS = st.one_of(
     st.binary(max_size=40),
@@ -198,3 +204,94 @@ def test_an_odd_commit_removes_nothing_at_length(
     git_site: GitSite, files: Mapping[bytes, tuple[str, bytes]]
 ) -> None:
     check_git(git_site, files)
+
+
+# --- A folder ----------------------------------------------------------------------
+
+#: What a file system holds and git does not.
+THINGS: Mapping[str, Callable[[Path], None]] = {
+    "fifo": os.mkfifo,
+    "socket": lambda path: os.mknod(path, 0o600 | stat.S_IFSOCK),
+    "device": lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5)),
+    "loop": lambda path: path.symlink_to(path.name),
+    "up": lambda path: path.symlink_to(".."),
+    "away": lambda path: path.symlink_to("/etc"),
+    "huge": lambda path: sparse(path, MAX_BYTES + 1),
+    "folder": Path.mkdir,
+}
+IN_A_FOLDER = st.builds(
+    lambda *some: {path: what for one in some for path, what in one.items()},
+    ADDED,
+    st.dictionaries(PATHS, st.tuples(st.sampled_from([*THINGS]), st.just(b""))),
+    REPLACED,
+    st.dictionaries(
+        st.sampled_from([*GOOD, b"schedules", b"groups"]),
+        st.tuples(
+            st.sampled_from([*sorted(THINGS.keys() - {"folder"}), "100644"]),
+            st.just(b"a: ["),
+        ),
+        max_size=2,
+    ),
+)
+
+
+def sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+class FolderSite(Site):
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "repo"
+        super().__init__(folder, FolderRepo(self.root, doubt=0))
+
+    def put(self, files: Mapping[bytes, tuple[str, bytes]]) -> None:
+        """What this file system takes; all else of the folder goes."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        good = {path: ("100644", content) for path, content in GOOD.items()}
+        for path, (mode, content) in sorted({**good, **files}.items()):
+            with suppress(OSError):
+                make(self.root / os.fsdecode(path), mode, content)
+
+
+def make(path: Path, mode: str, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mode in THINGS:
+        THINGS[mode](path)
+    elif mode == "120000":
+        path.symlink_to(os.fsdecode(content.replace(b"\0", b"") or b"x"))
+    elif mode == "160000":
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+
+def check_folder(folder: Path, files: Mapping[bytes, tuple[str, bytes]]) -> None:
+    site = FolderSite(folder)
+    site.put({})
+    site.begin()
+    site.put(files)
+    site.look()
+    site.put({})
+    site.look()
+    assert all(one.ready for one in site.ledger.served().statuses)
+
+
+@settings(max_examples=10)
+@given(files=IN_A_FOLDER)
+def test_an_odd_folder_removes_nothing(
+    files: Mapping[bytes, tuple[str, bytes]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        check_folder(Path(folder), files)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(max_examples=300)
+@given(files=IN_A_FOLDER)
+def test_an_odd_folder_removes_nothing_at_length(
+    files: Mapping[bytes, tuple[str, bytes]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        check_folder(Path(folder), files)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.repos import folder as folder_module
 from boe_reconciler.repos.folder import FolderRepo
 
@@ -26,7 +26,7 @@ def write(root: Path, path: str, content: str | bytes = "a: 1\n") -> Path:
 
 @pytest.fixture
 def repo(tmp_path):
-    found = FolderRepo(tmp_path, poll=0.5, settle=0.02)
+    found = FolderRepo(tmp_path, poll=0.5, settle=0.02, doubt=0.1)
     yield found
     found.close()
 
@@ -234,6 +234,130 @@ def test_a_file_that_vanishes_while_it_is_read_is_told(repo, tmp_path, monkeypat
     }
 
 
+def test_a_file_in_place_of_a_folder_may_hide_what_was_in_it(repo, tmp_path):
+    write(tmp_path, "schedules")
+    assert repo.snapshot().unreadable == {"schedules": "it is not a folder"}
+
+
+def test_a_link_to_itself_is_told(repo, tmp_path):
+    (tmp_path / "reports").mkdir()
+    for path in ("reports/round", "reports/round.yaml", "schedules"):
+        (tmp_path / path).symlink_to(Path(path).name)
+    assert repo.snapshot().unreadable == {
+        "reports/round": "it is a symbolic link",
+        "reports/round.yaml": "it is a symbolic link",
+        "schedules": "it is a symbolic link",
+    }
+
+
+# --- What vanishes ----------------------------------------------------------------
+
+
+@pytest.fixture
+def between_looks(monkeypatch):
+    """Does one thing before each look but the first."""
+
+    def do(*acts) -> None:
+        waiting, survey = iter([None, *acts]), folder_module._survey
+
+        def look(real: Path):
+            act = next(waiting, None)
+            if act:
+                act()
+            return survey(real)
+
+        monkeypatch.setattr(folder_module, "_survey", look)
+
+    return do
+
+
+GONE = ["schedules/a.yaml", "reports/sales.sql", "schedules"]
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_what_comes_back_was_never_gone(tmp_path, between_looks, path):
+    """A file, one that others refer to, a whole folder."""
+    repo = FolderRepo(tmp_path, doubt=0)
+    write(tmp_path, "schedules/a.yaml")
+    write(tmp_path, "reports/a.yaml", YAML)
+    write(tmp_path, "reports/sales.sql", "select 1")
+    before = repo.snapshot()
+    (tmp_path / path).rename(tmp_path / "away")
+    between_looks(lambda: (tmp_path / "away").rename(tmp_path / path))
+    assert repo.snapshot().files == before.files
+
+
+def test_a_file_that_is_deleted_and_written_anew_is_read_anew(tmp_path):
+    repo = FolderRepo(tmp_path, poll=60, settle=0.02, doubt=1)
+    file = write(tmp_path, "schedules/a.yaml", "a: 1\n")
+    repo.snapshot()
+    assert changes(repo, file.unlink)
+    threading.Timer(0.1, write, (tmp_path, "schedules/a.yaml", "a: 2\n")).start()
+    assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
+    repo.close()
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_what_stays_away_is_gone_after_a_second_look(repo, tmp_path, path):
+    write(tmp_path, "schedules/a.yaml")
+    write(tmp_path, "reports/a.yaml", YAML)
+    write(tmp_path, "reports/sales.sql", "select 1")
+    before = repo.snapshot()
+    (tmp_path / path).rename(tmp_path / "away")
+    begin = time.monotonic()
+    after = repo.snapshot()
+    assert time.monotonic() - begin >= 0.1
+    assert before.files.keys() - after.files.keys() == {
+        GONE[0] if path == "schedules" else path
+    }
+    assert not after.unreadable
+
+
+def test_what_vanishes_between_two_looks_needs_a_third(tmp_path, between_looks):
+    repo = FolderRepo(tmp_path, doubt=0)
+    one, two = (write(tmp_path, f"schedules/{name}.yaml") for name in "ab")
+    repo.snapshot()
+    one.unlink()
+    between_looks(two.unlink, lambda: write(tmp_path, "schedules/b.yaml"))
+    assert [*repo.snapshot().files] == ["schedules/b.yaml"]
+
+
+def test_what_is_new_or_changed_is_taken_at_once(tmp_path):
+    """As is all of a folder that is read for the first time."""
+    repo = FolderRepo(tmp_path, doubt=60)
+    write(tmp_path, "schedules/a.yaml", "a: 1\n")
+    repo.snapshot()
+    write(tmp_path, "schedules/a.yaml", "a: 2\n")
+    write(tmp_path, "schedules/b.yaml")
+    begin = time.monotonic()
+    assert len(repo.snapshot().files) == 2
+    (tmp_path / "schedules/b.yaml").unlink()
+    assert len(FolderRepo(tmp_path, doubt=60).snapshot().files) == 1
+    assert time.monotonic() - begin < 10
+
+
+def test_a_folder_out_of_which_files_vanish_without_end_is_not_taken(
+    tmp_path, between_looks
+):
+    repo = FolderRepo(tmp_path, doubt=0)
+    files = [write(tmp_path, f"schedules/{number}.yaml") for number in range(20)]
+    repo.snapshot()
+    files.pop().unlink()
+    between_looks(*(file.unlink for file in files))
+    with pytest.raises(InputError, match="Files keep vanishing"):
+        repo.snapshot()
+
+
+def test_an_interrupted_look_says_nothing_of_what_vanished(tmp_path):
+    repo = FolderRepo(tmp_path, doubt=60)
+    file = write(tmp_path, "schedules/a.yaml")
+    repo.snapshot()
+    file.unlink()
+    threading.Timer(0.05, repo.interrupt).start()
+    with pytest.raises(Temporary, match="interrupted"):
+        repo.snapshot()
+
+
 # --- Kubernetes -----------------------------------------------------------------
 
 
@@ -254,6 +378,15 @@ def test_a_mounted_config_map_is_read_and_its_swap_is_noticed(repo, tmp_path):
     assert snapshot.read("schedules/a.yaml") == b"a: 1\n"
     assert not snapshot.unreadable
     assert changes(repo, lambda: mount(tmp_path, 2, "a: 2\n"))
+    assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
+
+
+def test_a_swap_seen_halfway_is_no_removal(repo, tmp_path):
+    mount(tmp_path, 1, "a: 1\n")
+    repo.snapshot()
+    (tmp_path / "..data").unlink()
+    assert repo.snapshot().unreadable == {"schedules": "no such file or directory"}
+    mount(tmp_path, 2, "a: 2\n")
     assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
 
 

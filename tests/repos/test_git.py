@@ -112,7 +112,7 @@ def test_a_reference_cannot_leave_the_repo(repo, upstream, reference):
     assert list(repo.snapshot().files) == ["reports/a.yaml"]
 
 
-def test_links_and_submodules_are_told_at_the_file(repo, upstream):
+def test_links_submodules_and_what_is_no_folder_are_told(repo, upstream):
     upstream.write("reports/a.yaml", "spec: {query_file: link.sql}\n")
     upstream.write("reports/b.yaml", "spec: {query_file: ../far/x.sql}\n")
     upstream.write("reports/c.yaml", "spec: {query_file: ../module/x.sql}\n")
@@ -124,12 +124,14 @@ def test_links_and_submodules_are_told_at_the_file(repo, upstream):
     upstream.submodule("calendars")
     upstream.link("schedules", "/etc")
     upstream.link("templates/up", "../..")
+    upstream.write("distributions", "a: 1")
     upstream.commit()
     snapshot = repo.snapshot()
     assert sorted(snapshot.files) == [f"reports/{name}.yaml" for name in "abc"]
     link, module = "it is a symbolic link", "it is a submodule"
     assert snapshot.unreadable == {
         "calendars": module,
+        "distributions": "it is not a folder",
         "far/x.sql": link,
         "groups/module": module,
         "module/x.sql": module,

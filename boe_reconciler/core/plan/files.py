@@ -31,6 +31,7 @@ MAX_FOLDERS = 50
 MAX_PATH = 1_000
 #: Why a file is not read, wherever it comes from.
 IS_LINK = "it is a symbolic link"
+NO_FOLDER = "it is not a folder"
 TOO_LARGE = f"it has more than {MAX_BYTES:,} bytes"
 
 

@@ -13,6 +13,7 @@ from boe_reconciler.core.plan.files import (
     MAX_BYTES,
     MAX_FILES,
     MAX_PATH,
+    NO_FOLDER,
     POLICY_FILE,
     TOO_LARGE,
     clashes,
@@ -168,6 +169,8 @@ def _seen(entry: TreeEntry) -> _Seen:
         return _Seen(entry, counts=True, refusal=_refusal(entry))
     if entry.mode == SUBMODULE:
         return _Seen(entry, counts=True, refusal=_IS_SUBMODULE)
+    if entry.path in FOLDERS and entry.mode != LINK:
+        return _Seen(entry, counts=True, refusal=NO_FOLDER)
     return _Seen(entry, counts=entry.mode == LINK, refusal="")
 
 
