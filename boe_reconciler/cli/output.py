@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ _STEERING = {
     code: "?" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
 }
 
+_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
+
 
 @cache
 def console(*, stderr: bool) -> Console:
@@ -46,6 +49,12 @@ def harmless(text: str) -> str:
     return text.translate(_STEERING)
 
 
+def no_command(text: str) -> str:
+    """The text without what a log of GitHub Actions takes for a command: a line that
+    begins with ::, and ##[ anywhere."""
+    return _COMMAND.sub(r"\1: :", text).replace("##[", "# #[")
+
+
 def say(text: str = "", style: str = "", *, stderr: bool = False) -> None:
     say_parts([(text, style)], stderr=stderr)
 
@@ -55,7 +64,8 @@ def say_parts(parts: Sequence[tuple[str, str]], *, stderr: bool = False) -> None
     stream = sys.stderr if stderr else sys.stdout
     parts = [(harmless(text), style) for text, style in parts]
     if not stream.isatty():
-        print(*(text for text, _ in parts), sep="", file=stream, flush=True)
+        line = "".join(text for text, _ in parts)
+        print(no_command(line), file=stream, flush=True)
         return
     from rich.text import Text
 

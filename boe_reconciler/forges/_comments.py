@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from boe_reconciler.core.errors import Permanent
 
@@ -28,6 +28,12 @@ class Thread(Protocol):
     def change(self, id_: int, text: str) -> None: ...
 
     def remove(self, id_: int) -> None: ...
+
+
+def author(item: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Who wrote it: what stands there, or nobody where that is no person."""
+    found = item.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def keep_one(thread: Thread, marker: str, text: str) -> None:

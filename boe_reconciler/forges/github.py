@@ -75,7 +75,7 @@ class _Thread:
         return [
             Comment(id=one["id"], text=str(one.get("body") or ""))
             for one in self._api.pages(self._list)
-            if mine(one.get("user") or {})
+            if mine(_comments.author(one, "user"))
         ]
 
     def add(self, text: str) -> None:

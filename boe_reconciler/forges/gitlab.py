@@ -71,7 +71,7 @@ class _Thread:
         return [
             Comment(id=one["id"], text=str(one.get("body") or ""))
             for one in self._api.pages(f"{self._notes}?sort=asc&order_by=created_at")
-            if (one.get("author") or {}).get("id") == me
+            if _comments.author(one, "author").get("id") == me
         ]
 
     def add(self, text: str) -> None:

@@ -135,7 +135,7 @@ def _whole(pinned: Pinned, out: bytes) -> str:
 def _read(pinned: Pinned, out: bytes) -> dict[str, Any]:
     try:
         found = json.loads(out)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise _missing(pinned, "sops answered something that is no map of values")

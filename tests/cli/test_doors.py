@@ -343,6 +343,14 @@ def test_nothing_that_is_printed_steers_a_terminal(folder: Path, boe: Boe) -> No
     assert said.out.startswith("a?[31m??b is unknown.")
 
 
+def test_nothing_that_is_printed_is_a_command_in_the_log_of_a_job(
+    folder: Path, boe: Boe
+) -> None:
+    """A terminal takes none: there a text stands as it is."""
+    said = boe(folder, "explain", "::add-mask::a ##[group]b")
+    assert said.out.startswith(": :add-mask::a # #[group]b is unknown.")
+
+
 def test_a_locale_without_a_letter_stops_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

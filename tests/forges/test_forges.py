@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -278,6 +279,18 @@ def test_what_is_no_answer_of_a_forge_is_an_error_of_ours(reach: Reach) -> None:
     reach.fake.down = Fault(status=200, message="welcome to the proxy")
     with pytest.raises(Temporary, match="something else"):
         reach.comment("x")
+
+
+@pytest.mark.parametrize("author", ["reporter", [1], None])
+def test_a_comment_whose_author_is_no_person_is_nobody_s(
+    reach: Reach, author: Any
+) -> None:
+    theirs = f"{MARK}\nx"
+    of_nobody = {"id": 1, "body": theirs, "user": author, "author": author}
+    reach.fake.comments.append(of_nobody)
+    reach.comment("y")
+    assert len(reach.fake.comments) == 2
+    assert reach.fake.comments[0]["body"] == theirs
 
 
 @pytest.mark.parametrize("token", ["schlüssel", "of two\nlines"])

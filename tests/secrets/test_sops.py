@@ -236,7 +236,7 @@ def test_a_program_that_cannot_start_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "sops").stat().st_mode & stat.S_IXUSR
 
 
-@pytest.mark.parametrize("out", ["", "no json", "[1]"])
+@pytest.mark.parametrize("out", ["", "no json", "[1]", "[" * 100_000])
 def test_an_odd_answer_is_told(tmp_path: Path, out: str) -> None:
     sops = a_program(tmp_path, f"cat > /dev/null; echo '{out}'")
     with pytest.raises(Permanent, match="sops"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from boe_reconciler.cli.forms import Checked, last_line, told
-from boe_reconciler.cli.output import counted, harmless, one_line
+from boe_reconciler.cli.output import counted, harmless, no_command, one_line
 from boe_reconciler.core.problems import Problem
 
 #: Annotations of each severity that GitHub keeps of one step.
@@ -71,5 +71,4 @@ def _group(rest: Sequence[Problem]) -> Iterator[str]:
 
 
 def _logged(problem: Problem) -> str:
-    """A line is a command where it begins with :: or holds ##[ anywhere."""
-    return "- " + harmless(one_line(str(problem))).replace("##[", "# #[")
+    return "- " + no_command(harmless(one_line(str(problem))))
