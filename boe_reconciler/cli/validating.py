@@ -13,7 +13,7 @@ import typer
 
 from boe_reconciler.cli.door import Door, door
 from boe_reconciler.cli.online import asked
-from boe_reconciler.cli.output import complain, counted, say, say_json
+from boe_reconciler.cli.output import complain, counted, say, say_json, say_parts
 from boe_reconciler.core.errors import BoeError, InputError
 
 if TYPE_CHECKING:
@@ -223,8 +223,10 @@ def _renamed(problem: Problem, prefix: str) -> Problem:
 def say_problems(problems: Sequence[Problem], *, stderr: bool = False) -> None:
     """A line for each, whatever it quotes: the log of a CI job may be read for commands."""
     for problem in problems:
-        style = "red" if problem.severity == "error" else "yellow"
-        say(str(problem).replace("\n", " "), style, stderr=stderr)
+        text = str(problem).replace("\n", " ")
+        where, severity, what = text.partition(f": {problem.severity} ")
+        style = "bold red" if problem.severity == "error" else "bold yellow"
+        say_parts([(where, "bold"), (severity, style), (what, "")], stderr=stderr)
 
 
 def _print(problems: Sequence[Problem], looks: Sequence[_Look]) -> None:

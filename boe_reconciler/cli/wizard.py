@@ -495,7 +495,7 @@ def _schedule(desk: Desk, answers: Answers) -> str:
         "metadata:",
         f"  name: {answers.name}",
         f"  owner: {_scalar(answers.owner)}  # an e-mail address, or the name of a Group",
-        f"  title: {_scalar(answers.title)}  # for people: file names and subjects",
+        f"  title: {_scalar(answers.title)}  # for people: lists and subjects",
         "spec:",
         *_report(answers),
         f"  when:  # {_one_line(answers.when)}",
@@ -619,7 +619,8 @@ def say_next(files: Mapping[str, str], schedule: str | None) -> None:
         say(f"  boe trigger {schedule} --dry-run   # build the file, deliver nothing")
     else:
         say("  boe validate                       # once it is as you want it")
-    say(f"  git switch -c {Path(next(iter(files))).stem}")
+    branch = Path(next(iter(files))).stem
+    say(f"  git switch -c {branch}   # unless you are on a branch for it")
     say(f"  git add {' '.join(files)}")
     say("  git commit, git push -u origin HEAD, and open a pull request.")
     say("`boe plan --base main` shows what its comment will say.")

@@ -234,7 +234,10 @@ def _matches(root: Path, glob: str) -> list[Path]:
     found = sorted(below(root, str(p.relative_to(root))) for p in root.glob(glob))
     files = [path for path in found if path.is_file()]
     if not files:
-        todo = "check the path; it is tried again, in case the file comes late"
+        todo = (
+            f"it is looked for in {root} (BOE_DATA_ROOT); it is tried again, in case "
+            "it comes late"
+        )
         raise Temporary("file_missing", f"no file matches {glob!r}", todo)
     odd = next((path for path in files if re.search(r"[*?\[]", str(path))), None)
     if odd:

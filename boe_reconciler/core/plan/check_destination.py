@@ -98,7 +98,7 @@ def _base_path(check: Check, target: LocalDestination, path: Path) -> None:
     wrong = check_base_path(target.base_path, check.judge.spec.allow.local_roots)
     if wrong:
         where = check.judge.where("allow", "local_roots")
-        todo = f"write a folder below the local root (local_roots: {where})"
+        todo = f"write a folder below one of these (local_roots: {where})"
         check.add(
             "BOE166", (*path, "base_path"), f'"{target.base_path}": {wrong}', todo
         )

@@ -152,5 +152,5 @@ def _redirect(check: Check, redirect: Redirect) -> None:
     wrong = folder and check_base_path(folder, judge.spec.allow.local_roots)
     if wrong:
         where = judge.where("allow", "local_roots")
-        todo = f"write a folder below the local root (local_roots: {where})"
+        todo = f"write a folder below one of these (local_roots: {where})"
         check.add("BOE166", (*path, "local"), f'"{folder}": {wrong}', todo)
