@@ -129,7 +129,7 @@ def init(
 def _team_values(owner: str) -> dict[str, str]:
     from boe_reconciler.app import installed_version
 
-    rule = f"* {owner}" if "@" in owner else f"# * {owner}: write its address or team"
+    rule = f"* {owner}" if "@" in owner else f"# * @YOUR-ORG/{owner}"
     return {"OWNER": owner, "CODEOWNER": rule, "VERSION": installed_version()}
 
 

@@ -479,6 +479,20 @@ CODES: dict[str, Code] = {
         "the credential: whoever can read the repo knows it. Where it is none, end its "
         "line with `# boe:not-a-secret` (in SQL `-- boe:not-a-secret`).",
     ),
+    "BOE157": Code(
+        "An owner who is no code owner",
+        "`codeowners: true` in the Policy asks that the owner of each object is among the "
+        "code owners of its file, so that whoever answers for it also reviews it. An "
+        "address counts as it is listed, a Group as `@NAME` or `@org/NAME`, or by the "
+        "address of a member. Name the owner in CODEOWNERS, or choose another one.",
+    ),
+    "BOE158": Code(
+        "A file without code owners",
+        "`codeowners: true` in the Policy asks that every file has code owners, and nobody "
+        "has to review this one. The last line of CODEOWNERS that fits a file counts; one "
+        "without names leaves it to nobody. CODEOWNERS is looked for in `.github`, at the "
+        "root, in `docs` and in `.gitlab`, and the first one is read.",
+    ),
     # Of a whole revision.
     "BOE195": Code(
         "The commit is not signed by a listed key",

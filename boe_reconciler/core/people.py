@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.language.addresses import addresses_in
+from boe_reconciler.core.language.addresses import addresses_in, folded
 from boe_reconciler.core.language.layers import merged_schedule
 from boe_reconciler.core.language.places import Document, Place, Source
 from boe_reconciler.core.plan.files import in_repo
@@ -91,15 +91,7 @@ class Use:
 
 def same_address(one: str, other: str) -> bool:
     """As people mean it: capitals do not count, and a domain may be written in ASCII."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(address: str) -> tuple[str, str]:
-    local, _, domain = address.casefold().rpartition("@")
-    try:
-        return local, domain.encode("idna").decode()
-    except UnicodeError:
-        return local, domain
+    return folded(one) == folded(other)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +37,9 @@ class Watcher:
         self._observer.daemon = True
         self._observer.start()
 
-    def watch(self, root: Path, folders: Iterable[Path]) -> None:
-        """Watch the root itself and all that is below these folders."""
-        wanted = {_identity(folder): True for folder in folders if folder != root}
-        wanted[_identity(root)] = False
+    def watch(self, folders: Mapping[Path, bool]) -> None:
+        """Watch these folders, each with whether that means all that is below it, too."""
+        wanted = {_identity(folder): deep for folder, deep in folders.items()}
         for known in [known for known in self._watches if known not in wanted]:
             with suppress(OSError, KeyError):
                 self._observer.unschedule(self._watches.pop(known))

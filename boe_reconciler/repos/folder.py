@@ -12,6 +12,7 @@ from pathlib import Path
 
 from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.plan.files import (
+    CODE_OWNERS,
     FOLDERS,
     IS_LINK,
     MAX_BYTES,
@@ -59,7 +60,7 @@ class FolderRepo:
         self._doubt = doubt
         self._blobs: dict[str, tuple[_Stamp, str]] = {}
         self._references = References()
-        self._referenced: frozenset[str] = frozenset()
+        self._others: frozenset[str] = frozenset(CODE_OWNERS)
         self._surveyed: _Survey = {}
         self._watcher: Watcher | None = None
         self._hurried = threading.Event()
@@ -70,15 +71,13 @@ class FolderRepo:
         files, unreadable = self._read_all(real, survey)
         unreadable |= (alike := clashes(files))
         files = {path: files[path] for path in files if path not in alike}
-        referenced = self._references.of(files)
+        wanted = frozenset([*self._references.of(files), *CODE_OWNERS])
         others: _Survey = {
-            path: _stamp_strict(real, path)
-            for path in referenced
-            if path not in unreadable
+            path: _stamp_strict(real, path) for path in wanted - unreadable.keys()
         }
         more, unreadable_too = self._read_all(real, others)
         files |= more
-        self._surveyed, self._referenced = survey | others, frozenset(referenced)
+        self._surveyed, self._others = survey | others, wanted
         self._forget(files)
         return Snapshot(
             revision=_revision(files),
@@ -95,7 +94,7 @@ class FolderRepo:
         """True as soon as something may have changed since the last snapshot."""
         if self._watcher is None:
             self._watcher = Watcher(self._is_interesting)
-        self._watcher.watch(self._root, self._watched_folders())
+        self._watcher.watch(self._watched_folders())
         while timeout > 0:
             pause = min(timeout, self._poll)
             if self._watcher.wait(pause, self._settle) or self._has_changed():
@@ -143,8 +142,8 @@ class FolderRepo:
         }
 
     def _survey_others(self, real: Path) -> _Survey:
-        """The files that the last snapshot referred to."""
-        return {path: _stamp_strict(real, path) for path in self._referenced}
+        """The files beside the YAML that the last snapshot looked for."""
+        return {path: _stamp_strict(real, path) for path in self._others}
 
     def _real_root(self) -> Path:
         if not self._root.is_dir():
@@ -200,14 +199,15 @@ class FolderRepo:
         name = Path(path).name
         return (
             is_resource_file(relative)
-            or relative in self._referenced
+            or relative in self._others
             or name == _KUBERNETES
             or (relative.split("/")[0] in FOLDERS and not is_ignored(name))
         )
 
-    def _watched_folders(self) -> set[Path]:
-        outside = {(self._root / path).parent for path in self._referenced}
-        return {self._root / folder for folder in FOLDERS} | outside
+    def _watched_folders(self) -> dict[Path, bool]:
+        """Each with whether what is below it counts as well."""
+        outside = {(self._root / path).parent: False for path in self._others}
+        return outside | {self._root / folder: True for folder in FOLDERS}
 
 
 def _revision(files: dict[str, str]) -> str:

@@ -117,11 +117,26 @@ def test_a_part_of_a_larger_repo_is_told_where_forges_look(
 def test_owners_are_addresses_in_codeowners(tmp_path: Path, boe: Boe) -> None:
     for owner, line in (
         ("anna@example.com", "* anna@example.com"),
-        ("finance", "# * finance: write its address or team"),
+        ("finance", "# * @YOUR-ORG/finance"),
     ):
         assert boe(tmp_path, "init", owner, "--owner", owner).code == 0
         text = (tmp_path / owner / "CODEOWNERS").read_text()
         assert text.splitlines()[1:] == [line]
+
+
+def test_owners_are_code_owners_where_the_policy_asks_for_it(
+    repo: Path, boe: Boe
+) -> None:
+    policy, owners = repo / "policy.yaml", repo / "CODEOWNERS"
+    policy.write_text(
+        policy.read_text().replace("# codeowners: true", "codeowners: true")
+    )
+    assert boe(repo, "validate").code == 0
+    owners.write_text(owners.read_text() + "/schedules/ @org/finance\n")
+    said = boe(repo, "validate")
+    assert said.code == 1
+    assert "schedules/sales-daily.yaml:6:10: error BOE157" in said.out
+    assert "CODEOWNERS:3 names @org/finance (codeowners, policy.yaml:10)" in said.out
 
 
 def test_every_file_of_the_package_is_in_its_wheel() -> None:

@@ -362,6 +362,18 @@ CASES: dict[str, dict[str, Any]] = {
             "connection: db\nquery: select '⟦BOE156⟧AK" + "IAABCDEFGHIJKLMNOP'"
         )
     },
+    "an owner who is no code owner": {
+        "policy.yaml": a_policy("codeowners: true"),
+        "CODEOWNERS": "* ops@example.com\n/reports/ @org/finance\n",
+        "reports/sales.yaml": GOOD["reports/sales.yaml"].replace(
+            "ops@", "⟦BOE157⟧ops@"
+        ),
+    },
+    "a file without code owners": {
+        "policy.yaml": a_policy("codeowners: true"),
+        ".github/CODEOWNERS": "* ops@example.com\n/groups/\n",
+        "groups/g.yaml": a_document("Group", "⟦BOE158⟧g", "members: []"),
+    },
     # File names, paths and templates.
     "an unknown token": {
         "schedules/x.yaml": a_schedule(

@@ -197,6 +197,19 @@ def test_an_edited_query_file_makes_a_new_revision(repo, tmp_path):
     assert after.read("reports/sales.sql") == b"select 2"
 
 
+def test_codeowners_are_a_part_of_the_revision(repo, tmp_path):
+    write(tmp_path, "docs/CODEOWNERS", "* @ops\n")
+    write(tmp_path, "sub/CODEOWNERS", "* @others\n")
+    before = repo.snapshot()
+    assert {*before.files} == {"docs/CODEOWNERS"}
+    write(tmp_path, "docs/CODEOWNERS", "* @finance\n")
+    (tmp_path / ".github").symlink_to("docs")
+    after = repo.snapshot()
+    assert before.revision != after.revision
+    assert after.read("docs/CODEOWNERS") == b"* @finance\n"
+    assert after.unreadable == {".github/CODEOWNERS": "it is a symbolic link"}
+
+
 def test_a_file_that_changed_since_the_snapshot_is_not_read(repo, tmp_path):
     write(tmp_path, "schedules/a.yaml", "a: 1\n")
     snapshot = repo.snapshot()
@@ -425,13 +438,18 @@ def changes(repo: FolderRepo, act, timeout: float = 5) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", ["schedules/new.yaml", "policy.yaml", "reports/deep/new.yml", "sql/b.sql"]
+    "path",
+    [
+        *("schedules/new.yaml", "policy.yaml", "reports/deep/new.yml", "sql/b.sql"),
+        *("CODEOWNERS", ".github/CODEOWNERS"),
+    ],
 )
 def test_a_change_wakes_the_waiter_quickly(tmp_path, path):
     repo = FolderRepo(tmp_path, poll=60, settle=0.02)
     write(tmp_path, "reports/deep/a.yaml", "spec: {query_file: ../../sql/b.sql}\n")
     write(tmp_path, "sql/a.sql")
     write(tmp_path, "schedules/a.yaml")
+    write(tmp_path, ".github/dependabot.yml")
     repo.snapshot()
     begin = time.monotonic()
     assert changes(repo, lambda: write(tmp_path, path, "b: 1\n"))

@@ -81,6 +81,18 @@ def test_referenced_files_are_read_wherever_they_are_in_the_repo(repo, upstream)
     assert snapshot.read("sql/b.sql") == b"select 2"
 
 
+def test_codeowners_are_read_where_forges_look_for_them(repo, upstream):
+    upstream.write("reports/CODEOWNERS", "* @others\n")
+    upstream.write("docs/deep/CODEOWNERS", "* @others\n")
+    upstream.write(".gitlab/CODEOWNERS", "* @ops\n")
+    upstream.write("CODEOWNERS", "reports/CODEOWNERS", mode="120000")
+    upstream.commit()
+    snapshot = repo.snapshot()
+    assert {*snapshot.files} == {".gitlab/CODEOWNERS"}
+    assert snapshot.read(".gitlab/CODEOWNERS") == b"* @ops\n"
+    assert snapshot.unreadable == {"CODEOWNERS": "it is a symbolic link"}
+
+
 def test_the_folder_loader_reads_a_checkout_the_same(repo, upstream, tmp_path):
     upstream.write("reports/a.yaml", YAML)
     upstream.write("reports/sales.sql", "select 1")

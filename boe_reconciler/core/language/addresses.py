@@ -21,6 +21,15 @@ def addresses_in(text: str) -> Iterator[re.Match[str]]:
     return _IN_TEXT.finditer(text)
 
 
+def folded(address: str) -> tuple[str, str]:
+    """What addresses have in common that mean the same mailbox to people."""
+    local, _, domain = address.casefold().rpartition("@")
+    try:
+        return local, domain.encode("idna").decode()
+    except UnicodeError:
+        return local, domain
+
+
 @lru_cache(maxsize=10_000)
 def address_flaw(text: str, *, named: bool = False) -> str | None:
     """What is wrong with an address, or None. `named`: `Anna <anna@x.com>` is fine too."""

@@ -93,11 +93,13 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     old = {(one.kind, one.name): one for one in served.objects}
     reading = read(snapshot, cache)
     before = judging(served, snapshot.revision)
-    court = Court(judge=judge_for(reading, before, cache), now=now)
+    judge = judge_for(reading, before, cache)
+    owners = cache.code_owners_of(snapshot) if judge.spec.codeowners else None
+    court = Court(judge=judge, now=now, code_owners=owners)
     overlay = ("Environment", environment) if environment else None
     empty = World.of(snapshot, read_blob, overlay)
     revision = judge_revision(reading, empty, old, court)
-    removals = removals_of(revision, old, court.judge, allow_removals)
+    removals = removals_of(revision, old, judge, allow_removals)
     gone = removed_environment(revision, old)
     problems = in_order(
         [*reading.problems, *revision.problems, *removals.problems, *gone.values()]

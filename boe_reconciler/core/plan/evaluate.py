@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_code_owners import Owned, check_code_owners, owned
 from boe_reconciler.core.plan.check_credentials import check_credentials
 from boe_reconciler.core.plan.check_kinds import CHECKS
 from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
+from boe_reconciler.core.plan.code_owners import CodeOwners
 from boe_reconciler.core.plan.policy import Judge, required_findings
 from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World
 from boe_reconciler.core.records import dataclass
@@ -27,6 +29,8 @@ class Court:
 
     judge: Judge
     now: datetime
+    #: Of the revision; None: the Policy does not ask for them.
+    code_owners: CodeOwners | None = None
 
     def judge_all(self, world: World) -> None:
         """Fill `world.verdicts`."""
@@ -37,15 +41,24 @@ class Court:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
         extra = tuple(world.extra.get(entry, ()))
         policy = world.policy, world.without_policy
-        context = (self.now.date(), self.judge, *policy, world.environment, extra)
+        owners = self._owners(entry, world)
+        about = *policy, world.environment, extra, owners
+        context = (self.now.date(), self.judge, *about)
         for known in entry.memory:
             if known.context == context and _still(known, world):
                 return known
-        fresh = self._look(entry, world, context)
+        fresh = self._look(entry, world, owners, context)
         entry.memory[:] = [fresh, *entry.memory[: _REMEMBERED - 1]]
         return fresh
 
-    def _look(self, entry: Entry, world: World, context: object) -> Verdict:
+    def _owners(self, entry: Entry, world: World) -> Owned | None:
+        if self.code_owners is None or entry.served:
+            return None
+        return owned(entry, world, self.code_owners)
+
+    def _look(
+        self, entry: Entry, world: World, owners: Owned | None, context: object
+    ) -> Verdict:
         check = Check(
             entry=entry,
             world=world,
@@ -66,6 +79,8 @@ class Court:
         if check.judge:
             check.find(required_findings(check.judge, check.document))
             check_credentials(check)
+            if owners:
+                check_code_owners(check, check.judge, owners)
         return check.verdict(product, context)
 
 

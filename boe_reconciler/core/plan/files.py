@@ -12,6 +12,13 @@ from boe_reconciler.core.names import check_relative, transform_parts
 from boe_reconciler.core.problems import Path
 
 POLICY_FILE = "policy.yaml"
+#: Where forges look for who reviews what; of several they read the first.
+CODE_OWNERS = (
+    ".github/CODEOWNERS",
+    "CODEOWNERS",
+    "docs/CODEOWNERS",
+    ".gitlab/CODEOWNERS",
+)
 #: Folder -> the kind that is expected there, though any kind may be in any of them.
 FOLDERS = {
     "schedules": "Schedule",

@@ -10,7 +10,9 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.plan.code_owners import CodeOwners, code_owners
 from boe_reconciler.core.plan.files import (
+    CODE_OWNERS,
     POLICY_FILE,
     blob_id,
     is_resource_file,
@@ -79,6 +81,7 @@ class PlanCache:
     served: dict[Key, Entry] = field(default_factory=dict)
     #: The one of the last plan: while it is the same, so are its judgements.
     judge: Judge | None = None
+    code_owners: CodeOwners | None = None
 
     def entry(self, served: ServedObject) -> Entry:
         key = (served.kind, served.name)
@@ -92,6 +95,10 @@ class PlanCache:
         if known is None or known.document is not document or known.shown is not shown:
             self.judge = known = judge_of(document, shown)
         return known
+
+    def code_owners_of(self, snapshot: Snapshot) -> CodeOwners:
+        self.code_owners = code_owners(snapshot, self.code_owners)
+        return self.code_owners
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,10 +178,11 @@ def _anonymous(path: str, text: str, kind: str | None, name: str | None) -> Hidd
 def _unreadable(snapshot: Snapshot, found: Sequence[Loaded]) -> list[Loaded]:
     """YAML files, and folders that may hold some.
 
-    A file that is only referred to is told where it is named.
+    A file that is only referred to is told where it is named; CODEOWNERS where it is
+    missed.
     """
     documents = [entry.document for each in found for entry in each.entries]
-    referred = {
+    referred = {*CODE_OWNERS} | {
         target
         for document in documents
         for target in referenced_files(document.filename, document.data)

@@ -154,6 +154,10 @@ class PolicySpec(Model):
     require: list[Line] = Field(
         [], description="Fields of metadata that every object has to have."
     )
+    codeowners: bool = Field(
+        False,
+        description="Whether each object's owner has to be a code owner of its file.",
+    )
     change_windows: list[TimeWindow] = Field(
         [], description="Changes wait outside of these (absent: they never wait)."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.files import (
+    CODE_OWNERS,
     FOLDERS,
     IS_LINK,
     MAX_BYTES,
@@ -88,8 +89,8 @@ class Reader:
         found.check_total()
         fresh = self._learn(found)
         self._references.forget_others(found.files)
-        others = set(self._references.of(found.files)).difference(found.unreadable)
-        self._take_others(commit, sorted(others), found)
+        others = {*self._references.of(found.files), *CODE_OWNERS}
+        self._take_others(commit, sorted(others.difference(found.unreadable)), found)
         found.check_total()
         return Files(
             files=found.files,
@@ -134,7 +135,7 @@ class Reader:
         return fresh
 
     def _take_others(self, commit: str, paths: Sequence[str], found: _Found) -> None:
-        """Files that others refer to; none of their folders may be a link either."""
+        """Files beside the YAML; none of their folders may be a link either."""
         entries = self._entries(commit, paths)
         for path in paths:
             away = _leads_away(path, entries)
