@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from boe_reconciler.core.calendar import zones
 from boe_reconciler.core.codes import CODES
 from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.language.layers import merged_schedule
@@ -117,6 +118,14 @@ def test_a_schedule_with_a_template_may_leave_the_rest_to_it() -> None:
     document = head | {"metadata": metadata, "spec": {"template": "nightly"}}
     assert accepts(document)
     assert not accepts(document | {"spec": {"period": "previous_day"}})
+
+
+def test_each_zone_that_is_offered_is_one() -> None:
+    definitions = SCHEMAS[WHOLE]["$defs"]
+    for name in ("When", "ScheduleDefaults"):
+        offered = definitions[name]["properties"]["timezone"]["defaultSnippets"]
+        assert len(offered) > 40
+        assert {one["body"] for one in offered} <= zones.names()
 
 
 def test_only_plain_words_are_used() -> None:

@@ -76,6 +76,9 @@ def test_the_kinds_are_offered(editor: LanguageServer) -> None:
     ("text", "values"),
     [
         ("  when:\n    frequency: ‸\n", {"daily", "monthly"}),
+        ("  when:\n    timezone: ‸\n", {"UTC", "Europe/Berlin"}),
+        ("  when:\n    on: ‸\n", {"mon", "last"}),
+        ("  when:\n    at: ‸\n", {'"06:30"'}),
         ("  export:\n    format: ‸\n", {"xlsx", "csv", "pdf"}),
         ("  period: ‸\n", {"previous_month"}),
         ("  paused: ‸\n", {"true", "false"}),

@@ -7,7 +7,7 @@ know them passes over them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from boe_reconciler.core.resources import types
@@ -110,6 +110,25 @@ _WHEN: dict[str, Any] = {
 }
 
 
+#: Zones that are offered: all 400 would hide these. Any other one can be typed.
+_ZONES = """
+    UTC Europe/Amsterdam Europe/Athens Europe/Berlin Europe/Brussels Europe/Copenhagen
+    Europe/Dublin Europe/Helsinki Europe/Istanbul Europe/Lisbon Europe/London Europe/Madrid
+    Europe/Oslo Europe/Paris Europe/Prague Europe/Rome Europe/Stockholm Europe/Vienna
+    Europe/Warsaw Europe/Zurich America/Bogota America/Chicago America/Denver
+    America/Los_Angeles America/Mexico_City America/New_York America/Sao_Paulo
+    America/Toronto Africa/Cairo Africa/Johannesburg Africa/Lagos Africa/Nairobi Asia/Dubai
+    Asia/Hong_Kong Asia/Jakarta Asia/Jerusalem Asia/Kolkata Asia/Seoul Asia/Shanghai
+    Asia/Singapore Asia/Tokyo Australia/Melbourne Australia/Sydney Pacific/Auckland
+""".split()
+#: Fields of `when` whose values no list holds -> some to choose from.
+_VALUES: Mapping[str, Sequence[str]] = {
+    "timezone": _ZONES,
+    "on": "mon tue wed thu fri sat sun last".split(),
+    "at": ['"06:30"', '"12:00"', '"18:00"'],
+}
+
+
 def _document(kind: str, spec: Schema) -> Schema:
     return {
         "apiVersion": "boe/v1",
@@ -179,6 +198,11 @@ def for_editors(definitions: dict[str, Schema]) -> None:
             _explain(property_, _MEANINGS.get((name, field), {}))
     _name(definitions)
     definitions["When"]["defaultSnippets"] = _snippets(_WHEN)
+    for field, values in _VALUES.items():
+        property_ = definitions["When"]["properties"][field]
+        property_["defaultSnippets"] = _snippets({value: value for value in values})
+    default = definitions["ScheduleDefaults"]["properties"]["timezone"]
+    default["defaultSnippets"] = _snippets({zone: zone for zone in _ZONES})
 
 
 def _describe_spec(kind: Schema) -> None:
