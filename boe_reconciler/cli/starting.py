@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -115,7 +116,7 @@ def init(
         for path, text in _starter("team", values).items()
         if not any(path.startswith(start) for start in _NOT_FOR[forge])
     }
-    kept = [path for path in team if (target / path).exists()]
+    kept = [path for path in team if os.path.lexists(target / path)]
     texts = first | {path: team[path] for path in team if path not in kept}
     write_new(target, texts)
     say(f"Wrote {len(texts)} files; times are those of {timezone} (policy.yaml).")
@@ -196,15 +197,37 @@ def _refuse_flaws(texts: Mapping[str, str]) -> None:
 def write_new(target: Path, texts: Mapping[str, str]) -> None:
     """All or nothing; what exists is never overwritten."""
     for path in texts:
-        if (target / path).exists():
+        if os.path.lexists(target / path):
             raise InputError(
                 f"{target / path} exists already; nothing was written.",
                 "Choose another folder or name.",
             )
-    for path, text in texts.items():
-        file = target / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    made: list[Path] = []
+    try:
+        for path, text in texts.items():
+            _write(target / path, text, made)
+    except OSError as error:
+        _take_back(made)
+        raise InputError(
+            f"{error.filename or target}: {error.strerror}; nothing was written.",
+            "Choose another folder, or one that may be written to.",
+        ) from error
+    except BaseException:
+        _take_back(made)
+        raise
+
+
+def _write(file: Path, text: str, made: list[Path]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Not through a link that leads to nowhere yet, which may be anywhere.
+    with file.open("x", encoding="utf-8") as opened:
+        made.append(file)
+        opened.write(text)
+
+
+def _take_back(made: Sequence[Path]) -> None:
+    for file in made:
+        file.unlink(missing_ok=True)
 
 
 # --- new ----------------------------------------------------------------------

@@ -79,6 +79,32 @@ def test_each_new_file_validates_once_its_references_are_named(
     assert "6 objects checked" in said.out
 
 
+def test_where_nothing_can_be_written_it_is_told_and_nothing_stays(
+    tmp_path: Path, boe: Boe
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/reports").touch()
+    for target in ("file", "file/below", "half", "a" * 300, "/proc/none"):
+        said = boe(tmp_path, "init", target)
+        assert said.code == 1, target
+        assert "nothing was written" in said.err
+    found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"file", "reports"}
+
+
+def test_nothing_is_written_through_a_link_that_leads_nowhere_yet(
+    tmp_path: Path, boe: Boe
+) -> None:
+    """In somebody's repo it may lead to a file that our shell reads."""
+    (tmp_path / "repo/groups").mkdir(parents=True)
+    (tmp_path / "repo/groups/team.yaml").symlink_to(tmp_path / "profile")
+    said = boe(tmp_path / "repo", "new", "group", "team")
+    assert said.code == 1
+    assert "exists already" in said.err
+    assert not (tmp_path / "profile").exists()
+
+
 def test_nothing_is_overwritten(tmp_path: Path, boe: Boe) -> None:
     assert boe(tmp_path, "new", "group", "finance").code == 0
     before = (tmp_path / "groups/finance.yaml").read_text()

@@ -12,6 +12,7 @@ import pytest
 
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.repos.git.author import author_of
 from boe_reconciler.repos.git.revisions import Revisions, around, mirrored
 from tests.gits import (
     Upstream,
@@ -286,6 +287,10 @@ def test_no_program_that_the_config_of_a_clone_names_is_started(
     assert second.read("schedules/a.yaml") == b"a: 2\n"
     assert second.since(revisions.snapshot("HEAD~1").revision).descends
     assert not touched.exists()
+
+
+def test_who_works_in_a_folder_that_is_gone_is_not_known(tmp_path):
+    assert author_of(tmp_path / "gone") is None
 
 
 # --- What came between ------------------------------------------------------------

@@ -12,11 +12,14 @@ def author_of(folder: Path) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    done = subprocess.run(  # noqa: S603 the git program, with no argument from outside
-        [git, "config", "user.email"],
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        timeout=10,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 the git program, with no argument from outside
+            [git, "config", "user.email"],
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return done.stdout.decode(errors="replace").strip() or None
