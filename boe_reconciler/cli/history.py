@@ -131,7 +131,7 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     said = f"Serving {revision['serving'] or 'nothing'}"
     say(f"{said} in the Environment {there}" if there else said)
     if app.who_serves() is None:
-        say("No process serves it now, so nothing starts: `boe run` does.", "yellow")
+        say("But no `boe run` is running now, so nothing starts.", "yellow")
     if revision["attempted"] != revision["serving"]:
         say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
     for notice in found["notices"]:

@@ -193,7 +193,7 @@ def test_the_status_as_text(folder: Path, boe: Boe) -> None:
     rows = {line.split()[0]: line for line in lines[2:]}
     assert "paused in git" in rows["asleep"]
     assert "until Thu 2099-01-01 08:00 CET (07:00 UTC): a move" in rows["held"]
-    assert "No process serves it now" in lines[1]
+    assert "no `boe run` is running now" in lines[1]
     assert "failed" in rows["broken"]
     assert re.search(r"\d{4}-\d\d-\d\d 06:30 CES?T \(0[45]:30 UTC\)", rows["good"])
     assert any("schedules/bad.yaml" in line for line in lines)

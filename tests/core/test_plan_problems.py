@@ -523,6 +523,15 @@ CASES: dict[str, dict[str, Any]] = {
             'export: {format: csv, dialect: {separator: ⟦BOE038⟧"\\n"}}', name="e"
         ),
     },
+    "a zone beside another mistake": {
+        "schedules/a.yaml": a_schedule(
+            "when: {frequency: ⟦BOE037⟧weekley, timezone: ⟦BOE062⟧Berlin}"
+        ),
+        "schedules/b.yaml": a_schedule(
+            "when: {frequency: ⟦BOE037⟧weekley, timezone: UTC}", name="b"
+        ),
+        "schedules/c.yaml": a_schedule("when: {frequency: ⟦BOE037⟧weekley}", name="c"),
+    },
     "a blackout": {
         "connections/b.yaml": a_document(
             "Connection",

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from boe_reconciler.core.calendar import Timetable, compile_when
+from boe_reconciler.core.calendar import Timetable, check_timezone, compile_when
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.others import CalendarSpec
@@ -38,6 +38,9 @@ def check_when_alone(check: Check, raw: Any, *, default_timezone: str | None) ->
     try:
         when = When.model_validate(raw)
     except ValidationError:
+        match raw:
+            case {"timezone": str(zone)}:
+                check.find(check_timezone(zone), _PATH)
         return
     check_when(check, when, default_timezone=default_timezone)
 

@@ -37,8 +37,8 @@ def markdown(seen: Review, *, again: str = "boe plan") -> str:
 
 
 def _title(seen: Review, first: str) -> str:
-    errors = f" {counted(seen.errors, 'error')}." if seen.errors else ""
-    return f"### BOE plan: {first}{errors}"
+    errors = f"{counted(seen.errors, 'error')}. " if seen.errors else ""
+    return f"### BOE plan: {errors}{first}"
 
 
 def _named(seen: Review) -> Iterator[str]:
