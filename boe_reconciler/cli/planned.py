@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boe_reconciler.core.errors import InputError
@@ -104,8 +103,3 @@ def duration(text: str, what: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         raise InputError(f"{what}: {error}.") from error
-
-
-def folder_of(path: Path) -> Path:
-    """The repo that a path belongs to: the folder itself, or its file's."""
-    return path if path.is_dir() else path.parent

@@ -187,19 +187,6 @@ def test_what_is_not_there_has_the_place_of_what_is_around_it() -> None:
     assert document.part(("a", "b", 0)) is None
 
 
-def test_a_piece_of_a_text_has_its_own_place() -> None:
-    text = 'q: |\n  select\n    :month, x\nf: "{date}_{tme}.csv"\ne: "\\u0061b"\n'
-    document = read(text)[0]
-    query = document.data["q"]
-    piece = document.text_range(("q",), query.index(":month"), 6)
-    assert (sliced(text, piece), piece.start.line) == (":month", 3)
-    name = document.data["f"]
-    found = document.text_range(("f",), name.index("{tme}"), 5)
-    assert sliced(text, found) == "{tme}"
-    assert document.text_range(("e",), 0, 1) == document.range(("e",))
-    assert document.text_range(("nothing",), 0, 1) == document.range()
-
-
 def leaves(data: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     if isinstance(data, dict) and data:
         return [x for k, v in data.items() for x in leaves(v, (*path, k))]

@@ -86,25 +86,6 @@ class Document:
                 return source.range(start, end)
         return self.range(path)
 
-    def text_range(self, path: Path, offset: int, length: int) -> Range:
-        """Where a piece of the text at `path` stands; all of it where that is unclear.
-
-        Clear is a piece of one line whose words stand once in the value as it is
-        written.
-        """
-        part = self.part(path)
-        if part is None or not isinstance(part.data, str):
-            return self.range(path)
-        source, start, end, _ = part.place
-        before, piece = part.data[:offset], part.data[offset : offset + length]
-        written = source.text[start:end]
-        if not piece or "\n" in piece or written.count(piece) != part.data.count(piece):
-            return self.range(path)
-        at = start - 1
-        for _ in range(before.count(piece) + 1):
-            at = source.text.index(piece, at + 1)
-        return source.range(at, at + len(piece))
-
     def part(self, path: Path) -> Part | None:
         """The value at `path`, if it is there."""
         data = self.data

@@ -11,7 +11,6 @@ from boe_reconciler.core.errors import BoeError
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.load import problem_at
 from boe_reconciler.core.language.places import Document, Source
-from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.language.within import within
 from boe_reconciler.core.plan.files import in_repo
@@ -95,8 +94,7 @@ class Check:
         if found == HIDDEN:
             self.blocked_by = self.blocked_by or (kind, name)
         else:
-            known = self.world.names(kind)
-            todo = did_you_mean(name, known, _existing(kind, known))
+            todo = self.world.missing.todo(kind, name)
             self.add("BOE100", path, f'there is no {kind} "{name}"', todo)
         return None
 
@@ -168,10 +166,3 @@ def _finding(found: TextFinding, path: Path) -> Finding:
         help=found.help,
         severity=found.severity,
     )
-
-
-def _existing(kind: str, names: list[str]) -> str:
-    if not names:
-        return f"this repo has no {kind} at all"
-    shown = ", ".join(sorted(names)[:10])
-    return f"there is {shown}" + (", …" if len(names) > 10 else "")

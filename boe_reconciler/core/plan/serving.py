@@ -130,11 +130,7 @@ class _Choosing:
         What it needs may lack something as well, and takes that back by itself.
         """
         court = self.serving.court
-        tried = replace(
-            world,
-            entries={**world.entries, older.key: older},
-            verdicts=dict(world.verdicts),
-        )
+        tried = world.with_instead(older)
         tried.verdicts[older.key] = court.verdict(older, tried)
         again = court.verdict(verdict.entry, tried)
         return not again.faulty if verdict.faulty else again.good

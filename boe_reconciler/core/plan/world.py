@@ -6,14 +6,16 @@ version. Both are judged by the same checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, Place, Source
+from boe_reconciler.core.plan.missing import Missing
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.envelope import KINDS, Policy, Resource
@@ -176,7 +178,7 @@ class World:
     environment: Key | None = None
     #: Where no Policy is served, though there is one: nothing can be judged.
     without_policy: bool = False
-    verdicts: dict[Key, Verdict] = field(default_factory=dict)
+    verdicts: MutableMapping[Key, Verdict] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -210,6 +212,21 @@ class World:
         found = self.snapshot.files.get(path)
         return found or self.snapshot.unreadable.get(path)
 
+    def with_instead(self, entry: Entry) -> World:
+        """The same with another version of one object; the others are not copied."""
+        found = replace(
+            self,
+            entries=ChainMap(
+                {entry.key: entry}, cast("dict[Key, Entry]", self.entries)
+            ),
+            verdicts=ChainMap({}, self.verdicts),
+        )
+        # All of it would be searched for these.
+        found.missing = self.missing
+        if entry.kind != "Policy":
+            found.policy = self.policy
+        return found
+
     def look_up(self, key: Key) -> Verdict | Entry | str:
         """The Verdict on an object; its Entry where that comes later; else why not."""
         entry = self.entries.get(key)
@@ -217,8 +234,19 @@ class World:
             return self.verdicts.get(key, entry)
         return HIDDEN if self.hides(key) else MISSING
 
-    def names(self, kind: str) -> list[str]:
-        return [name for found, name in self.entries if found == kind]
+    def names(self, kind: str) -> Sequence[str]:
+        return self._by_kind.get(kind, ())
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for kind, name in self.entries:
+            found.setdefault(kind, []).append(name)
+        return found
+
+    @cached_property
+    def missing(self) -> Missing:
+        return Missing(names=self.names)
 
     @cached_property
     def policy(self) -> Entry | None:
