@@ -21,6 +21,7 @@ from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.repos import git
 from boe_reconciler.repos.git import GitRepo
 from boe_reconciler.repos.git.access import Access
+from boe_reconciler.repos.git.mirror import HERE
 from boe_reconciler.repos.git.program import Git
 from boe_reconciler.repos.git.revisions import mirrored
 
@@ -40,6 +41,8 @@ class Upstream:
     #: What the next commit holds: path as git has it -> (mode, content).
     tree: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
     config: dict[str, str] = field(default_factory=dict)
+    #: Whoever asks it for its head has all of it already: nothing is fetched.
+    is_mirror: bool = False
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -89,16 +92,15 @@ class Upstream:
             person = "Ada <ada@example.com> 1764000000 +0000"
             text = f"tree {tree}\n{above}author {person}\ncommitter {person}\n\n{message}\n"
             commit = self._store("commit", text.encode())
-        self._ref(branch).parent.mkdir(parents=True, exist_ok=True)
-        self._ref(branch).write_text(f"{commit}\n")
+        refs = [f"refs/heads/{branch}", *([HERE] if self.is_mirror else [])]
+        for ref in (self.path / name for name in refs):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(f"{commit}\n")
         return commit
 
     def head(self, branch: str = "main") -> str | None:
-        ref = self._ref(branch)
+        ref = self.path / "refs/heads" / branch
         return ref.read_text().strip() if ref.exists() else None
-
-    def _ref(self, branch: str) -> Path:
-        return self.path / "refs/heads" / branch
 
     def _tree(self, folder: bytes) -> str:
         """Written here, not by git: quickly, and with names that git would refuse."""

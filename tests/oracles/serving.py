@@ -161,11 +161,15 @@ class Commit:
     # --- What is served
 
     def served(self) -> Serving:
-        names = sorted({*self.new, *self.old})
-        options = [[*self._options(name)] for name in names]
+        options = {name: [*self._options(name)] for name in {*self.new, *self.old}}
+        open_ = sorted(name for name, some in options.items() if len(some) > 1)
+        settled = {
+            name: one for name, (one, *more) in options.items() if one and not more
+        }
         choices = (
-            {name: one for name, one in zip(names, picked, strict=True) if one}
-            for picked in product(*options)
+            settled
+            | {name: one for name, one in zip(open_, picked, strict=True) if one}
+            for picked in product(*(options[name] for name in open_))
         )
         good = [one for one in choices if self._is_closed(one) and self._keeps(one)]
         return max(good, key=self._score)
