@@ -267,8 +267,8 @@ def test_what_is_served_is_what_the_model_says(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@settings(max_examples=1500)
+@pytest.mark.timeout(600)
+@settings(max_examples=700)
 @given(STEPS)
 def test_what_is_served_is_what_the_model_says_at_length(
     steps: list[tuple[str, list[tuple[str, ...]]]],

@@ -69,7 +69,7 @@ class Nursery:
         gets there. `now`: what its clock shows at first. `then`: what its clock shows
         once a plan was activated. `blind`: all it delivers goes to a far side that
         cannot be asked. `fails_once`: its first export finds no database.
-        `dies_after`: so many seconds after it began, wherever it is.
+        `dies_after`: so many seconds after it asked git for the head, wherever it is.
         """
         given = {"folder": str(folder), "arguments": arguments, **order}
         assert self._process.stdin is not None
@@ -139,7 +139,8 @@ def _changes(order: Mapping[str, Any], folder: Path) -> Iterator[Any]:
         yield _fails_once()
     if "dies_after" in order:
         # Nobody handles it: the kernel ends the process as SIGKILL would.
-        signal.setitimer(signal.ITIMER_REAL, order["dies_after"])
+        wait = order["dies_after"]
+        yield trap("ask, after", lambda: signal.setitimer(signal.ITIMER_REAL, wait))
     for point, signals in order.get("traps", {}).items():
         yield trap(point, _death(signals))
 

@@ -452,7 +452,7 @@ def check(site: Site, steps: list[Step]) -> None:
         site.poll(repo, number, step, last=number == len(steps) + 1)
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(SEQUENCES)
 def test_what_is_served_of_each_fetched_commit_is_what_the_model_says(
     site: Site, steps: list[Step]
@@ -460,7 +460,7 @@ def test_what_is_served_of_each_fetched_commit_is_what_the_model_says(
     check(site, steps)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(SEQUENCES)
 def test_what_is_served_of_each_commit_is_what_the_model_says(
     near_site: Site, steps: list[Step]
