@@ -21,6 +21,8 @@ TEXTS = {
     "host=db password=hunter22 user=boe": "host=db password=*** user=boe",
     "ATTACH 'x' (PASSWORD = 'a b')": "ATTACH 'x' (PASSWORD = ***)",
     "Authorization: Bearer abcdefgh1234": "Authorization: Bearer ***",
+    "bearer abcdefghABCDEF1234567890": "bearer ***",
+    "pwd=-----BEGIN OPENSSH PRIVATE KEY-----\nabc": "pwd=***",
     "use xoxb-123456789012-abc here": "use *** here",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n": MASK,
     "s3://bucket/year=2026/sales_2026-11-24.parquet": (

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from boe_reconciler.core.records import dataclass
@@ -61,9 +61,31 @@ _KNOWN: dict[str, tuple[str, str]] = {
         r"|sharedaccesskey))\s*=\s*['\"]?(?P<secret>[^\s'\";,&)\]}]{6,})",
     ),
 }
+#: What is told only where its value looks random.
 _GUESSED = ("a password", "a bearer token")
+#: What nobody is shown: the same, and whatever may be one. A word that is hidden does no
+#: harm; one that is told wrongly does.
+_SUSPECT = _KNOWN | {
+    "a private key": (
+        "private",
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        r"(?s:.*?(?:-----END [^-]*-----|\Z))",
+    ),
+    "a token by its beginning": (
+        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox akia eyj",
+        r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|eyJ)[\w.-]{12,}",
+    ),
+    "a header": ("bearer basic", r"\b(?:Bearer|Basic) (?P<secret>[\w.+/=-]{8,})"),
+    "any password": (
+        "pass pwd token secret api_key",
+        r"(?i:\b(?:password|passwd|pwd|secret|token|api_key))\s*=\s*"
+        r"(?P<secret>'[^']*'|[^\s;,'\"&]+)",
+    ),
+}
 #: How a value begins that stands for another.
 _STANDS_FOR = re.compile(r"[:${<%@*?\[(]|\.\.\.|(?i:xxx|example|changeme|placeholder)")
+#: What it is, and where it begins and ends.
+_Match = tuple[str, tuple[int, int]]
 #: Bits a character; words of one's language have less, and no digit.
 _LEAST_ENTROPY = 2.5
 
@@ -86,34 +108,46 @@ def credentials(text: str) -> Iterator[Credential]:
             yield Credential(what=what, offset=found[0], length=found[1] - found[0])
 
 
-def hidden(value: Any) -> Any:
-    """A plain value without what looks like a credential, however deep it stands."""
+def hidden(value: Any, *, suspect: bool = False) -> Any:
+    """A plain value without what looks like a credential, however deep it stands.
+
+    `suspect`: and without what may be one.
+    """
     if isinstance(value, str):
-        for _, (start, end) in reversed(_found(value)):
-            value = value[:start] + HIDDEN + value[end:]
-        return value
+        return _without(value, _matches(value, _SUSPECT if suspect else _KNOWN))
     if isinstance(value, dict):
-        return {key: hidden(one) for key, one in value.items()}
-    return [hidden(one) for one in value] if isinstance(value, list) else value
+        return {key: hidden(one, suspect=suspect) for key, one in value.items()}
+    if isinstance(value, list):
+        return [hidden(one, suspect=suspect) for one in value]
+    return value
 
 
-def _found(text: str) -> list[tuple[str, tuple[int, int]]]:
+def _without(text: str, found: Iterable[_Match]) -> str:
+    shown, end = "", 0
+    for start, stop in sorted(span for _, span in found):
+        if start >= end:
+            shown += text[end:start] + HIDDEN
+        end = max(end, stop)
+    return shown + text[end:]
+
+
+def _found(text: str) -> list[_Match]:
     """In order; of two that overlap the first."""
-    found: list[tuple[str, tuple[int, int]]] = []
-    for what, span in sorted(_matches(text), key=lambda one: one[1]):
+    found: list[_Match] = []
+    for what, span in sorted(_matches(text, _KNOWN), key=lambda one: one[1]):
         if not found or span[0] >= found[-1][1][1]:
             found.append((what, span))
     return found
 
 
-def _matches(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def _matches(text: str, table: Mapping[str, tuple[str, str]]) -> Iterator[_Match]:
     small = text.lower()
-    for what, (hints, pattern) in _KNOWN.items():
+    for what, (hints, pattern) in table.items():
         if not any(hint in small for hint in hints.split()):
             continue
         for match in re.finditer(pattern, text):
             span = match.span("secret" if "secret" in match.re.groupindex else 0)
-            if _is_one(what, text[slice(*span)]):
+            if table is _SUSPECT or _is_one(what, text[slice(*span)]):
                 yield what, span
 
 
