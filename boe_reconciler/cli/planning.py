@@ -186,7 +186,7 @@ def _say_text(seen: Review) -> None:
     from boe_reconciler.core.plan.review import verdict
 
     if seen.comparison.before is None:
-        say("Nothing is served yet; all of this is new.")
+        say("There is nothing to compare with yet; all of this is new.")
     for section in sections(seen):
         say(section.title, "bold")
         _say_lines(section.lines)

@@ -128,7 +128,7 @@ def test_with_nothing_served_all_is_new(tmp_path: Path, boe: Boe) -> None:
     said = boe(repo, "plan")
     lines = [line.rstrip() for line in said.out.splitlines() if line]
     assert lines[:4] == [
-        "Nothing is served yet; all of this is new.",
+        "There is nothing to compare with yet; all of this is new.",
         "Objects",
         "  + Connection: none",
         "  + 2 Schedules: a, b",
