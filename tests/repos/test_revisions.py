@@ -214,6 +214,19 @@ def test_a_repo_without_a_commit_is_told(tmp_path, look):
     assert raised.value.help == "The repo has no commit yet."
 
 
+def test_a_damaged_repo_is_not_taken_for_a_new_one(tmp_path, upstream, look):
+    for part in ("objects", "config", "HEAD"):
+        folder = clone(upstream, tmp_path / part)
+        if part == "objects":
+            shutil.rmtree(folder / ".git/objects")
+            (folder / ".git/objects").mkdir()
+        else:
+            (folder / ".git" / part).write_text("[nonsense")
+        with pytest.raises(InputError, match="There is no commit") as raised:
+            look(folder).snapshot("main")
+        assert "is damaged" in raised.value.help
+
+
 def test_a_folder_outside_of_git_is_told(tmp_path, look):
     with pytest.raises(InputError, match="is in no git repo"):
         look(tmp_path)

@@ -153,8 +153,16 @@ class Revisions:
         if self._is_shallow():
             return _DEEPEN
         if self._id("HEAD") is None:
-            return "The repo has no commit yet."
+            return self._without_head()
         return "`git fetch` what is missing; `git branch --all` lists the branches."
+
+    def _without_head(self) -> str:
+        """HEAD leads to a branch without a commit, or what is there is damaged."""
+        leads = self.git.run(["symbolic-ref", "--quiet", "HEAD"]).code == 0
+        names = self.git.run(["rev-parse", "--verify", "--quiet", "HEAD"]).code == 0
+        if leads and not names:
+            return "The repo has no commit yet."
+        return f"{self.git.folder} is damaged, or no repo: `git fsck` says more."
 
     def _is_shallow(self) -> bool:
         done = self.git.run(["rev-parse", "--is-shallow-repository"])
