@@ -213,7 +213,7 @@ class World:
         return found or self.snapshot.unreadable.get(path)
 
     def with_instead(self, entry: Entry) -> World:
-        """The same with another version of one object; the others are not copied."""
+        """The same with another version of what something refers to; no copy of all."""
         found = replace(
             self,
             entries=ChainMap(
@@ -221,10 +221,8 @@ class World:
             ),
             verdicts=ChainMap({}, self.verdicts),
         )
-        # All of it would be searched for these.
-        found.missing = self.missing
-        if entry.kind != "Policy":
-            found.policy = self.policy
+        # All of it would be searched for these; nothing refers to a Policy.
+        found.missing, found.policy = self.missing, self.policy
         return found
 
     def look_up(self, key: Key) -> Verdict | Entry | str:
