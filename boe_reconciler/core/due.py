@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 
 from boe_reconciler.core.calendar import (
     Timetable,
@@ -64,6 +65,23 @@ class Standing:
 
     def is_due(self, now: datetime) -> bool:
         """Whether a tick at `now` has to look at it."""
+        return self.next_due is not None and self.next_due <= now
+
+
+class Form(NamedTuple):
+    """What a plan decides of a Standing, which has fields of these names."""
+
+    uid: str
+    spec_digest: str
+    timing: str
+    connection: str
+    paused_in_git: bool
+    paused: bool
+    paused_until: datetime | None
+    next_due: datetime | None
+
+    def is_due(self, now: datetime) -> bool:
+        """As of the Standing."""
         return self.next_due is not None and self.next_due <= now
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 from boe_reconciler.core import due, pauses
 from boe_reconciler.core.calendar.zones import TZDB_VERSION
-from boe_reconciler.core.due import Owed, Standing, Ticks
+from boe_reconciler.core.due import Form, Owed, Standing, Ticks
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
 from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
 from boe_reconciler.ledgers import _holds, _limits, _rows
@@ -25,7 +26,7 @@ def activate(
     served = Served(
         attempted=activation.attempted,
         serving=activation.serving,
-        objects=sorted(activation.objects, key=lambda one: (one.kind, one.name)),
+        objects=sorted(activation.objects, key=attrgetter("kind", "name")),
         statuses=activation.statuses,
         problems=activation.problems,
         environment=activation.environment,
@@ -54,7 +55,7 @@ def _serve(
     store: Store, activation: Activation, now: datetime, new_uid: NewUid
 ) -> None:
     entry = _Entry(pauses=store.pauses(), now=now)
-    old = {standing.name: standing for standing in store.standings()}
+    old = store.forms()
     # Other zone data may put every next occurrence elsewhere.
     anew = store.tzdb() != TZDB_VERSION
     changed = [
@@ -64,8 +65,10 @@ def _serve(
     ]
     same = {planned.name for planned in activation.schedules}
     same -= {planned.name for planned in changed}
-    owing = [one for one in old.values() if one.name not in same or one.is_due(now)]
-    _rows.cover(store, owing, store.ticks(), now)
+    owing = [
+        one.uid for name, one in old.items() if name not in same or one.is_due(now)
+    ]
+    _rows.cover(store, store.standings_of(owing), store.ticks(), now)
     _rename(store, activation.schedules)
     for name in old.keys() - {planned.name for planned in activation.schedules}:
         _remove(store, name, now)
@@ -76,16 +79,16 @@ def _serve(
         entry.of(_named(store, planned, now, new_uid), planned) for planned in changed
     ]
     _rows.write_owed(store, moved, now)
-    store.put_revisions(_revisions(activation))
+    store.put_revisions(activation.serving or "", _older(activation))
 
 
-def _revisions(activation: Activation) -> Mapping[str, str]:
-    """Of each schedule, the revision that its version was taken from."""
-    known = {
-        one.name: one.revision for one in activation.objects if one.kind == "Schedule"
+def _older(activation: Activation) -> Mapping[str, str]:
+    """Schedules whose version was taken from an earlier revision, and from which."""
+    return {
+        one.name: one.revision
+        for one in activation.objects
+        if one.revision != activation.serving and one.kind == "Schedule"
     }
-    serving = activation.serving or ""
-    return {one.name: known.get(one.name) or serving for one in activation.schedules}
 
 
 def _named(
@@ -157,19 +160,21 @@ class _Entry:
     pauses: Sequence[Pause]
     now: datetime
 
-    def goes_on(self, standing: Standing | None, planned: PlannedSchedule) -> bool:
+    def goes_on(self, before: Form | None, planned: PlannedSchedule) -> bool:
         """Whether the new plan changes nothing of it but the revision."""
         return (
-            standing is not None
-            and standing.spec_digest == planned.digest
-            and standing.timing == planned.timing
-            and standing.connection == planned.spec.connection_name
-            and standing.paused_in_git == planned.paused
-            and (standing.paused, standing.paused_until) == self._paused(planned)
+            before is not None
+            and before.spec_digest == planned.digest
+            and before.timing == planned.timing
+            and before.connection == planned.spec.connection_name
+            and before.paused_in_git == planned.paused
+            and (before.paused, before.paused_until) == self._paused(planned)
         )
 
     def _paused(self, planned: PlannedSchedule) -> tuple[bool, datetime | None]:
         """Whether anything pauses it, and until when."""
+        if not self.pauses:
+            return planned.paused, None
         pause = pauses.holding(self.pauses, planned.spec, self.now)
         if planned.paused or pause is None:
             return planned.paused, None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from boe_reconciler.core.census import Census
-from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.notices import Incident, Owed
@@ -91,6 +91,9 @@ class Store(Protocol):
 
     def standings(self) -> Sequence[Standing]: ...
 
+    def forms(self) -> Mapping[str, Form]:
+        """Of each, by its name, what a plan decides: all can be had in little time."""
+
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         """Those with `next_due` at or before `now`, the earliest first."""
 
@@ -112,8 +115,9 @@ class Store(Protocol):
 
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
-    def put_revisions(self, revisions: Mapping[str, str]) -> None:
-        """Name of each schedule -> the revision that its runs will name."""
+    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
+        """The revision that the runs of all schedules will name, but for `others`:
+        name -> revision."""
 
     def drop_standing(self, name: str) -> None: ...
 

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import chain
+from operator import attrgetter
 from threading import Condition, local
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import uuid_utils
 
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.census import RECENT, Census
-from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
 from boe_reconciler.core.notices import Incident, Owed
@@ -138,6 +139,10 @@ class _MemoryStore:
     def standings(self) -> Sequence[Standing]:
         return sorted(self._t.standings.values(), key=lambda one: one.name)
 
+    def forms(self) -> Mapping[str, Form]:
+        read = attrgetter(*Form._fields)
+        return {one.name: Form(*read(one)) for one in self.standings()}
+
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         dated = [(one.next_due, one.name) for one in self._t.standings.values()]
         found = sorted((at, name) for at, name in dated if at is not None and at <= now)
@@ -161,10 +166,11 @@ class _MemoryStore:
     def put_standings(self, standings: Sequence[Standing]) -> None:
         self._t.standings.update({one.name: one for one in standings})
 
-    def put_revisions(self, revisions: Mapping[str, str]) -> None:
-        known = self._t.standings
-        for name, revision in revisions.items():
-            known[name] = replace(known[name], revision=revision)
+    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
+        self._t.standings = {
+            name: replace(one, revision=others.get(name, common))
+            for name, one in self._t.standings.items()
+        }
 
     def drop_standing(self, name: str) -> None:
         del self._t.standings[name]

@@ -35,7 +35,7 @@ class Past:
 
 def past_of(snapshot: Snapshot, served: Served, released: Released = ()) -> Past:
     """What the revision came from; the served Policy may let a rewritten history wait."""
-    looked = (served.serving, served.attempted)
+    looked = {served.serving: None, served.attempted: None}
     before = {one: snapshot.since(one) for one in looked if one}
     lost = [one for one, how in before.items() if how and not how.descends]
     serving = before.get(served.serving or "")
@@ -120,12 +120,14 @@ def in_its_window(
     plan: Plan, served: Served, *, released: Released = (), now: datetime
 ) -> Plan:
     """The Plan, or (where the served Policy has windows, and none is open) one that waits."""
-    old = {(one.kind, one.name): one for one in served.objects}
     meant = (HoldKind.CHANGE_WINDOW, plan.revision) in released
-    if meant or not _is_change(plan, served) or not _changed(plan.objects, old):
+    if meant or not _is_change(plan, served):
         return plan
     opening = next_window(_policy(served), now)
     if opening and opening.at <= now:
+        return plan
+    old = {(one.kind, one.name): one for one in served.objects}
+    if not _changed(plan.objects, old):
         return plan
     when = f"the change window that opens {opening}" if opening else "a change window"
     wait = Wait(

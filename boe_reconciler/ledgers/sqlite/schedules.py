@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from boe_reconciler.core.due import Standing, Ticks
+from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.notices import Incident, Owed
@@ -30,7 +31,7 @@ from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import RunSpec, Served
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, driver, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
@@ -60,6 +61,11 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 
 _NAMES = schedules.c.keys()
 _ALL = Reading(select(schedules).order_by(schedules.c.name))
+_FORMS = Reading(
+    select(schedules.c.name, *(schedules.c[name] for name in Form._fields)).order_by(
+        schedules.c.name
+    )
+)
 _ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
 _PAUSED = Reading(select(schedules.c.uid).where(text("schedules.paused")))
 _HIGH_MARK = Reading(select(func.max(schedules.c.high_water)))
@@ -71,6 +77,10 @@ _DUE = Reading(
     .limit(bindparam("most"))
 )
 _NAME_REVISION = "UPDATE schedules SET revision = ? WHERE name = ? AND revision <> ?"
+_NAME_REVISIONS = """
+    UPDATE schedules SET revision = ?
+    WHERE revision <> ? AND name NOT IN (SELECT value FROM json_each(?))
+"""
 _PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
@@ -169,6 +179,9 @@ class Schedules:
     def standings(self) -> Sequence[Standing]:
         return self._standings(_ALL)
 
+    def forms(self) -> Mapping[str, Form]:
+        return {name: Form(*form) for name, *form in _FORMS.rows(self._c)}
+
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         return self._standings(_DUE, now=now, most=limit)
 
@@ -189,8 +202,11 @@ class Schedules:
     def put_standings(self, standings: Sequence[Standing]) -> None:
         _PUT.run(self._c, standings)
 
-    def put_revisions(self, revisions: Mapping[str, str]) -> None:
-        rows = ((new, name, new) for name, new in revisions.items())
+    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
+        driver(self._c).execute(
+            _NAME_REVISIONS, (common, common, json.dumps([*others]))
+        )
+        rows = ((new, name, new) for name, new in others.items())
         many(self._c, _NAME_REVISION, rows)
 
     def drop_standing(self, name: str) -> None:

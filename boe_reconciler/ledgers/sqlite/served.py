@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from boe_reconciler.core.spec import ObjectStatus, Served, ServedObject
-from boe_reconciler.ledgers.sqlite.tables import objects, statuses
+from boe_reconciler.ledgers.sqlite.tables import columns, objects, statuses
 
 NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
-_Row = dict[str, Any]
+#: The values of a row, in the order of its columns.
+_Row = tuple[Any, ...]
 #: Rows that are replaced one by one; of more, all are.
 _FEW = 200
 
@@ -61,14 +63,16 @@ def write(connection: Connection, served: Served, before: Served) -> None:
     for kind in _KINDS:
         old, new = kind.given(before), kind.given(served)
         gone = [key for key, row in old.items() if new.get(key) != row]
-        come = [row for key, row in new.items() if old.get(key) != row]
+        come = [*(new.keys() - old.keys()), *(key for key in gone if key in new)]
         if len(gone) > _FEW:
             connection.execute(delete(kind.table))
-            come = list(new.values())
+            come = list(new)
         else:
             kind.drop(connection, gone)
         if come:
-            connection.execute(insert(kind.table), come)
+            names = kind.columns
+            rows = [dict(zip(names, new[key], strict=True)) for key in sorted(come)]
+            connection.execute(insert(kind.table), rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +83,27 @@ class _Kind:
     #: Column -> the field of `Served` that it mostly equals.
     heads: Mapping[str, str]
 
+    @cached_property
+    def columns(self) -> list[str]:
+        """Those that equal a field of `Served` come last."""
+        return [*columns(self.table, *self.heads), *self.heads]
+
     def given(self, served: Served) -> dict[tuple[str, str], _Row]:
         """The rows as they are stored, by kind and name."""
-        names, read_ = self.table.c.keys(), attrgetter(*self.table.c.keys())
-        heads = [(name, getattr(served, head)) for name, head in self.heads.items()]
+        most = len(self.columns) - len(self.heads)
+        whole = tuple(getattr(served, field) for field in self.heads.values())
+        short: dict[_Row, _Row] = {}
+        read_ = attrgetter(*self.columns)
         found = {}
         for one in getattr(served, self.field):
-            row = dict(zip(names, read_(one), strict=True))
-            for name, head in heads:
-                if row[name] == head is not None:
-                    row[name] = ""
-            found[one.kind, one.name] = row
+            row = read_(one)
+            heads = row[most:]
+            if heads not in short:
+                short[heads] = _shortened(heads, whole)
+            found[one.kind, one.name] = row[:most] + short[heads]
         return found
 
-    def rows(self, connection: Connection, whole: Served) -> list[_Row]:
+    def rows(self, connection: Connection, whole: Served) -> list[dict[str, Any]]:
         query = select(self.table).order_by(self.table.c.kind, self.table.c.name)
         found = [dict(row._mapping) for row in connection.execute(query)]
         for name, head in self.heads.items():
@@ -106,6 +117,14 @@ class _Kind:
         for kind, name in keys:
             mine = (c.kind == kind, c.name == name)
             connection.execute(delete(self.table).where(*mine))
+
+
+def _shortened(values: _Row, whole: _Row) -> _Row:
+    """Empty texts in place of what the whole names as well."""
+    return tuple(
+        "" if value == head is not None else value
+        for value, head in zip(values, whole, strict=True)
+    )
 
 
 _KINDS = (
