@@ -6,7 +6,6 @@ cannot be used keeps its last good version), and tell all of it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
@@ -42,14 +41,18 @@ class Plan:
     activation: Activation
     #: sha256 -> bytes of every file that the activation names anew.
     blobs: Mapping[str, bytes]
-    #: Each object that is served -> those that it refers to.
-    references: Mapping[Key, Sequence[Key]] = field(default_factory=dict)
-    #: What is served, as it was judged; None: of what is served already.
+    #: What is served, as it was judged; None: nothing was.
     world: World | None = field(default=None, repr=False, compare=False)
 
     @property
     def revision(self) -> str:
         return self.activation.attempted
+
+    @property
+    def references(self) -> Mapping[Key, Sequence[Key]]:
+        """Each object that is served -> those that it refers to."""
+        world = self.world
+        return world.references if world else {}
 
     @property
     def schedules(self) -> Mapping[str, PlannedSchedule]:
@@ -124,7 +127,6 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         ),
         blobs=_blobs(chosen),
         world=chosen,
-        references=_references(chosen),
     )
 
 
@@ -150,8 +152,7 @@ def served_plan(
         problems=served.problems,
         environment=served.environment,
     )
-    references = _references(chosen)
-    return Plan(problems=(), activation=activation, blobs={}, references=references)
+    return Plan(problems=(), activation=activation, blobs={}, world=chosen)
 
 
 def unusable(plan: Plan) -> InputError | None:
@@ -176,38 +177,30 @@ def _schedules(chosen: World) -> list[PlannedSchedule]:
     return [one.product for one in found if one.entry.kind == "Schedule"]
 
 
-def _references(chosen: World) -> dict[Key, list[Key]]:
-    return {
-        key: [other for other in verdict.lookups if other in chosen.entries]
-        for key, verdict in chosen.verdicts.items()
-    }
-
-
 def _objects(chosen: World, revision: str) -> list[ServedObject]:
-    return [_object(verdict, revision) for verdict in chosen.verdicts.values()]
+    return [
+        verdict.entry.served or _object(verdict, revision)
+        for verdict in chosen.verdicts.values()
+    ]
 
 
 def _object(verdict: Verdict, revision: str) -> ServedObject:
     entry = verdict.entry
-    return entry.served or ServedObject(
+    return ServedObject(
         kind=entry.kind,
         name=entry.name,
         file=entry.document.filename,
         index=entry.document.index,
         data=entry.document.data,
-        files={path: _sha256(content) for path, content in verdict.contents},
+        files={path: sha256 for path, (sha256, _) in verdict.contents.items()},
         revision=revision,
     )
 
 
 def _blobs(chosen: World) -> dict[str, bytes]:
     return {
-        _sha256(content): content
+        sha256: content
         for verdict in chosen.verdicts.values()
-        if verdict.entry.served is None
-        for _, content in verdict.contents
+        if verdict.files and verdict.entry.served is None
+        for sha256, content in verdict.contents.values()
     }
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

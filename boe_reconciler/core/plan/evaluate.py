@@ -34,16 +34,25 @@ class Court:
 
     def judge_all(self, world: World) -> None:
         """Fill `world.verdicts`."""
+        context = self._context(world)
         for entry in world.in_order():
-            world.verdicts[entry.key] = self.verdict(entry, world)
+            world.verdicts[entry.key] = self._verdict(entry, world, context)
 
     def verdict(self, entry: Entry, world: World) -> Verdict:
-        """An earlier Verdict counts as long as nothing it depends on has changed."""
-        extra = tuple(world.extra.get(entry, ()))
+        return self._verdict(entry, world, self._context(world))
+
+    def _context(self, world: World) -> tuple[object, ...]:
+        """What all Verdicts of a World depend on."""
         policy = world.policy, world.without_policy
+        return self.now.date(), self.judge, *policy, world.environment
+
+    def _verdict(
+        self, entry: Entry, world: World, context: tuple[object, ...]
+    ) -> Verdict:
+        """An earlier Verdict counts as long as nothing it depends on has changed."""
         owners = self._owners(entry, world)
-        about = *policy, world.environment, extra, owners
-        context = (self.now.date(), self.judge, *about)
+        if owners is not None or entry in world.extra:
+            context = *context, owners, *world.extra.get(entry, ())
         for known in entry.memory:
             if known.context == context and _still(known, world):
                 return known
@@ -97,8 +106,12 @@ def _still(known: Verdict, world: World) -> bool:
     """
     if known.faulty and MISSING in known.lookups.values():
         return False
-    same = all(world.look_up(key) is found for key, found in known.lookups.items())
-    return same and all(_same_file(path, known, world) for path in known.files)
+    for key, found in known.lookups.items():
+        if world.look_up(key) is not found:
+            return False
+    return not known.files or all(
+        _same_file(path, known, world) for path in known.files
+    )
 
 
 def _same_file(path: str, known: Verdict, world: World) -> bool:

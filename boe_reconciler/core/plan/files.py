@@ -95,9 +95,12 @@ def shown_path(path: str) -> str:
 
 def clashes(paths: Iterable[str]) -> dict[str, str]:
     """Paths that are one on some machines, each with why neither is read."""
+    folded = {path: unicodedata.normalize("NFC", path).casefold() for path in paths}
+    if len(set(folded.values())) == len(folded):
+        return {}
     alike: dict[str, list[str]] = {}
-    for path in paths:
-        alike.setdefault(unicodedata.normalize("NFC", path).casefold(), []).append(path)
+    for path, name in folded.items():
+        alike.setdefault(name, []).append(path)
     return {
         path: f"on some machines {other} is the same file"
         for several in alike.values()

@@ -19,6 +19,8 @@ from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
 
 BUILT_IN = "the built-in default"
+#: Schedules of one owner, where nobody says how many.
+_OWNED = 10
 #: Of a value that the revision changes: it counts from the next revision on.
 AS_SERVED = "policy.yaml as it is served"
 LATER = (
@@ -76,6 +78,12 @@ def spec_of(data: Any) -> tuple[PolicySpec, frozenset[str]]:
 # --- Limits -----------------------------------------------------------------------
 
 
+def least_limit(judge: Judge) -> int:
+    """No owner may have fewer Schedules than these."""
+    limits = judge.spec.limits.schedules_per_owner
+    return limits if isinstance(limits, int) else min([_OWNED, *limits.values()])
+
+
 def owner_limit(judge: Judge, owner: str) -> tuple[int, str]:
     """How many Schedules an owner may have, and where that is set."""
     limits = judge.spec.limits.schedules_per_owner
@@ -85,7 +93,7 @@ def owner_limit(judge: Judge, owner: str) -> tuple[int, str]:
     for name in (owner, "default"):
         if name in limits:
             return limits[name], judge.where(*path, name)
-    return 10, BUILT_IN
+    return _OWNED, BUILT_IN
 
 
 def beyond_limit(

@@ -34,8 +34,9 @@ class Removals:
 def removals_of(revision: Revision, old: Old, judge: Judge, allowed: int) -> Removals:
     """Served objects that the revision does not hold; renamed ones are still there."""
     world = revision.world
-    renamed = {former_key(entry, old) for entry in world.entries.values()}
-    gone = set(old) - set(world.entries) - renamed
+    fresh = world.entries.keys() - old.keys()
+    renamed = {former_key(world.entries[key], old) for key in fresh}
+    gone = old.keys() - world.entries.keys() - renamed
     hidden = {key for key in gone if revision.may_hide(key, old[key].file)}
     held = gone - hidden
     limit = judge.spec.removals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,9 +11,9 @@ from boe_reconciler.core.language.load import problem_at
 from boe_reconciler.core.language.places import text_at
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.files import POLICY_FILE
-from boe_reconciler.core.plan.policy import Judge, beyond_limit
+from boe_reconciler.core.plan.policy import Judge, beyond_limit, least_limit
 from boe_reconciler.core.plan.reading import PlanCache, Reading
-from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
+from boe_reconciler.core.plan.world import Entry, Key, Verdict, World, hides_nothing
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import Served, ServedObject
@@ -65,11 +66,10 @@ def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Re
     extra: dict[Entry, list[Problem]] = {}
     for entry, finding in _findings(places, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
-    world = replace(
-        empty, entries=first, hides=reading.seems_to_hide, extra=extra, verdicts={}
-    )
+    hides = reading.seems_to_hide if reading.hidden else hides_nothing
+    world = replace(empty, entries=first, hides=hides, extra=extra, verdicts={})
     court.judge_all(world)
-    others = (entry for entry in reading.entries if first.get(entry.key) is not entry)
+    others = [entry for entry in reading.entries if first.get(entry.key) is not entry]
     doubles = [court.verdict(entry, world) for entry in others]
     return Revision(world=world, doubles=doubles, may_hide=reading.may_hide)
 
@@ -83,7 +83,9 @@ def former_key(entry: Entry, old: Old) -> Key | None:
         return None
     if entry.kind == "Policy":
         return next((key for key in old if key[0] == "Policy"), None)
-    former = entry.kind, text_at(entry.metadata, "renamed_from") or ""
+    if entry.renamed_from is None:
+        return None
+    former = entry.kind, entry.renamed_from
     return former if former in old else None
 
 
@@ -113,8 +115,9 @@ def _findings(
     places: _Places, old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
     for entries in places.values():
-        for entry in entries[: len(entries) if len(entries) > 1 else 0]:
-            yield entry, _twice(entry, entries)
+        if len(entries) > 1:
+            for entry in entries:
+                yield entry, _twice(entry, entries)
     yield from _renamed_badly(places)
     yield from _beyond_limits(places, old, judge)
 
@@ -135,10 +138,11 @@ def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
 def _renamed_badly(places: _Places) -> Iterator[tuple[Entry, Finding]]:
     """`renamed_from` keeps a history only when the old name is gone, and for one."""
     heirs: dict[Key, list[Entry]] = {}
-    for entry, *_ in places.values():
-        former = text_at(entry.metadata, "renamed_from")
-        if former is not None:
-            heirs.setdefault((entry.kind, former), []).append(entry)
+    for entries in places.values():
+        entry = entries[0]
+        if entry.renamed_from is not None:
+            former = entry.kind, entry.renamed_from
+            heirs.setdefault(former, []).append(entry)
     for former_, claiming in heirs.items():
         for entry in claiming:
             kind, name = former_
@@ -164,10 +168,12 @@ def _beyond_limits(
 ) -> Iterator[tuple[Entry, Finding]]:
     """Schedules that are one too many for their owner, by their place."""
     owned = [
-        (entry, owner)
-        for entry, *_ in places.values()
-        if entry.kind == "Schedule" and (owner := text_at(entry.metadata, "owner"))
+        (entries[0], owner)
+        for entries in places.values()
+        if entries[0].kind == "Schedule" and (owner := entries[0].owner)
     ]
+    counts, least = Counter(owner for _, owner in owned), least_limit(judge)
+    owned = [each for each in owned if counts[each[1]] > least]
     counted = [(owner, _had(entry, old) == owner) for entry, owner in owned]
     found = beyond_limit(counted, judge)
     for (entry, _), finding in zip(owned, found, strict=True):
@@ -177,5 +183,5 @@ def _beyond_limits(
 
 def _had(entry: Entry, old: Old) -> str | None:
     """Whose it is as it is served."""
-    before = old.get(former_key(entry, old) or entry.key)
+    before = old.get(entry.key) or old.get(former_key(entry, old) or entry.key)
     return text_at(before.data["metadata"], "owner") if before else None

@@ -14,7 +14,7 @@ from dataclasses import field, replace
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Old, former_key
-from boe_reconciler.core.plan.world import Entry, Key, Verdict, World
+from boe_reconciler.core.plan.world import Entry, Key, Verdict, World, hides_nothing
 from boe_reconciler.core.records import dataclass
 
 
@@ -36,6 +36,8 @@ class Serving:
 
     def choose(self, kept: AbstractSet[Key]) -> World:
         """A World in which everything is good; `kept` objects are not removed."""
+        if not kept and self._is_sound:
+            return self.revision
         choosing = _Choosing(serving=self, choice=self._first_choice(kept))
         while True:
             world = self._judged(choosing.choice)
@@ -44,6 +46,16 @@ class Serving:
                 return world
             for verdict in [each for each in failing if each.at_fault] or failing:
                 choosing.give_way(verdict, world)
+
+    @property
+    def _is_sound(self) -> bool:
+        """Whether a look at the revision has shown already that all of it can be served."""
+        revision = self.revision
+        return (
+            not revision.extra
+            and revision.hides is hides_nothing
+            and all(verdict.good for verdict in revision.verdicts.values())
+        )
 
     def _first_choice(self, kept: AbstractSet[Key]) -> dict[Key, Entry]:
         choice = {key: self.cache.entry(self.old[key]) for key in kept}

@@ -35,7 +35,7 @@ class Telling:
 
     def statuses(self, chosen: World, revision: str) -> list[ObjectStatus]:
         """Of each object in the files, and of each that is served beyond those."""
-        keys = {*self.revision.world.entries, *chosen.entries}
+        keys = self.revision.world.entries.keys() | chosen.entries.keys()
         return [self._status(key, chosen, revision) for key in sorted(keys)]
 
     def _status(self, key: Key, chosen: World, revision: str) -> ObjectStatus:

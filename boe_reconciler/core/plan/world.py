@@ -10,11 +10,12 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, cast
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.load import load_resource
-from boe_reconciler.core.language.places import Document, Place, Source
+from boe_reconciler.core.language.places import Document, Place, Source, text_at
 from boe_reconciler.core.plan.missing import Missing
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
@@ -55,14 +56,22 @@ class Entry:
     #: Verdicts of earlier looks, by what was looked up.
     memory: list[Verdict] = field(default_factory=list)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return self.kind, self.name
 
-    @property
+    @cached_property
     def metadata(self) -> Mapping[str, Any]:
         found = self.document.data.get("metadata")
         return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def owner(self) -> str | None:
+        return text_at(self.metadata, "owner")
+
+    @cached_property
+    def renamed_from(self) -> str | None:
+        return text_at(self.metadata, "renamed_from")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,10 +93,14 @@ class Verdict:
     #: Path of each file it refers to -> `World.stamp` of it.
     stamps: Mapping[str, str | None]
 
-    @property
-    def contents(self) -> list[tuple[str, bytes]]:
-        """The files that could be had."""
-        return [(path, each) for path, each in self.files.items() if each is not None]
+    @cached_property
+    def contents(self) -> Mapping[str, tuple[str, bytes]]:
+        """Path of each file that could be had -> its sha256, and its bytes."""
+        return {
+            path: (sha256(content).hexdigest(), content)
+            for path, content in self.files.items()
+            if content is not None
+        }
 
     @cached_property
     def faulty(self) -> bool:
@@ -164,6 +177,11 @@ MISSING = "missing"
 HIDDEN = "hidden"
 
 
+def hides_nothing(key: Key) -> bool:
+    """Where all could be read."""
+    return False
+
+
 @dataclass(kw_only=True, eq=False)
 class World:
     entries: Mapping[Key, Entry]
@@ -171,7 +189,7 @@ class World:
     #: Bytes in the Blobs store by sha256: files of what is served.
     read_blob: Callable[[str], bytes]
     #: Whether an object seems to stand where nothing could be read.
-    hides: Callable[[Key], bool] = lambda _key: False
+    hides: Callable[[Key], bool] = hides_nothing
     #: Problems of an object that only a look at all of them shows.
     extra: Mapping[Entry, Sequence[Problem]] = field(default_factory=dict)
     #: The Environment that is laid over it; None: nothing is.
@@ -231,6 +249,14 @@ class World:
         if entry is not None:
             return self.verdicts.get(key, entry)
         return HIDDEN if self.hides(key) else MISSING
+
+    @property
+    def references(self) -> dict[Key, list[Key]]:
+        """Each object -> those that it refers to."""
+        return {
+            key: [other for other in verdict.lookups if other in self.entries]
+            for key, verdict in self.verdicts.items()
+        }
 
     def names(self, kind: str) -> Sequence[str]:
         return self._by_kind.get(kind, ())

@@ -180,7 +180,7 @@ class Schedules:
         return self._standings(_ALL)
 
     def forms(self) -> Mapping[str, Form]:
-        return {name: Form(*form) for name, *form in _FORMS.rows(self._c)}
+        return {row[0]: Form._make(row[1:]) for row in _FORMS.rows(self._c)}
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         return self._standings(_DUE, now=now, most=limit)
@@ -258,7 +258,7 @@ class Schedules:
         return None if mark is None else mark.get("environment", "")
 
     def put_served(self, new: Served) -> None:
-        served.write(self._c, new, self.served())
+        served.write(self._c, new, self.served(), self._kept)
         token = uuid_utils.uuid7().hex
         mark: dict[str, Any] = {
             "attempted": new.attempted,

@@ -20,6 +20,8 @@ from boe_reconciler.ledgers.sqlite.tables import columns, objects, statuses
 NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
 #: The values of a row, in the order of its columns.
 _Row = tuple[Any, ...]
+#: By kind and name.
+_Rows = dict[tuple[str, str], _Row]
 #: Rows that are replaced one by one; of more, all are.
 _FEW = 200
 
@@ -32,6 +34,8 @@ class Kept:
 
     def __init__(self) -> None:
         self._last: tuple[str, Served] | None = None
+        #: The rows that were made last, and of what.
+        self._made: tuple[Served, list[_Rows]] | None = None
 
     def get(self, token: str | None) -> Served | None:
         last = self._last
@@ -40,6 +44,13 @@ class Kept:
     def put(self, token: str | None, served: Served) -> Served:
         self._last = (token, served) if token else None
         return served
+
+    def rows(self, served: Served) -> list[_Rows]:
+        """The rows of each kind as they are stored."""
+        made = self._made
+        if made is None or made[0] is not served:
+            self._made = made = (served, [kind.given(served) for kind in _KINDS])
+        return made[1]
 
 
 def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
@@ -59,9 +70,11 @@ def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
     return replace(whole, **found)
 
 
-def write(connection: Connection, served: Served, before: Served) -> None:
-    for kind in _KINDS:
-        old, new = kind.given(before), kind.given(served)
+def write(connection: Connection, served: Served, before: Served, kept: Kept) -> None:
+    # The old ones first: the new ones are those that are wanted next.
+    for kind, old, new in zip(
+        _KINDS, kept.rows(before), kept.rows(served), strict=True
+    ):
         gone = [key for key, row in old.items() if new.get(key) != row]
         come = [*(new.keys() - old.keys()), *(key for key in gone if key in new)]
         if len(gone) > _FEW:
@@ -88,8 +101,8 @@ class _Kind:
         """Those that equal a field of `Served` come last."""
         return [*columns(self.table, *self.heads), *self.heads]
 
-    def given(self, served: Served) -> dict[tuple[str, str], _Row]:
-        """The rows as they are stored, by kind and name."""
+    def given(self, served: Served) -> _Rows:
+        """The rows as they are stored."""
         most = len(self.columns) - len(self.heads)
         whole = tuple(getattr(served, field) for field in self.heads.values())
         short: dict[_Row, _Row] = {}
