@@ -114,10 +114,9 @@ def _policies(entries: Sequence[Entry]) -> list[Entry]:
 def _findings(
     places: _Places, old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
-    for entries in places.values():
-        if len(entries) > 1:
-            for entry in entries:
-                yield entry, _twice(entry, entries)
+    for entries in [several for several in places.values() if len(several) > 1]:
+        for entry in entries:
+            yield entry, _twice(entry, entries)
     yield from _renamed_badly(places)
     yield from _beyond_limits(places, old, judge)
 

@@ -35,7 +35,8 @@ class Telling:
 
     def statuses(self, chosen: World, revision: str) -> list[ObjectStatus]:
         """Of each object in the files, and of each that is served beyond those."""
-        keys = self.revision.world.entries.keys() | chosen.entries.keys()
+        # A dict keeps their order, which is nearly that which is wanted.
+        keys = {**self.revision.world.entries, **chosen.entries}
         return [self._status(key, chosen, revision) for key in sorted(keys)]
 
     def _status(self, key: Key, chosen: World, revision: str) -> ObjectStatus:
