@@ -111,7 +111,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=STEPS, environment=st.sampled_from([None, "staging"]))
 def test_a_plan_that_remembers_the_last_one_is_one_from_scratch(
     steps: list[tuple[list[tuple[str, str]], set[str], int, bool]],
@@ -121,7 +121,7 @@ def test_a_plan_that_remembers_the_last_one_is_one_from_scratch(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=STEPS, environment=st.sampled_from([None, "staging"]))
 def test_so_it_is_over_many_edits(
     steps: list[tuple[list[tuple[str, str]], set[str], int, bool]],
