@@ -290,7 +290,7 @@ def test_an_odd_folder_removes_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(files=IN_A_FOLDER)
 def test_an_odd_folder_removes_nothing_at_length(
     files: Mapping[bytes, tuple[str, bytes]],
