@@ -17,8 +17,8 @@ from boe_reconciler.core.errors import InputError
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.plan.compare import Comparison
-    from boe_reconciler.core.plan.review import Line, Review
+    from boe_reconciler.core.changes.compare import Comparison
+    from boe_reconciler.core.changes.review import Line, Review
     from boe_reconciler.core.snapshot import Snapshot
 
 _STYLES = {"-": "red", "~": "yellow", "+": "green", " ": ""}
@@ -85,7 +85,7 @@ def plan(
       boe plan --base origin/main --format markdown
       boe plan --base origin/main --comment
     """
-    from boe_reconciler.core.plan.review import review
+    from boe_reconciler.core.changes.review import review
 
     if base is not None and door(context).state is not None:
         raise InputError(
@@ -119,7 +119,7 @@ def _again(base: str | None, head: str | None) -> str:
 
 
 def _compared(app: App, base: str | None, head: str | None, strict: bool) -> Comparison:
-    from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
+    from boe_reconciler.core.changes.compare import Terms, compare, compare_with_served
 
     terms = Terms(now=app.clock.now(), strict=strict, environment=app.settings.env)
     if base is not None:
@@ -160,11 +160,11 @@ def _head(app: App, head: str | None, *, in_git: bool) -> Snapshot:
 
 def say_review(seen: Review, output: PlanFormat, again: str) -> None:
     if output is PlanFormat.JSON:
-        from boe_reconciler.core.plan.shapes import as_json
+        from boe_reconciler.core.changes.shapes import as_json
 
         say_json(as_json(seen))
     elif output is PlanFormat.MARKDOWN:
-        from boe_reconciler.core.plan.markdown import markdown
+        from boe_reconciler.core.changes.markdown import markdown
 
         typer.echo(markdown(seen, again=again), nl=False)
     else:
@@ -174,7 +174,7 @@ def say_review(seen: Review, output: PlanFormat, again: str) -> None:
 def _comment(app: App, seen: Review, output: PlanFormat, again: str) -> None:
     """Where it cannot be written, the job's log has it."""
     from boe_reconciler.cli.commenting import comment
-    from boe_reconciler.core.plan.markdown import markdown
+    from boe_reconciler.core.changes.markdown import markdown
 
     if not comment(app, markdown(seen, again=again)) and output is PlanFormat.TEXT:
         typer.echo(markdown(seen, again=again), nl=False)
@@ -182,8 +182,8 @@ def _comment(app: App, seen: Review, output: PlanFormat, again: str) -> None:
 
 def _say_text(seen: Review) -> None:
     """The verdict comes last: there a terminal stands."""
-    from boe_reconciler.core.plan.lines import sections
-    from boe_reconciler.core.plan.review import verdict
+    from boe_reconciler.core.changes.lines import sections
+    from boe_reconciler.core.changes.review import verdict
 
     if seen.comparison.before is None:
         say("There is nothing to compare with yet; all of this is new.")

@@ -21,7 +21,7 @@ from boe_reconciler.core.simulate import described, note
 from boe_reconciler.core.simulate.differences import Difference, Kind, differences
 
 if TYPE_CHECKING:
-    from boe_reconciler.core.plan.impact.pairs import Pair, Side
+    from boe_reconciler.core.changes.impact.pairs import Pair, Side
     from boe_reconciler.core.simulate import Assumed, Peak, Simulated, Simulation
     from boe_reconciler.core.spec import PlannedSchedule
 

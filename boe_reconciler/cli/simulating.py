@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from boe_reconciler.app import App
     from boe_reconciler.cli.simulated import Told
     from boe_reconciler.cli.simulated_both import ToldBoth
+    from boe_reconciler.core.changes.impact.pairs import Pair
     from boe_reconciler.core.plan import Plan
-    from boe_reconciler.core.plan.impact.pairs import Pair
     from boe_reconciler.core.simulate import Assumed
     from boe_reconciler.core.spec import PlannedSchedule
 
@@ -143,7 +143,7 @@ def _both(app: App, ref: str, names: Sequence[str], asked: _Asked) -> ToldBoth:
 
 def _compared(app: App, ref: str) -> tuple[Plan, Plan]:
     """What cannot be used in the newer one goes on as it is in the older."""
-    from boe_reconciler.core.plan.compare import Terms, compare
+    from boe_reconciler.core.changes.compare import Terms, compare
 
     base, _, head = ref.partition("..")
     if head.startswith("."):
@@ -167,7 +167,7 @@ def _compared(app: App, ref: str) -> tuple[Plan, Plan]:
 
 def _chosen_pairs(before: Plan, after: Plan, names: Sequence[str]) -> Sequence[Pair]:
     """Both sides of the schedules that were named, or of all."""
-    from boe_reconciler.core.plan.impact.pairs import pairs
+    from boe_reconciler.core.changes.impact.pairs import pairs
 
     every = sorted({*before.schedules, *after.schedules})
     wanted = set(known_schedules(names or every, every))

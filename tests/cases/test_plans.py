@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from boe_reconciler.cli.planning import PlanFormat, say_review
+from boe_reconciler.core.changes.compare import Terms, compare
+from boe_reconciler.core.changes.review import review
 from boe_reconciler.core.language import availability
-from boe_reconciler.core.plan.compare import Terms, compare
-from boe_reconciler.core.plan.review import review
 from tests.revisions import NOW, a_document, a_snapshot
 
 GOLDEN = Path(__file__).parent / "plans"

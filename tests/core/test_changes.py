@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boe_reconciler.core.changes import Changes, changes
+from boe_reconciler.core.changes.compare import Terms, compare, compare_with_served
+from boe_reconciler.core.changes.fields import FieldChange
+from boe_reconciler.core.changes.review import review
+from boe_reconciler.core.changes.runs import MOST_RUNS, timetable
+from boe_reconciler.core.changes.shapes import as_json
 from boe_reconciler.core.plan import Plan, served_plan
-from boe_reconciler.core.plan.changes import Changes, changes
-from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
-from boe_reconciler.core.plan.fields import FieldChange
-from boe_reconciler.core.plan.review import review
-from boe_reconciler.core.plan.runs import MOST_RUNS, timetable
-from boe_reconciler.core.plan.shapes import as_json
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.spec import OccurrenceSet
 from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot, plan_of

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boe_reconciler.core.changes.compare import Terms, compare
+from boe_reconciler.core.changes.review import review
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan
 from boe_reconciler.core.plan.code_owners import CodeOwners, expression, rules
-from boe_reconciler.core.plan.compare import Terms, compare
-from boe_reconciler.core.plan.review import review
 from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot, plan_of
 
 # --- Which files a line means ---------------------------------------------------------

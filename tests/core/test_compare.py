@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from boe_reconciler.core.changes.compare import Terms, compare, compare_with_served
 from boe_reconciler.core.plan import reading
-from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
 from boe_reconciler.core.snapshot import History, Snapshot
 from tests.revisions import GOOD, NOW, Files, Ledger, a_document, a_snapshot
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from boe_reconciler.core.changes import changes
 from boe_reconciler.core.language.credentials import credentials, hidden
-from boe_reconciler.core.plan.changes import changes
 from tests.revisions import GOOD, NOW, a_document, plan_of, spot, unmarked
 
 # Put together here, so that no scanner takes them for real ones.

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boe_reconciler.core import names
+from boe_reconciler.core.changes.impact import Impact, as_json, impact, tables
+from boe_reconciler.core.changes.impact.words import sections
+from boe_reconciler.core.changes.runs import timetable
 from boe_reconciler.core.due import expiry
 from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.impact import Impact, as_json, impact, tables
-from boe_reconciler.core.plan.impact.words import sections
-from boe_reconciler.core.plan.runs import timetable
 from boe_reconciler.core.runs import Pause, PauseTarget
 from boe_reconciler.core.spec import PlannedSchedule
 from tests.builders import a_pause, a_schedule, an_activation, at

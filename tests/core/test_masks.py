@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boe_reconciler.core.plan.masks import MASK, masked, masked_text, site_of
+from boe_reconciler.core.changes.masks import MASK, masked, masked_text, site_of
 
 #: A text with a secret in it, and what is shown of it.
 TEXTS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from boe_reconciler.core.plan.compare import Comparison, Terms, compare
-from boe_reconciler.core.plan.lines import sections
-from boe_reconciler.core.plan.review import review
+from boe_reconciler.core.changes.compare import Comparison, Terms, compare
+from boe_reconciler.core.changes.lines import sections
+from boe_reconciler.core.changes.review import review
 from boe_reconciler.core.snapshot import History
 from tests.core.test_environments import files
 from tests.revisions import NOW, a_document, a_snapshot

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from boe_reconciler.core.plan.recipients import Recipient, recipients_of
+from boe_reconciler.core.changes.recipients import Recipient, recipients_of
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.spec import PlannedSchedule, ServedObject
 from tests.builders import a_schedule, at

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boe_reconciler.core.changes.compare import Terms, compare, compare_with_served
+from boe_reconciler.core.changes.lines import sections, shown
+from boe_reconciler.core.changes.markdown import markdown
+from boe_reconciler.core.changes.review import Review, review, verdict
+from boe_reconciler.core.changes.shapes import as_json
 from boe_reconciler.core.language import availability
-from boe_reconciler.core.plan.compare import Terms, compare, compare_with_served
-from boe_reconciler.core.plan.lines import sections, shown
-from boe_reconciler.core.plan.markdown import markdown
-from boe_reconciler.core.plan.review import Review, review, verdict
-from boe_reconciler.core.plan.shapes import as_json
 from boe_reconciler.core.snapshot import History
 from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot
 
@@ -215,7 +215,7 @@ def test_problems_that_were_there_are_counted_and_new_ones_are_told() -> None:
 
 
 def test_a_comment_fits_however_much_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boe_reconciler.core.plan.markdown._SECTION", 1_500)
+    monkeypatch.setattr("boe_reconciler.core.changes.markdown._SECTION", 1_500)
     before, after = dict(GOOD), dict(GOOD)
     text = GOOD["schedules/daily.yaml"]
     policy = a_document("Policy", "policy", "limits: {schedules_per_owner: 9999}")
@@ -244,7 +244,7 @@ def test_many_problems_are_cut_and_counted() -> None:
 def test_whole_sections_are_left_out_where_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("boe_reconciler.core.plan.markdown.LIMIT", 900)
+    monkeypatch.setattr("boe_reconciler.core.changes.markdown.LIMIT", 900)
     found = markdown(seen(None, GOOD), again="boe plan `x`")
     assert found.count("<details") == found.count("</details>") == 1
     assert re.search(r"1 more section: run `` boe plan `x` ``\.", found)

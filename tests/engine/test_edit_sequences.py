@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.changes import Change, changes
+from boe_reconciler.core.changes.compare import Terms, compare
+from boe_reconciler.core.changes.fields import FieldChange
 from boe_reconciler.core.plan import PlanCache, make_plan
-from boe_reconciler.core.plan.changes import Change, changes
-from boe_reconciler.core.plan.compare import Terms, compare
-from boe_reconciler.core.plan.fields import FieldChange
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import Served
 from boe_reconciler.engine.reconciler import Reconciler

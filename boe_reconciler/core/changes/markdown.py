@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from boe_reconciler.core.plan.lines import sections, shown
-from boe_reconciler.core.plan.masks import masked_text
-from boe_reconciler.core.plan.review import ACTIONS, Line, Review, Section, verdict
+from boe_reconciler.core.changes.lines import sections, shown
+from boe_reconciler.core.changes.masks import masked_text
+from boe_reconciler.core.changes.review import ACTIONS, Line, Review, Section, verdict
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.wording import counted
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.calendar import Timetable
+from boe_reconciler.core.changes.runs import timetable
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.runs import timetable
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import PlannedSchedule
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from boe_reconciler.core.changes.impact.pairs import Look, Pair, Side
 from boe_reconciler.core.pauses import connections
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.impact.pairs import Look, Pair, Side
 
 #: What says where a Connection leads, and as whom; never a secret.
 _PLACE = (

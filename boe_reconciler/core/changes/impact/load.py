@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from boe_reconciler.core.calendar import zones
-from boe_reconciler.core.plan.impact.pairs import Look, Moment, Side
+from boe_reconciler.core.changes.impact.pairs import Look, Moment, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

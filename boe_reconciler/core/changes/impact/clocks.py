@@ -10,7 +10,7 @@ from typing import Literal
 from boe_reconciler.core.calendar import zones
 from boe_reconciler.core.calendar.days import LAST_DAY, to_day
 from boe_reconciler.core.calendar.timetable import Rule, Wall
-from boe_reconciler.core.plan.impact.pairs import Look, Moment, Side
+from boe_reconciler.core.changes.impact.pairs import Look, Moment, Side
 
 _YEAR = timedelta(days=366)
 

@@ -12,19 +12,18 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.impact.blackouts import BlackoutMet, blackouts_met
-from boe_reconciler.core.plan.impact.clocks import ClockChange, clock_changes
-from boe_reconciler.core.plan.impact.files import SameFile, same_files
-from boe_reconciler.core.plan.impact.load import Busier, busier
-from boe_reconciler.core.plan.impact.pairs import Look, Moment, pairs
-from boe_reconciler.core.plan.impact.pausing import (
+from boe_reconciler.core.changes.impact.blackouts import BlackoutMet, blackouts_met
+from boe_reconciler.core.changes.impact.clocks import ClockChange, clock_changes
+from boe_reconciler.core.changes.impact.files import SameFile, same_files
+from boe_reconciler.core.changes.impact.load import Busier, busier
+from boe_reconciler.core.changes.impact.pairs import Look, Moment, pairs
+from boe_reconciler.core.changes.impact.pausing import (
     Hidden,
     Resumed,
     hidden_changes,
     resumed,
 )
-from boe_reconciler.core.plan.impact.people import (
+from boe_reconciler.core.changes.impact.people import (
     ConnectionMoved,
     OwnerChanged,
     ReadsElsewhere,
@@ -32,8 +31,9 @@ from boe_reconciler.core.plan.impact.people import (
     owners_changed,
     reads_elsewhere,
 )
-from boe_reconciler.core.plan.impact.switching import SwitchDay, switch_days
-from boe_reconciler.core.plan.impact.tables import TablesChanged, tables_changed
+from boe_reconciler.core.changes.impact.switching import SwitchDay, switch_days
+from boe_reconciler.core.changes.impact.tables import TablesChanged, tables_changed
+from boe_reconciler.core.plan import Plan
 from boe_reconciler.core.runs import Pause
 
 __all__ = ["Impact", "as_json", "impact"]

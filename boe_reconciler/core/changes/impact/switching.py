@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core.plan.impact.pairs import INSTANT, Look, Moment, Side
+from boe_reconciler.core.changes.impact.pairs import INSTANT, Look, Moment, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from boe_reconciler.core.changes.impact.pairs import INSTANT, Look, Moment, Side
 from boe_reconciler.core.due import expiry
 from boe_reconciler.core.limits import blackout_spans
-from boe_reconciler.core.plan.impact.pairs import INSTANT, Look, Moment, Side
 
 _Span = tuple[datetime, datetime]
 

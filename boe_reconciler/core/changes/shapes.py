@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from boe_reconciler.core.plan.changes import Change
-from boe_reconciler.core.plan.deliveries import FileChange
-from boe_reconciler.core.plan.fields import FieldChange
-from boe_reconciler.core.plan.impact import as_json as impact_json
-from boe_reconciler.core.plan.masks import masked
-from boe_reconciler.core.plan.recipients import Recipient
-from boe_reconciler.core.plan.review import Review
-from boe_reconciler.core.plan.runs import PlannedRun
+from boe_reconciler.core.changes import Change
+from boe_reconciler.core.changes.deliveries import FileChange
+from boe_reconciler.core.changes.fields import FieldChange
+from boe_reconciler.core.changes.impact import as_json as impact_json
+from boe_reconciler.core.changes.masks import masked
+from boe_reconciler.core.changes.recipients import Recipient
+from boe_reconciler.core.changes.review import Review
+from boe_reconciler.core.changes.runs import PlannedRun
 from boe_reconciler.core.problems import dotted
 from boe_reconciler.core.spec import ObjectStatus
 

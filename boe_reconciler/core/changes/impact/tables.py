@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from boe_reconciler.core.plan.impact.pairs import Look, Side
+from boe_reconciler.core.changes.impact.pairs import Look, Side
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.sql_tables import Unreadable, tables_of
 

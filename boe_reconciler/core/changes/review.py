@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from boe_reconciler.core.plan.changes import Changes, changes
-from boe_reconciler.core.plan.compare import Comparison
-from boe_reconciler.core.plan.deliveries import next_occurrence
-from boe_reconciler.core.plan.impact import Impact, impact
-from boe_reconciler.core.plan.impact.words import READ
-from boe_reconciler.core.plan.impact.words import sections as impact_sections
-from boe_reconciler.core.plan.masks import masked_text
+from boe_reconciler.core.changes import Changes, changes
+from boe_reconciler.core.changes.compare import Comparison
+from boe_reconciler.core.changes.deliveries import next_occurrence
+from boe_reconciler.core.changes.impact import Impact, impact
+from boe_reconciler.core.changes.impact.words import READ
+from boe_reconciler.core.changes.impact.words import sections as impact_sections
+from boe_reconciler.core.changes.masks import masked_text
+from boe_reconciler.core.changes.recipients import Recipient, recipients_of
 from boe_reconciler.core.plan.policy import spec_of
-from boe_reconciler.core.plan.recipients import Recipient, recipients_of
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec

@@ -9,15 +9,15 @@ from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from boe_reconciler.core.changes import Change, changes
+from boe_reconciler.core.changes.deliveries import Deliveries, next_occurrence
+from boe_reconciler.core.changes.fields import FieldChange
+from boe_reconciler.core.changes.impact.words import sections as impact_sections
+from boe_reconciler.core.changes.masks import masked_text
+from boe_reconciler.core.changes.recipients import Recipient
+from boe_reconciler.core.changes.review import Line, Review, Section, Sign
+from boe_reconciler.core.changes.runs import PlannedRun, timetable
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.changes import Change, changes
-from boe_reconciler.core.plan.deliveries import Deliveries, next_occurrence
-from boe_reconciler.core.plan.fields import FieldChange
-from boe_reconciler.core.plan.impact.words import sections as impact_sections
-from boe_reconciler.core.plan.masks import masked_text
-from boe_reconciler.core.plan.recipients import Recipient
-from boe_reconciler.core.plan.review import Line, Review, Section, Sign
-from boe_reconciler.core.plan.runs import PlannedRun, timetable
 from boe_reconciler.core.problems import dotted
 from boe_reconciler.core.spec import ObjectStatus, PlannedSchedule
 from boe_reconciler.core.wording import both, counted, local

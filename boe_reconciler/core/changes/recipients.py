@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
+from boe_reconciler.core.changes.masks import masked_text, site_of
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.language.addresses import addresses_in
-from boe_reconciler.core.plan.masks import masked_text, site_of
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.prepare import INPUTS, About, Binding, prepare
 from boe_reconciler.core.records import dataclass

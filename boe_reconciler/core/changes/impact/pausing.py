@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from boe_reconciler.core.changes.impact.pairs import Look, Moment, Pair, Side
 from boe_reconciler.core.pauses import holding
-from boe_reconciler.core.plan.impact.pairs import Look, Moment, Pair, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
+from boe_reconciler.core.changes.masks import masked, masked_text
 from boe_reconciler.core.errors import BoeError
-from boe_reconciler.core.plan.masks import masked, masked_text
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import ServedObject

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from boe_reconciler.core.plan.impact import Impact
-from boe_reconciler.core.plan.impact.blackouts import BlackoutMet
-from boe_reconciler.core.plan.impact.clocks import ClockChange
-from boe_reconciler.core.plan.impact.files import SameFile
-from boe_reconciler.core.plan.impact.load import Busier
-from boe_reconciler.core.plan.impact.pairs import Moment
-from boe_reconciler.core.plan.impact.pausing import Hidden, Resumed
-from boe_reconciler.core.plan.impact.people import (
+from boe_reconciler.core.changes.impact import Impact
+from boe_reconciler.core.changes.impact.blackouts import BlackoutMet
+from boe_reconciler.core.changes.impact.clocks import ClockChange
+from boe_reconciler.core.changes.impact.files import SameFile
+from boe_reconciler.core.changes.impact.load import Busier
+from boe_reconciler.core.changes.impact.pairs import Moment
+from boe_reconciler.core.changes.impact.pausing import Hidden, Resumed
+from boe_reconciler.core.changes.impact.people import (
     ConnectionMoved,
     OwnerChanged,
     ReadsElsewhere,
 )
-from boe_reconciler.core.plan.impact.switching import SwitchDay
-from boe_reconciler.core.plan.impact.tables import TablesChanged
+from boe_reconciler.core.changes.impact.switching import SwitchDay
+from boe_reconciler.core.changes.impact.tables import TablesChanged
 
 T = TypeVar("T")
 #: Names that a line shows before it counts.

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import zip_longest
 
+from boe_reconciler.core.changes.recipients import Recipient, recipients_of
+from boe_reconciler.core.changes.runs import timetable
+from boe_reconciler.core.changes.uses import uses_of
 from boe_reconciler.core.plan import Plan
-from boe_reconciler.core.plan.recipients import Recipient, recipients_of
-from boe_reconciler.core.plan.runs import timetable
-from boe_reconciler.core.plan.uses import uses_of
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import PlannedSchedule

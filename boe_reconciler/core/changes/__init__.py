@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from boe_reconciler.core.changes.deliveries import Deliveries, deliveries
+from boe_reconciler.core.changes.fields import FieldChange, field_changes
+from boe_reconciler.core.changes.runs import PlannedRun, run_changes
+from boe_reconciler.core.changes.uses import uses_of
 from boe_reconciler.core.plan import Plan, no_blob
-from boe_reconciler.core.plan.deliveries import Deliveries, deliveries
-from boe_reconciler.core.plan.fields import FieldChange, field_changes
-from boe_reconciler.core.plan.runs import PlannedRun, run_changes
-from boe_reconciler.core.plan.uses import uses_of
 from boe_reconciler.core.plan.world import Key
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.spec import ServedObject

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
 from boe_reconciler.core.calendar import period_of
-from boe_reconciler.core.plan.impact.pairs import Look, Moment, Side
+from boe_reconciler.core.changes.impact.pairs import Look, Moment, Side
 from boe_reconciler.core.resources.distribution import LocalDestination
 from boe_reconciler.core.run_ids import run_id
 
