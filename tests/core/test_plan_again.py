@@ -122,7 +122,7 @@ def test_a_plan_that_remembers_the_last_one_is_one_from_scratch(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps=STEPS, environment=st.sampled_from([None, "staging"]))
 def test_so_it_is_over_many_edits(
     steps: list[tuple[list[tuple[str, str]], set[str], int, bool]],
