@@ -63,10 +63,6 @@ class Standing:
     #: The Connection that its Report reads from.
     connection: str = ""
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether a tick at `now` has to look at it."""
-        return self.next_due is not None and self.next_due <= now
-
 
 class Form(NamedTuple):
     """What a plan decides of a Standing, which has fields of these names."""
@@ -81,7 +77,7 @@ class Form(NamedTuple):
     next_due: datetime | None
 
     def is_due(self, now: datetime) -> bool:
-        """As of the Standing."""
+        """Whether a tick at `now` has to look at it."""
         return self.next_due is not None and self.next_due <= now
 
 

@@ -250,6 +250,8 @@ class Postman:
         result = "given_up" if over else "failed"
         self.observe(Posted(channel=self.channel, result=result))
         told = {"channel": self.channel, "key": owed.key, "detail": error.told}
-        if over or not owed.tries:
-            log.warning("post_%s", result, extra=told)
+        if over:
+            log.warning("post_given_up", extra=told)
+        elif not owed.tries:
+            log.warning("post_failed", extra=told)
         return after

@@ -94,7 +94,10 @@ def test_only_the_files_that_were_named_are_asked(boe: Boe, folder: Path) -> Non
 
 def test_the_connections_of_the_environment_are_asked(boe: Boe, folder: Path) -> None:
     connection(folder, "c", {**SERVER, "password": {"env": "CANARY"}})
-    spec = {"connections": {"c": {"password": {"env": "STAGING_NOT_SET"}}}}
+    spec = {
+        "connections": {"c": {"password": {"env": "STAGING_NOT_SET"}}},
+        "redirect": {"others": "drop"},
+    }
     write(folder / "environments/s.yaml", document("Environment", "s", spec))
     said = boe(folder, "--env", "s", "validate", "--online")
     assert said.code == 1

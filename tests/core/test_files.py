@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from boe_reconciler.core.plan.files import clashes, shown_path, wrong_path
+from boe_reconciler.core.plan.files import (
+    clashes,
+    referenced_files,
+    shown_path,
+    wrong_path,
+)
 
 WRONG = {
     "schedules/\udcff.yaml": (r"schedules/\xff.yaml", "its name is not UTF-8"),
@@ -30,3 +35,15 @@ def test_names_that_differ_in_case_or_composition_alone_clash() -> None:
     assert set(found) == {"a/B", "A/b", "a/b", "u\u0308", "ü"}
     assert found["a/B"] == "on some machines A/b is the same file"
     assert found["a/b"] == "on some machines a/B is the same file"
+
+
+def test_the_files_that_a_document_names_are_found_from_the_root() -> None:
+    data = {
+        "spec": {
+            "password": {"sops": "../secrets/all.yaml#db.password"},
+            "transform": "transforms.clean:run",
+            "sheets": [{"query_file": "sales.sql"}, {"query_file": "../../out.sql"}],
+        }
+    }
+    found = list(referenced_files("reports/a.yaml", data))
+    assert found == ["secrets/all.yaml", "transforms/clean.py", "reports/sales.sql"]

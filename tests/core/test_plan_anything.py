@@ -68,6 +68,7 @@ def check(files: dict[str, Any]) -> None:
         assert served <= {name for _, name in plan.objects}
 
 
+@settings(max_examples=25)
 @given(mutated(DEMO) | mutated(MISTAKEN))
 def test_a_value_of_any_kind_gives_problems_alone(files: dict[str, Any]) -> None:
     check(files)

@@ -411,7 +411,7 @@ def test_a_branch_may_be_called_like_a_folder_of_the_one_before(tmp_path, upstre
     repo = a_repo(tmp_path / "state", a_remote(upstream.path, branch="release"))
     repo.snapshot()
     repo.close()
-    upstream._ref("release").unlink()
+    upstream.git("update-ref", "-d", "refs/heads/release")
     newer = upstream.commit(branch="release/2026")
     repo = a_repo(tmp_path / "state", a_remote(upstream.path, branch="release/2026"))
     assert repo.snapshot().revision == f"release/2026@sha1:{newer}"

@@ -17,7 +17,7 @@ Place = Literal["Schedule", "Report", "Destination", "Connection"]
 class Lack:
     #: In whose spec the field stands.
     place: Place
-    #: Its path there; "*" is any one step, "**" any number of steps.
+    #: Its path there; "*" is any one step.
     path: tuple[str, ...]
     #: The values that are not available; None: any.
     values: tuple[Any, ...] | None = None
@@ -141,12 +141,8 @@ def _values(
             yield at, data
         return
     step, rest = pattern[0], pattern[1:]
-    if step == "**":
-        yield from _values(data, rest, at)
     for key, value in _children(data):
-        if step == "**":
-            yield from _values(value, pattern, (*at, key))
-        elif step in ("*", key):
+        if step in ("*", key):
             yield from _values(value, rest, (*at, key))
 
 
