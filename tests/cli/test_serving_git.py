@@ -90,35 +90,6 @@ def test_a_folder_without_files_is_not_planned_as_the_end_of_what_came_from_git(
         ("POLL", "soon", "--poll"),
         ("POLL", "0s", "--poll"),
         ("GIT_KNOWN_HOSTS", "none", "BOE_GIT_KNOWN_HOSTS"),
-    ],
-)
-def test_a_setting_that_cannot_be_used_is_told(
-    boe: Boe,
-    here: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    value: str,
-    message: str,
-) -> None:
-    monkeypatch.setenv("BOE_GIT", "https://localhost:1/x")
-    monkeypatch.setenv(f"BOE_{name}", value)
-    said = boe(here, "run", "--once")
-    assert said.code == 1
-    assert message in said.err
-    assert "s3cret" not in said.err
-
-
-def test_branch_and_poll_go_with_git(boe: Boe, tmp_path: Path) -> None:
-    folder = a_folder(tmp_path / "repo", schedule("a"))
-    for option in (("--branch", "main"), ("--poll", "30s")):
-        said = boe(folder, "run", "--once", *option)
-        assert said.code == 1
-        assert "go with --git" in said.err
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
         ("HOOK_SECRET", "s3cret-of-some-length", "Give --http"),
         ("FORGE_URL", "https://git.example.com", "API of no forge"),
         ("FORGE_URL", "http://git.example.com/api/v4", "no https address"),
@@ -130,7 +101,7 @@ def test_branch_and_poll_go_with_git(boe: Boe, tmp_path: Path) -> None:
         ("GIT", "/srv/reports.git", "Give BOE_FORGE_URL"),
     ],
 )
-def test_a_setting_of_forges_and_hooks_that_cannot_be_used_is_told(
+def test_a_setting_that_cannot_be_used_is_told(
     boe: Boe,
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -145,6 +116,14 @@ def test_a_setting_of_forges_and_hooks_that_cannot_be_used_is_told(
     assert said.code == 1
     assert message in said.err
     assert "s3cret" not in said.err
+
+
+def test_branch_and_poll_go_with_git(boe: Boe, tmp_path: Path) -> None:
+    folder = a_folder(tmp_path / "repo", schedule("a"))
+    for option in (("--branch", "main"), ("--poll", "30s")):
+        said = boe(folder, "run", "--once", *option)
+        assert said.code == 1
+        assert "go with --git" in said.err
 
 
 def test_a_plan_reads_what_was_fetched(
