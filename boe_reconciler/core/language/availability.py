@@ -17,7 +17,7 @@ Place = Literal["Schedule", "Report", "Destination", "Connection"]
 class Lack:
     #: In whose spec the field stands.
     place: Place
-    #: Its path there; "*" is any one step.
+    #: Its path there.
     path: tuple[str, ...]
     #: The values that are not available; None: any.
     values: tuple[Any, ...] | None = None
@@ -116,9 +116,9 @@ def _lacks(place: Place, spec: Any, path: Path) -> Iterator[Finding]:
     for lack in NOT_AVAILABLE:
         if lack.place != place:
             continue
-        for at, value in _values(spec, lack.path, path):
-            if lack.values is None or value in lack.values:
-                yield _finding(lack, at)
+        value = _value(spec, lack.path)
+        if value is not None and (lack.values is None or value in lack.values):
+            yield _finding(lack, (*path, *lack.path))
 
 
 def _finding(lack: Lack, path: Path) -> Finding:
@@ -132,22 +132,8 @@ def _finding(lack: Lack, path: Path) -> Finding:
     )
 
 
-def _values(
-    data: Any, pattern: tuple[str, ...], at: Path
-) -> Iterator[tuple[Path, Any]]:
-    """(path, value) of all that is given where `pattern` leads."""
-    if not pattern:
-        if data not in (None, [], {}):
-            yield at, data
-        return
-    step, rest = pattern[0], pattern[1:]
-    for key, value in _children(data):
-        if step in ("*", key):
-            yield from _values(value, rest, (*at, key))
-
-
-def _children(data: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(data, Mapping):
-        yield from data.items()
-    elif isinstance(data, list):
-        yield from enumerate(data)
+def _value(data: Any, path: tuple[str, ...]) -> Any:
+    """What is given there; None where nothing is."""
+    for step in path:
+        data = data.get(step) if isinstance(data, Mapping) else None
+    return None if data in ([], {}) else data
