@@ -179,7 +179,7 @@ def git_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitSite]:
     made.git.close()
 
 
-def check_git(site: GitSite, files: Mapping[bytes, tuple[str, bytes]]) -> None:
+def check(site: GitSite | FolderSite, files: Mapping[bytes, tuple[str, bytes]]) -> None:
     """Odd files beside the good ones, in their place, and gone again."""
     site.push({})
     site.begin()
@@ -195,7 +195,7 @@ def check_git(site: GitSite, files: Mapping[bytes, tuple[str, bytes]]) -> None:
 def test_an_odd_commit_removes_nothing(
     git_site: GitSite, files: Mapping[bytes, tuple[str, bytes]]
 ) -> None:
-    check_git(git_site, files)
+    check(git_site, files)
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_an_odd_commit_removes_nothing(
 def test_an_odd_commit_removes_nothing_at_length(
     git_site: GitSite, files: Mapping[bytes, tuple[str, bytes]]
 ) -> None:
-    check_git(git_site, files)
+    check(git_site, files)
 
 
 # --- A folder ----------------------------------------------------------------------
@@ -247,7 +247,7 @@ class FolderSite(Site):
         self.root = Path(os.path.realpath(folder)) / "repo"
         super().__init__(folder, FolderRepo(self.root, doubt=0))
 
-    def put(self, files: Mapping[bytes, tuple[str, bytes]]) -> None:
+    def push(self, files: Mapping[bytes, tuple[str, bytes]]) -> None:
         """What this file system takes; all else of the folder goes."""
         shutil.rmtree(self.root, ignore_errors=True)
         good = {path: ("100644", content) for path, content in GOOD.items()}
@@ -270,24 +270,13 @@ def make(path: Path, mode: str, content: bytes) -> None:
         path.write_bytes(content)  # into a FIFO that is there it would wait for ever
 
 
-def check_folder(folder: Path, files: Mapping[bytes, tuple[str, bytes]]) -> None:
-    site = FolderSite(folder)
-    site.put({})
-    site.begin()
-    site.put(files)
-    site.look()
-    site.put({})
-    site.look()
-    assert all(one.ready for one in site.ledger.served().statuses)
-
-
 @settings(max_examples=10)
 @given(files=IN_A_FOLDER)
 def test_an_odd_folder_removes_nothing(
     files: Mapping[bytes, tuple[str, bytes]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_folder(Path(folder), files)
+        check(FolderSite(Path(folder)), files)
 
 
 @pytest.mark.slow
@@ -298,4 +287,4 @@ def test_an_odd_folder_removes_nothing_at_length(
     files: Mapping[bytes, tuple[str, bytes]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_folder(Path(folder), files)
+        check(FolderSite(Path(folder)), files)
