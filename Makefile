@@ -9,7 +9,7 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden editor-server soak bench-dispatch bench-gitops bench-reliability lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden node-programs soak bench-dispatch bench-gitops bench-reliability lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -79,12 +79,12 @@ docs: $(DEVELOPS)  ## write the generated pages of docs/
 golden: $(DEVELOPS)  ## rewrite the expected messages of the tests; read the diff
 	@$(PYTHON) -m pytest -q tests/cases --golden
 
-editor-server: $(DEVELOPS) .venv/node/package-lock.json  ## what the tests of the schema in editors need (npm, node)
+node-programs: $(DEVELOPS) .venv/node/package-lock.json  ## what tests start from npm: the language server of editors, Azurite (npm, node)
 
-.venv/node/package-lock.json: tools/editor/package-lock.json tools/editor/package.json | $(DEVELOPS)
+.venv/node/package-lock.json: tools/node/package-lock.json tools/node/package.json | $(DEVELOPS)
 	@mkdir -p .venv/node
-	@cp tools/editor/package.json .venv/node
-	@cp tools/editor/package-lock.json .venv/node/package-lock.new
+	@cp tools/node/package.json .venv/node
+	@cp tools/node/package-lock.json .venv/node/package-lock.new
 	@cd .venv/node && mv package-lock.new package-lock.json && \
 	    { npm ci --silent --no-audit --no-fund --ignore-scripts || { rm package-lock.json; exit 1; }; }
 

@@ -28,7 +28,8 @@ def main() -> None:
     pins = "".join(everything.values())
     builds = compile_pins(build["requires"], [], pins)
     runs = compile_pins([], ["--extra=demo", "pyproject.toml"], pins)
-    develops = compile_pins([], ["--extra=demo", "--extra=dev", "pyproject.toml"], pins)
+    extras = [f"--extra={name}" for name in ("demo", "azure", "gcs", "dev")]
+    develops = compile_pins([], [*extras, "pyproject.toml"], pins)
     needs = {"build": builds, "run": runs, "develop": develops, "bench": everything}
     parts: dict[str, list[str]] = {part: [] for part in needs}
     for pin, text in everything.items():

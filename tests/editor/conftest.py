@@ -25,7 +25,7 @@ def start() -> Iterator[Start]:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     if not PROGRAM.exists():
-        pytest.skip("yaml-language-server is not installed: make editor-server")
+        pytest.skip("yaml-language-server is not installed: make node-programs")
     servers: list[LanguageServer] = []
 
     def started(folder: Path, settings: dict[str, Any]) -> LanguageServer:
