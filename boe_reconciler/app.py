@@ -215,7 +215,7 @@ class App:
     @cached_property
     def backends(self) -> Backends:
         _keep_pandas_out()
-        return Backends(settings=self.settings, secrets=self.secrets)
+        return Backends(settings=self.settings, secrets=self.secrets, clock=self.clock)
 
     def ask(
         self, questions: Sequence[Question]

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,18 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
-    from boe_reconciler.core.ports import Destination, Format, Source, Transforms
+    from boe_reconciler.core.ports import (
+        Blobs,
+        Cancel,
+        Clock,
+        Destination,
+        Format,
+        Source,
+        Transforms,
+    )
     from boe_reconciler.core.resources.connection import ConnectionSpec
     from boe_reconciler.core.spec import RunSpec
+    from boe_reconciler.engine.pacing import Paces
     from boe_reconciler.transforms.children import Children
 
 #: The registries: what YAML calls it -> the module that does it, imported on use.
@@ -69,14 +79,19 @@ class Backends:
 
     settings: Settings
     secrets: Any
+    clock: Clock
     _lent: dict[str, dict[str, _Lent]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     #: Starts nothing before the first child is needed.
     children: Children = field(init=False)
 
+    _paces: Paces = field(init=False)
+
     def __post_init__(self) -> None:
+        from boe_reconciler.engine.pacing import Paces
         from boe_reconciler.transforms.children import Children
 
+        self._paces = Paces(self.clock)
         self.children = Children(
             scratch=self.settings.state / "scratch",
             memory=_child_memory(self.settings.child_memory),
@@ -165,12 +180,27 @@ class Backends:
 
         return ChildTransforms(children=self.children)
 
-    def destination(self, kind: str, spec: RunSpec) -> Destination:
-        module = importlib.import_module(DESTINATIONS[kind])
-        made: Destination = module.create(
-            local_root=self.settings.local_root, allowed_roots=spec.local_roots
+    def destination(self, kind: str, spec: RunSpec, blobs: Blobs) -> Destination:
+        from boe_reconciler.core.ports import Means
+
+        means = Means(
+            connections=spec.connections,
+            secrets=self.secrets,
+            blobs=blobs,
+            clock=self.clock,
+            local_root=self.settings.local_root,
+            pace=partial(self._pace, spec),
+            local_roots=spec.local_roots,
+            hosts=spec.hosts,
+            private_addresses=spec.private_addresses,
         )
+        made: Destination = importlib.import_module(DESTINATIONS[kind]).create(means)
         return made
+
+    def _pace(self, spec: RunSpec, connection: str, cancel: Cancel) -> None:
+        limit = spec.connections[connection].rate_limit
+        if limit is not None and limit.per_second is not None:
+            self._paces.wait(connection, limit.per_second, cancel)
 
     def redact(self, text: str) -> str:
         redacted: str = self.secrets.redact(text)

@@ -20,6 +20,8 @@ from boe_reconciler.core.runs import (
     Trigger,
 )
 
+#: What only a try can give.
+_TRIED = (DeliveryStatus.DEFERRED, DeliveryStatus.REFUSED, DeliveryStatus.FAILED)
 #: How long a claim holds without a heartbeat.
 LEASE = timedelta(seconds=60)
 #: A run that alone was executing in as many lost claims is not tried again.
@@ -179,9 +181,13 @@ def settled(
     next_attempt_at: datetime | None,
     now: datetime,
 ) -> Delivery:
+    # Of one that never came to the act, such as when nobody answers there.
+    tried = delivery.status is not DeliveryStatus.SENDING and outcome.status in _TRIED
     return replace(
         delivery,
         status=outcome.status,
+        attempts=delivery.attempts + tried,
+        first_attempt_at=delivery.first_attempt_at or (now if tried else None),
         reason=outcome.reason,
         message=outcome.message,
         receipt=outcome.receipt,

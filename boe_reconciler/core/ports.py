@@ -5,7 +5,14 @@ All instants are aware UTC datetimes; all sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -228,6 +235,24 @@ class Transforms(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Enclosure:
+    """One file of a shipment."""
+
+    #: The finished file, to read only.
+    path: Path
+    #: Its name at the destination, without a folder.
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+    rows: int
+
+
+def _unheard(intent: Mapping[str, str]) -> None:
+    """Nobody has to know before the act."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Shipment:
     """One Delivery row on its way."""
 
@@ -244,21 +269,60 @@ class Shipment:
     rows: int
     occurrence: datetime
     timezone: ZoneInfo
-    #: What `Destination.intend` chose and the ledger stored, before the act.
+    #: What an earlier attempt of this row gave to `begin`; empty before the first.
     intent: Mapping[str, str] = field(default_factory=dict)
+    #: To be called right before the act, with all that the act will use (a final and a
+    #: temporary name): once it returns the row is `sending`, and this stored with it.
+    begin: Callable[[Mapping[str, str]], None] = _unheard
+    #: Further files of the same delivery: a mail has all formats in it.
+    beside: Sequence[Enclosure] = ()
+    #: What templates of subjects and bodies see.
+    context: Mapping[str, Any] = field(default_factory=dict)
+    #: Short ASCII texts that say where it comes from: run, schedule, revision, …; none
+    #: of them is secret. For headers and metadata.
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    #: Where the file is instead, for a mail that only links to it.
+    link: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """What a destination works with, whatever is shipped."""
+
+    #: Name -> spec of each Connection that the run's destinations use.
+    connections: Mapping[str, Any]
+    secrets: SecretResolver
+    blobs: Blobs
+    clock: Clock
+    #: `base_path` of a folder is relative to it.
+    local_root: Path
+    #: Waits until the Connection of this name may be used once more (`rate_limit`).
+    pace: Callable[[str, Cancel], None]
+    #: Policy's `allow`; None means any, and the local root alone.
+    local_roots: Sequence[str] | None = None
+    hosts: Sequence[str] | None = None
+    private_addresses: bool = False
 
 
 class Destination(Protocol):
-    def intend(self, shipment: Shipment) -> Mapping[str, str]:
-        """Choose what the act will write (final and temporary name); touches nothing."""
-
     def deliver(
-        self, shipments: Sequence[Shipment], cancel: Cancel
+        self, shipments: Iterable[Shipment], cancel: Cancel
     ) -> Iterator[Outcome]:
-        """One Outcome for each shipment, in order; raises nothing but what `cancel` raises."""
+        """One Outcome for each shipment, before the next one is taken.
+
+        One connection serves them all. Raises nothing but what `cancel` and `begin`
+        raise.
+        """
 
     def probe(self, shipment: Shipment) -> Outcome | None:
         """What became of an attempt that was interrupted; None: nothing left the house."""
+
+
+class Linking(Destination, Protocol):
+    """One that can give others access to what it has taken."""
+
+    def link(self, shipment: Shipment, expires: timedelta) -> str:
+        """A URL that opens what was delivered, until then. Temporary or Permanent."""
 
 
 # --- Telling people -----------------------------------------------------------

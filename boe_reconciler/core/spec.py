@@ -17,7 +17,7 @@ from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
 from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
-from boe_reconciler.core.resources.others import CalendarSpec
+from boe_reconciler.core.resources.others import CalendarSpec, GroupSpec
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import (
     Execution,
@@ -38,6 +38,14 @@ class OccurrenceSet(Model):
     calendar: CalendarSpec | None = None
 
 
+class PlannedLink(Model):
+    """A destination that takes the file of a mail that would be too big."""
+
+    #: As that of a PlannedDestination, which may have the same.
+    key: str
+    spec: DestinationSpec
+
+
 class PlannedDestination(Model):
     #: "{as or Distribution}/{destination's name}"; an inline one: its name alone.
     key: str
@@ -49,6 +57,8 @@ class PlannedDestination(Model):
     redirected_by: str | None = None
     #: The Environment in which nothing is delivered to it.
     left_out_by: str | None = None
+    #: Where a mail that would be too big puts its file.
+    link: PlannedLink | None = None
 
 
 class RunSpec(Model):
@@ -76,6 +86,9 @@ class RunSpec(Model):
     #: A URL that is told how its runs go.
     ping: Ping | None = None
     destinations: list[PlannedDestination] = Field(min_length=1)
+    #: Name -> spec of each Connection, and of each Group, that destinations use.
+    connections: dict[str, ConnectionSpec] = {}
+    groups: dict[str, GroupSpec] = {}
     #: Path in the repo -> sha256 of its bytes in the Blobs store.
     files: dict[str, str] = {}
     #: Policy's limits.
@@ -83,6 +96,11 @@ class RunSpec(Model):
     max_artifact: int | None = None
     #: Folders below the local root, or absolute ones, that `local` may write to.
     local_roots: list[str] | None = None
+    #: Where data may go, as Policy's `allow` says; None: anywhere.
+    email_domains: list[str] | None = None
+    hosts: list[str] | None = None
+    private_addresses: bool = False
+    max_recipients: int | None = None
     #: The Environment that it belongs to; None: there is none.
     environment: str | None = None
 

@@ -7,7 +7,7 @@ so that two arrivals of one delivery are two files.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -23,14 +23,12 @@ class BlindDestination:
     def __init__(self, letterbox: Path) -> None:
         self._letterbox = letterbox
 
-    def intend(self, shipment: Shipment) -> Mapping[str, str]:
-        return {"name": shipment.filename}
-
     def deliver(
-        self, shipments: Sequence[Shipment], cancel: Cancel
+        self, shipments: Iterable[Shipment], cancel: Cancel
     ) -> Iterator[Outcome]:
         for shipment in shipments:
             cancel.check()
+            shipment.begin({"name": shipment.filename})
             self._hand_over(shipment)
             yield Outcome(status=DeliveryStatus.ACCEPTED)
 
@@ -45,4 +43,4 @@ class BlindDestination:
     def _hand_over(self, shipment: Shipment) -> None:
         arrival = self._letterbox / shipment.key.identity / token_hex(8)
         arrival.mkdir(parents=True)
-        shutil.copyfile(shipment.path, arrival / shipment.intent["name"])
+        shutil.copyfile(shipment.path, arrival / shipment.filename)

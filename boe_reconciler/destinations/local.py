@@ -13,9 +13,9 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import FileIO
 from itertools import count
@@ -26,10 +26,13 @@ from typing import BinaryIO
 
 from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
-from boe_reconciler.core.ports import Cancel, Shipment
+from boe_reconciler.core.ports import Cancel, Means, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.destinations._outcomes import outcome_of
 
 CHUNK = 1 << 20
+#: A name that others keep taking is left to the ordinary retry after as many tries.
+_AT_ONCE = 20
 #: Seconds until a full or failing disk is tried again.
 DISK_DELAY = 60.0
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,11 +59,8 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _RENAMING = Lock()
 
 
-def create(
-    *, local_root: Path, allowed_roots: Sequence[str] | None = None
-) -> LocalDestination:
-    """`allowed_roots` is Policy's `allow.local_roots`; None means the local root."""
-    return LocalDestination(local_root, allowed_roots)
+def create(means: Means) -> LocalDestination:
+    return LocalDestination(means.local_root, means.local_roots)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,36 +84,17 @@ class LocalDestination:
         self._root = root
         self._allowed = allowed_roots
 
-    def intend(self, shipment: Shipment) -> Mapping[str, str]:
-        """`folder` (below the local root, or absolute), `name` and `temporary`.
-
-        The earlier intent stays while its file only waits for its marker.
-        """
-        if self._is_ours(shipment):
-            return shipment.intent
-        folder = PurePosixPath(shipment.spec.base_path)
-        if shipment.spec.create_subdirs:
-            folder /= names.dated_folder(shipment.occurrence, shipment.timezone)
-        wanted = names.sanitise(shipment.filename)
-        intent = {
-            "folder": str(folder),
-            "name": wanted,
-            "temporary": f".boe-{shipment.key.identity[:16]}-{token_hex(4)}",
-        }
-        if shipment.spec.if_exists == "number":
-            with suppress(OSError, RunError):  # deliver meets it again and says so
-                intent["name"] = _free_name(self._place(intent), wanted)
-        return intent
-
     def deliver(
-        self, shipments: Sequence[Shipment], cancel: Cancel
+        self, shipments: Iterable[Shipment], cancel: Cancel
     ) -> Iterator[Outcome]:
         for shipment in shipments:
             cancel.check()
-            try:
-                yield self._deliver(shipment, cancel)
-            except (OSError, Temporary, Permanent) as error:
-                yield _outcome(error)
+            outcome = self._try(shipment, cancel)
+            for _ in range(_AT_ONCE):
+                if outcome.reason != "name_taken":
+                    break
+                outcome = self._try(shipment, cancel)
+            yield outcome
 
     def probe(self, shipment: Shipment) -> Outcome | None:
         """Ends what was begun: a file that has its name only needs its marker."""
@@ -130,6 +111,39 @@ class LocalDestination:
         except (OSError, RunError) as error:
             return _outcome(error)
         return None
+
+    def _try(self, shipment: Shipment, cancel: Cancel) -> Outcome:
+        intent = self.choose(shipment)
+        shipment.begin(intent)
+        return self.attempt(replace(shipment, intent=intent), cancel)
+
+    def attempt(self, shipment: Shipment, cancel: Cancel) -> Outcome:
+        """One try under the names of its intent."""
+        try:
+            return self._deliver(shipment, cancel)
+        except (OSError, Temporary, Permanent) as error:
+            return _outcome(error)
+
+    def choose(self, shipment: Shipment) -> Mapping[str, str]:
+        """`folder` (below the local root, or absolute), `name` and `temporary`.
+
+        Touches nothing. The earlier intent stays while its file only waits for its marker.
+        """
+        if self._is_ours(shipment):
+            return shipment.intent
+        folder = PurePosixPath(shipment.spec.base_path)
+        if shipment.spec.create_subdirs:
+            folder /= names.dated_folder(shipment.occurrence, shipment.timezone)
+        wanted = names.sanitise(shipment.filename)
+        intent = {
+            "folder": str(folder),
+            "name": wanted,
+            "temporary": f".boe-{shipment.key.identity[:16]}-{token_hex(4)}",
+        }
+        if shipment.spec.if_exists == "number":
+            with suppress(OSError, RunError):  # deliver meets it again and says so
+                intent["name"] = _free_name(self._place(intent), wanted)
+        return intent
 
     def _deliver(self, shipment: Shipment, cancel: Cancel) -> Outcome:
         place = self._place(shipment.intent)
@@ -351,16 +365,7 @@ def _finish(folder: _Folder, place: _Place, shipment: Shipment) -> Outcome:
 
 
 def _outcome(error: OSError | RunError) -> Outcome:
-    if isinstance(error, OSError):
-        error = _translate(error)
-    delay = error.delay if isinstance(error, Temporary) else None
-    later = isinstance(error, Temporary)
-    return Outcome(
-        status=DeliveryStatus.DEFERRED if later else DeliveryStatus.FAILED,
-        reason=error.reason,
-        message=f"{error.message} ({error.help})" if error.help else error.message,
-        retry_after=delay.total_seconds() if delay is not None else None,
-    )
+    return outcome_of(_translate(error) if isinstance(error, OSError) else error)
 
 
 def _translate(error: OSError) -> RunError:

@@ -1,10 +1,11 @@
-"""Artifacts -> destinations: each Delivery row through intend, deliver, settle."""
+"""Artifacts -> destinations: each Delivery row through begin, deliver, settle."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent
@@ -23,9 +24,6 @@ from boe_reconciler.core.runs import (
 )
 from boe_reconciler.core.spec import PlannedDestination
 from boe_reconciler.engine.job import Job
-
-#: A name that others keep taking is left to the ordinary retry after as many tries.
-_AT_ONCE = 20
 
 
 def owed(job: Job, artifacts: Sequence[Artifact]) -> list[NewDelivery]:
@@ -61,37 +59,88 @@ def wanted(job: Job) -> list[PlannedDestination]:
 def deliver(
     job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
 ) -> datetime | None:
-    """Try what is open and due; the instant of the next try, None when all are final."""
+    """Try what is open and due; the instant of the next try, None when all are final.
+
+    What goes to one destination goes over one connection, one after the other.
+    """
     by_part = {artifact.part: artifact for artifact in artifacts}
-    waits = [
-        _one(job, by_part[delivery.key.part], delivery)
-        for delivery in deliveries
-        if not delivery.status.final
-    ]
+    open_ = [one for one in deliveries if not one.status.final]
+    now = job.tools.clock.now()
+    later = [one for one in open_ if one.next_attempt_at and one.next_attempt_at > now]
+    waits = [one.next_attempt_at for one in later]
+    for key in dict.fromkeys(one.key.destination for one in open_):
+        due = [one for one in open_ if one.key.destination == key and one not in later]
+        waits += _Counter(job, key, by_part).serve(due)
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def _one(job: Job, artifact: Artifact, delivery: Delivery) -> datetime | None:
-    due = delivery.next_attempt_at
-    if due is not None and due > job.tools.clock.now():
-        return due
-    planned = next(
-        (one for one in job.spec.destinations if one.key == delivery.key.destination),
-        None,
-    )
-    omission = _omission(job, artifact, planned)
-    if omission is not None:
-        return _settle(job, delivery, omission)
-    assert planned is not None  # noqa: S101 else it was omitted
-    job.cancel.check()
-    try:
-        outcome = _act(job, artifact, delivery, planned)
-    except Permanent as error:
-        # Such as a stored file that is gone: the others may still arrive.
-        outcome = Outcome(
-            status=_failed(delivery), reason=error.reason, message=error.told
+class _Counter:
+    """Where the deliveries to one destination are handed over."""
+
+    def __init__(self, job: Job, key: str, by_part: Mapping[str, Artifact]) -> None:
+        self._job = job
+        self._by_part = by_part
+        self._planned = next(
+            (one for one in job.spec.destinations if one.key == key), None
         )
-    return _settle(job, delivery, outcome)
+        self._waits: list[datetime | None] = []
+        #: The delivery that the destination has taken.
+        self._taken: Delivery | None = None
+
+    def serve(self, due: Sequence[Delivery]) -> list[datetime | None]:
+        """When each that is not final then is tried again."""
+        left = [one for one in due if not self._omitted(one)]
+        if self._planned is not None and left:
+            tools, kind = self._job.tools, self._planned.spec.type
+            destination = tools.backends.destination(kind, self._job.spec, tools.blobs)
+            shipments = self._shipments(destination, self._planned, left)
+            for outcome in destination.deliver(shipments, self._job.cancel):
+                assert self._taken is not None  # noqa: S101 one outcome for each
+                self._settle(self._taken, outcome)
+        return self._waits
+
+    def _omitted(self, delivery: Delivery) -> bool:
+        artifact = self._by_part[delivery.key.part]
+        omission = _omission(self._job, artifact, self._planned)
+        if omission is not None:
+            self._settle(delivery, omission)
+        return omission is not None
+
+    def _shipments(
+        self,
+        destination: Destination,
+        planned: PlannedDestination,
+        deliveries: Sequence[Delivery],
+    ) -> Iterator[Shipment]:
+        """One after the other, as the destination takes them."""
+        for delivery in deliveries:
+            self._job.cancel.check()
+            try:
+                shipment = _shipment(
+                    self._job, self._by_part[delivery.key.part], delivery, planned
+                )
+                known = self._known(destination, delivery, shipment)
+            except Permanent as error:
+                # Such as a stored file that is gone: the others may still arrive.
+                known = Outcome(
+                    status=_failed(delivery), reason=error.reason, message=error.told
+                )
+            if known is not None:
+                self._settle(delivery, known)
+                continue
+            self._taken = delivery
+            yield shipment
+
+    def _known(
+        self, destination: Destination, delivery: Delivery, shipment: Shipment
+    ) -> Outcome | None:
+        """What became of an interrupted attempt."""
+        if delivery.status is not DeliveryStatus.SENDING:
+            return None
+        return destination.probe(shipment)
+
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._waits.append(_settle(self._job, delivery, outcome))
 
 
 def _omission(
@@ -116,33 +165,8 @@ def _failed(delivery: Delivery) -> DeliveryStatus:
     return DeliveryStatus.UNCONFIRMED if sending else DeliveryStatus.FAILED
 
 
-def _act(
-    job: Job, artifact: Artifact, delivery: Delivery, planned: PlannedDestination
-) -> Outcome:
-    """What became of an interrupted attempt; else another one."""
-    destination = job.tools.backends.destination(planned.spec.type, job.spec)
-    shipment = _shipment(job, artifact, delivery, planned)
-    if delivery.status is DeliveryStatus.SENDING:
-        known = destination.probe(shipment)
-        if known is not None:
-            return known
-    return _send(job, destination, shipment)
-
-
 def _skips_empty(job: Job, planned: PlannedDestination) -> bool:
     return (planned.spec.if_empty or job.spec.if_empty) == "skip"
-
-
-def _send(job: Job, destination: Destination, shipment: Shipment) -> Outcome:
-    """The row, then the act; at once again while the chosen name is taken by others."""
-    for _ in range(_AT_ONCE):
-        intent = destination.intend(shipment)
-        now = job.tools.clock.now()
-        job.tools.ledger.intend(job.claimed.claim, shipment.key, intent, now=now)
-        (outcome,) = destination.deliver([replace(shipment, intent=intent)], job.cancel)
-        if outcome.reason != "name_taken":
-            break
-    return outcome
 
 
 def _settle(job: Job, delivery: Delivery, outcome: Outcome) -> datetime | None:
@@ -228,7 +252,15 @@ def _shipment(
         occurrence=job.run.occurrence,
         timezone=job.zone,
         intent=delivery.intent,
+        begin=partial(_begin, job, delivery.key),
+        context=job.prepared.context,
     )
+
+
+def _begin(job: Job, key: DeliveryKey, intent: Mapping[str, str]) -> None:
+    """The row, then the act."""
+    now = job.tools.clock.now()
+    job.tools.ledger.intend(job.claimed.claim, key, intent, now=now)
 
 
 def _spec(job: Job, artifact: Artifact, planned: PlannedDestination) -> DestinationSpec:

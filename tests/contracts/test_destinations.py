@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,9 +15,8 @@ from boe_reconciler.backends import DESTINATIONS
 from boe_reconciler.core.errors import Cancelled
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS
-from boe_reconciler.core.runs import DeliveryKey, DeliveryStatus
-
-CONTENT = b"carrier,flights\nUA,58665\n"
+from boe_reconciler.core.runs import DeliveryStatus
+from tests.shipments import CONTENT, a_shipment, means
 
 
 class Cancel:
@@ -49,13 +45,13 @@ def local(tmp_path: Path) -> FarSide:
     root.mkdir()
     module = importlib.import_module(DESTINATIONS["local"])
     return FarSide(
-        destination=module.create(local_root=root),
+        destination=module.create(means(tmp_path, local_root=root)),
         fields={"type": "local", "base_path": "exports"},
         arrived=lambda: [p.read_bytes() for p in root.rglob("*") if p.is_file()],
     )
 
 
-#: One row for each destination: what starts its far side.
+#: One row for each destination and each server behind it: what starts its far side.
 FAR_SIDES: dict[str, Callable[[Path], FarSide]] = {"local": local}
 
 
@@ -64,45 +60,58 @@ def far_side(request: pytest.FixtureRequest, tmp_path: Path) -> FarSide:
     return FAR_SIDES[request.param](tmp_path)
 
 
+Ship = Callable[..., Shipment]
+
+
 @pytest.fixture
-def ship(tmp_path: Path, far_side: FarSide) -> Callable[..., Shipment]:
+def ship(tmp_path: Path, far_side: FarSide) -> Ship:
     def make(run_id: str = "run-1", content: bytes = CONTENT) -> Shipment:
-        path = tmp_path / run_id
-        path.write_bytes(content)
-        shipment = Shipment(
-            key=DeliveryKey(run_id=run_id, part="-", destination="there"),
-            spec=SPECS[far_side.fields["type"]].model_validate(far_side.fields),
-            path=path,
-            filename="carriers.csv",
-            media_type="text/csv",
-            bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            rows=1,
-            occurrence=datetime(2026, 11, 24, 5, 30, tzinfo=UTC),
-            timezone=ZoneInfo("Europe/Berlin"),
-        )
-        return replace(shipment, intent=far_side.destination.intend(shipment))
+        return a_shipment(tmp_path, far_side.fields, run_id=run_id, content=content)
 
     return make
 
 
-Ship = Callable[..., Shipment]
+def begun(shipment: Shipment) -> Shipment:
+    """The same delivery, as it is known after a crash: with its last intent."""
+    intents = shipment.begin.intents  # type: ignore[attr-defined]  # of tests/shipments.py
+    return replace(shipment, intent=intents[-1])
 
 
 def test_every_destination_has_its_spec_its_module_and_its_row_here() -> None:
-    assert set(DESTINATIONS) == set(FAR_SIDES)
+    assert set(DESTINATIONS) == {name.partition(" ")[0] for name in FAR_SIDES}
     assert set(DESTINATIONS) <= set(SPECS)
 
 
-def test_choosing_names_touches_nothing(far_side: FarSide, ship: Ship) -> None:
-    ship()
-    assert far_side.arrived() == []
+def test_nothing_has_arrived_when_the_act_begins(far_side: FarSide, ship: Ship) -> None:
+    seen = []
+    shipment = replace(ship(), begin=lambda _: seen.append(far_side.arrived()))
+    list(far_side.destination.deliver([shipment], Cancel()))
+    assert seen == [[]]
 
 
-def test_an_intent_is_text_and_not_empty(ship: Ship) -> None:
-    intent = ship().intent
+def test_an_intent_is_text_and_not_empty(far_side: FarSide, ship: Ship) -> None:
+    shipment = ship()
+    list(far_side.destination.deliver([shipment], Cancel()))
+    intent = begun(shipment).intent
     assert intent
     assert all(isinstance(value, str) for value in intent.values())
+
+
+def test_the_next_shipment_is_taken_after_the_outcome_of_the_one_before(
+    far_side: FarSide, ship: Ship
+) -> None:
+    taken: list[str] = []
+
+    def shipments() -> Iterator[Shipment]:
+        for name in ("run-1", "run-2"):
+            taken.append(name)
+            yield ship(name, name.encode())
+
+    outcomes = far_side.destination.deliver(shipments(), Cancel())
+    next(outcomes)
+    assert taken == ["run-1"]
+    next(outcomes)
+    assert taken == ["run-1", "run-2"]
 
 
 def test_what_is_accepted_is_there_byte_for_byte(far_side: FarSide, ship: Ship) -> None:
@@ -137,7 +146,7 @@ def test_a_finished_attempt_whose_answer_was_lost_is_found(
 ) -> None:
     shipment = ship()
     list(far_side.destination.deliver([shipment], Cancel()))
-    outcome = far_side.destination.probe(shipment)
+    outcome = far_side.destination.probe(begun(shipment))
     assert outcome is not None
     assert outcome.status is DeliveryStatus.ACCEPTED
     assert far_side.arrived() == [CONTENT]

@@ -22,6 +22,7 @@ from boe_reconciler.core.ports import Shipment
 from boe_reconciler.core.resources.distribution import LocalDestination
 from boe_reconciler.core.runs import DeliveryKey, DeliveryStatus, Outcome
 from boe_reconciler.destinations import local
+from tests.shipments import means
 
 ACCEPTED, DEFERRED, FAILED = (
     DeliveryStatus.ACCEPTED,
@@ -56,6 +57,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+def there_at(root: Path, **allowed: Any) -> local.LocalDestination:
+    return local.create(means(root.parent, local_root=root, **allowed))
+
+
 @pytest.fixture
 def ship(tmp_path: Path, root: Path) -> Callable[..., Shipment]:
     """A shipment with an intent, as the runner would hand it over."""
@@ -87,8 +92,8 @@ def ship(tmp_path: Path, root: Path) -> Callable[..., Shipment]:
             occurrence=datetime(2026, 11, 23, 23, 30, tzinfo=UTC),
             timezone=ZoneInfo("Europe/Berlin"),
         )
-        there = to or local.create(local_root=root)
-        return replace(shipment, intent=there.intend(shipment))
+        there = to or there_at(root)
+        return replace(shipment, intent=there.choose(shipment))
 
     return make
 
@@ -96,8 +101,8 @@ def ship(tmp_path: Path, root: Path) -> Callable[..., Shipment]:
 @pytest.fixture
 def send(root: Path) -> Callable[..., Outcome]:
     def deliver(shipment: Shipment, **how: Any) -> Outcome:
-        there = local.create(local_root=root, **how)
-        return next(iter(there.deliver([shipment], Never())))
+        there = there_at(root, **how)
+        return there.attempt(shipment, Never())
 
     return deliver
 
@@ -147,7 +152,7 @@ def test_a_name_taken_after_the_intent_asks_for_a_new_one(
     outcome = send(second)
     assert (outcome.status, outcome.reason) == (DEFERRED, "name_taken")
     assert outcome.retry_after == 0
-    again = replace(second, intent=local.create(local_root=root).intend(second))
+    again = replace(second, intent=there_at(root).choose(second))
     assert send(again).status is ACCEPTED
     assert files(root / "exports/2026/11/24") == ["sales (2).csv", "sales.csv"]
 
@@ -193,16 +198,16 @@ def test_the_file_has_its_mode_whatever_the_umask(ship: Ship, send: Send) -> Non
 
 
 def test_forty_deliveries_at_once_clobber_nothing(root: Path, ship: Ship) -> None:
-    there = local.create(local_root=root)
+    there = there_at(root)
     shipments = [ship(f"content {n}".encode()) for n in range(40)]
 
     def run(shipment: Shipment) -> None:
         for _ in range(200):
-            outcome = next(iter(there.deliver([shipment], Never())))
+            outcome = there.attempt(shipment, Never())
             if outcome.status is ACCEPTED:
                 return
             assert outcome.reason == "name_taken"
-            shipment = replace(shipment, intent=there.intend(shipment))
+            shipment = replace(shipment, intent=there.choose(shipment))
 
     threads = [threading.Thread(target=run, args=(each,)) for each in shipments]
     for thread in threads:
@@ -237,12 +242,12 @@ def test_after_a_crash_anywhere_there_is_one_whole_file_and_no_rest(
     root: Path, ship: Ship, send: Send, function: str, marker: str | None
 ) -> None:
     shipment = ship(b"x" * 3_000_000, done_marker=marker, create_subdirs=False)
-    there = local.create(local_root=root)
+    there = there_at(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "CHUNK", 1_000_000)
         kill(patch, function, nth=2 if function == "unlink" else 1)
         with pytest.raises(SystemExit):
-            list(there.deliver([shipment], Never()))
+            there.attempt(shipment, Never())
     for path in root.rglob("sales.csv"):
         assert path.read_bytes() == b"x" * 3_000_000
     outcome = there.probe(shipment) or send(shipment)
@@ -256,7 +261,7 @@ def test_probe_accepts_what_was_finished_before_the_crash(
 ) -> None:
     shipment = ship()
     send(shipment)
-    outcome = local.create(local_root=root).probe(shipment)
+    outcome = there_at(root).probe(shipment)
     assert outcome is not None
     assert outcome.status is ACCEPTED
 
@@ -264,8 +269,8 @@ def test_probe_accepts_what_was_finished_before_the_crash(
 def test_probe_knows_nothing_of_an_attempt_that_never_began(
     root: Path, ship: Ship
 ) -> None:
-    assert local.create(local_root=root).probe(ship()) is None
-    assert local.create(local_root=root).probe(replace(ship(), intent={})) is None
+    assert there_at(root).probe(ship()) is None
+    assert there_at(root).probe(replace(ship(), intent={})) is None
 
 
 def test_probe_does_not_accept_another_file_of_that_name(
@@ -274,15 +279,15 @@ def test_probe_does_not_accept_another_file_of_that_name(
     shipment = ship(create_subdirs=False)
     (root / "exports").mkdir()
     (root / "exports/sales.csv").write_text("other")
-    assert local.create(local_root=root).probe(shipment) is None
+    assert there_at(root).probe(shipment) is None
     assert (root / "exports/sales.csv").read_text() == "other"
 
 
 def test_a_cancel_leaves_nothing_behind(root: Path, ship: Ship) -> None:
-    there = local.create(local_root=root)
+    there = there_at(root)
     shipment = ship(b"x" * 10)
     with pytest.raises(Cancelled):
-        list(there.deliver([shipment], After(1)))
+        there.attempt(shipment, After(0))
     assert files(root) == []
 
 
@@ -292,7 +297,7 @@ def test_a_cancel_leaves_nothing_behind(root: Path, ship: Ship) -> None:
 def test_the_marker_comes_last_and_its_retry_writes_no_data(
     root: Path, ship: Ship, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = local.create(local_root=root)
+    there = there_at(root)
     shipment = ship(done_marker="{file}.done", create_subdirs=False)
     real = os.open
 
@@ -303,12 +308,12 @@ def test_the_marker_comes_last_and_its_retry_writes_no_data(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", full)
-        outcome = next(iter(there.deliver([shipment], Never())))
+        outcome = there.attempt(shipment, Never())
     assert (outcome.status, outcome.reason) == (DEFERRED, "no_space")
     written = (root / "exports/sales.csv").stat()
-    assert there.intend(shipment) == shipment.intent
+    assert there.choose(shipment) == shipment.intent
     shipment.path.unlink()  # a retry that read the artifact would fail
-    assert next(iter(there.deliver([shipment], Never()))).status is ACCEPTED
+    assert there.attempt(shipment, Never()).status is ACCEPTED
     after = (root / "exports/sales.csv").stat()
     assert (after.st_ino, after.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     assert files(root / "exports") == ["sales.csv", "sales.csv.done"]
@@ -359,8 +364,8 @@ def test_a_file_in_the_way_of_a_folder_fails(
 
 
 def test_a_root_that_is_not_mounted_is_tried_again(tmp_path: Path, ship: Ship) -> None:
-    there = local.create(local_root=tmp_path / "gone")
-    outcome = next(iter(there.deliver([ship()], Never())))
+    there = there_at(tmp_path / "gone")
+    outcome = there.attempt(ship(), Never())
     assert (outcome.status, outcome.reason) == (DEFERRED, "root_missing")
 
 
@@ -389,8 +394,9 @@ def test_a_file_system_without_hard_links_is_served_too(
 
 
 def test_one_bad_shipment_does_not_keep_back_the_others(root: Path, ship: Ship) -> None:
-    good, bad = ship(), replace(ship(), intent={})
-    outcomes = local.create(local_root=root).deliver([bad, good], Never())
+    good, bad = ship(), ship()
+    bad.path.unlink()
+    outcomes = there_at(root).deliver([bad, good], Never())
     assert [each.status for each in outcomes] == [FAILED, ACCEPTED]
 
 
@@ -463,10 +469,10 @@ def test_absolute_folders_need_a_root_of_the_policy(
     share = tmp_path / "share"
     share.mkdir()
     roots = ["exports", str(share)]
-    there = local.create(local_root=tmp_path, allowed_roots=roots)
+    there = there_at(tmp_path, local_roots=roots)
     inside = ship(base_path=str(share / "finance"), to=there)
     assert send(inside).reason == "outside_root"
-    assert send(inside, allowed_roots=roots).status is ACCEPTED
+    assert send(inside, local_roots=roots).status is ACCEPTED
     assert files(share) == ["finance/2026/11/24/sales.csv"]
     outside = ship(base_path="elsewhere", to=there)
-    assert send(outside, allowed_roots=roots).reason == "outside_root"
+    assert send(outside, local_roots=roots).reason == "outside_root"

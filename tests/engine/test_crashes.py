@@ -122,13 +122,13 @@ def each_delivery(
     monkeypatch: pytest.MonkeyPatch, before: Callable[[Any, Any], None]
 ) -> None:
     """`before(shipment, cancel)` happens whenever something is delivered."""
-    real = LocalDestination.deliver
+    real = LocalDestination.attempt
 
-    def deliver(self: Any, shipments: Any, cancel: Any) -> Any:
-        before(shipments[0], cancel)
-        return real(self, shipments, cancel)
+    def attempt(self: Any, shipment: Any, cancel: Any) -> Any:
+        before(shipment, cancel)
+        return real(self, shipment, cancel)
 
-    monkeypatch.setattr(LocalDestination, "deliver", deliver)
+    monkeypatch.setattr(LocalDestination, "attempt", attempt)
 
 
 def test_deliveries_that_time_out_for_ever_are_given_up(

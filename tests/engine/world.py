@@ -81,7 +81,7 @@ class World:
             sops_key_file=None,
             read_blob=self.blobs.read,
         )
-        self.backends = Backends(settings=settings, secrets=secrets)
+        self.backends = Backends(settings=settings, secrets=secrets, clock=self.clock)
         self.tools = Tools(
             ledger=self.ledger,
             blobs=self.blobs,

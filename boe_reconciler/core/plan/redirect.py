@@ -21,7 +21,12 @@ def redirected(planned: PlannedDestination, overlay: Overlay) -> PlannedDestinat
     changes = rewrite(planned.spec, redirect) if rewrite else {}
     if changes:
         spec = planned.spec.model_copy(update=changes)
-        update = {"spec": spec, "redirected_by": overlay.environment}
+        update = {
+            "spec": spec,
+            "redirected_by": overlay.environment,
+            # Nothing leaves the house beside the one place that is named.
+            "link": None,
+        }
         return planned.model_copy(update=update)
     if redirect.others == "deliver":
         return planned

@@ -20,6 +20,7 @@ from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_environment import Overlay
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_when import check_when
+from boe_reconciler.core.plan.delivering import Holder, distribution, used
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
 from boe_reconciler.core.plan.redirect import redirected
 from boe_reconciler.core.plan.sops import pin, pinned_files
@@ -51,13 +52,16 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     _people(check, schedule)
     _ping(check, schedule)
     _export(check, schedule, report)
-    destinations = _redirected(check, _destinations(check, schedule))
+    planned, holders = _destinations(check, schedule)
+    destinations = _redirected(check, planned)
     _values(check, schedule, report, timetable)
     if report is None or occurrences is None or len(destinations) == 0:
         return None
     return PlannedSchedule(
         name=schedule.name,
-        spec=_run_spec(check, schedule, report, occurrences.timezone, destinations),
+        spec=_run_spec(
+            check, schedule, report, occurrences.timezone, (destinations, holders)
+        ),
         occurrences=occurrences,
         paused=schedule.spec.paused,
         renamed_from=schedule.metadata.renamed_from,
@@ -202,25 +206,28 @@ def _ping(check: Check, schedule: Schedule) -> None:
         check.find(replace(each, path=("spec", "ping")) for each in found)
 
 
-def _destinations(check: Check, schedule: Schedule) -> list[PlannedDestination]:
-    found: list[PlannedDestination] = []
-    inline = [t for t in schedule.spec.deliver_to if not isinstance(t, str)]
-    for number, target in enumerate(schedule.spec.deliver_to):
+def _destinations(
+    check: Check, schedule: Schedule
+) -> tuple[list[PlannedDestination], list[Holder]]:
+    """In order, those in place too; and what they stand in."""
+    targets = schedule.spec.deliver_to
+    here = Holder(
+        targets=[t for t in targets if not isinstance(t, str | DistributionRef)],
+        file=check.document.range(("spec", "deliver_to")).filename,
+        contents=check.files,
+    )
+    found, holders = [], [here]
+    for number, target in enumerate(targets):
         path: Path = ("spec", "deliver_to", number)
-        if isinstance(target, str):
-            reference = DistributionRef.model_construct(distribution=target)
-            found += _through(check, reference, path, path)
-        elif isinstance(target, DistributionRef):
-            found += _through(check, target, path, (*path, "distribution"))
+        if isinstance(target, str | DistributionRef):
+            holder = _through(check, target, path)
+            if holder is not None:
+                holders.append(holder)
+                found += holder.planned(check)
         else:
-            check_destination(check, target, path, inline)
-            key = target.name or target.type
-            found.append(
-                PlannedDestination.model_construct(
-                    key=key, distribution=None, spec=target
-                )
-            )
-    return found
+            check_destination(check, target, path, here.targets)
+            found.append(here.one(check, target))
+    return found, holders
 
 
 def _redirected(
@@ -239,24 +246,18 @@ def _overlay(check: Check) -> Overlay | None:
     return found.product if isinstance(found, Verdict) and found.good else None
 
 
-def _through(
-    check: Check, reference: DistributionRef, path: Path, at: Path
-) -> list[PlannedDestination]:
-    name = reference.distribution
-    distribution = check.use("Distribution", name, at)
+def _through(check: Check, target: str | DistributionRef, path: Path) -> Holder | None:
+    if isinstance(target, str):
+        target, at = DistributionRef.model_construct(distribution=target), path
+    else:
+        at = (*path, "distribution")
+    name = target.distribution
+    usable = check.use("Distribution", name, at)
     _unavailable(check, "Distribution", name, at)
-    if distribution is None:
-        return []
-    label = reference.as_ or name
-    return [
-        PlannedDestination.model_construct(
-            key=f"{label}/{target.name or target.type}",
-            distribution=label,
-            spec=target,
-            inputs=reference.inputs,
-        )
-        for target in distribution.spec.destinations
-    ]
+    holder = distribution(check, name) if usable else None
+    if holder is None:
+        return None
+    return replace(holder, label=target.as_ or name, inputs=target.inputs)
 
 
 # --- Values ---------------------------------------------------------------------------
@@ -342,10 +343,12 @@ def _run_spec(
     schedule: Schedule,
     report: ResolvedReport,
     timezone: str,
-    destinations: list[PlannedDestination],
+    delivered: tuple[list[PlannedDestination], list[Holder]],
 ) -> RunSpec:
     spec, metadata = schedule.spec, schedule.metadata
     policy = check.policy
+    destinations, holders = delivered
+    uses = used(check, holders, destinations)
     ping = _own_ping(check, spec.ping)
     return RunSpec.model_construct(
         schedule=schedule.name,
@@ -367,10 +370,16 @@ def _run_spec(
         execution=spec.execution,
         ping=ping,
         destinations=destinations,
-        files={**report.files, **pinned_files(ping)},
+        connections=_all_zoned(uses.connections, policy.defaults.get("timezone")),
+        groups=uses.groups,
+        files={**report.files, **pinned_files(ping), **uses.files},
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
+        email_domains=policy.allow.email_domains,
+        hosts=policy.allow.hosts,
+        private_addresses=policy.allow.private_addresses,
+        max_recipients=policy.limits.max_recipients,
         environment=check.world.environment[1] if check.world.environment else None,
     )
 
@@ -383,6 +392,10 @@ def _own_ping(check: Check, ping: Any) -> Any:
     if isinstance(ping, SopsSecret):
         return SopsSecret(sops=pin(check, ping.sops, ("spec", "ping", "sops")))
     return ping
+
+
+def _all_zoned(connections: Mapping[str, Any], default: Any) -> dict[str, Any]:
+    return {name: _zoned(spec, default) for name, spec in connections.items()}
 
 
 def _zoned(connection: Any, default: Any) -> Any:
