@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
+from boe_reconciler.core.marks import UNMARKED, Marks
 from boe_reconciler.core.resources.schedule import Dialect
 
 if TYPE_CHECKING:
@@ -281,8 +282,12 @@ class Shipment:
     #: Short ASCII texts that say where it comes from: run, schedule, revision, …; none
     #: of them is secret. For headers and metadata.
     provenance: Mapping[str, str] = field(default_factory=dict)
-    #: Where the file is instead, for a mail that only links to it.
+    #: Where the file is instead, for a mail that only links to it. Never kept or logged.
     link: str | None = None
+    #: Who stands in the headers of a mail, by "to" and "cc": all, or its recipient alone.
+    addressed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: What its reader has to know before all else: see `core.marks.Marks`.
+    marks: Marks = UNMARKED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
