@@ -14,6 +14,8 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from boe_reconciler.core.ports import (
         Blobs,
         Cancel,
@@ -93,11 +95,16 @@ class Backends:
 
         self._paces = Paces(self.clock)
         self.children = Children(
-            scratch=self.settings.state / "scratch",
+            scratch=self._scratch,
             memory=_child_memory(self.settings.child_memory),
             environment=self.settings.environment,
             preload=PRELOAD,
         )
+
+    @property
+    def _scratch(self) -> Path:
+        """For unfinished files; emptied at start."""
+        return self.settings.state / "scratch"
 
     @contextmanager
     def source(self, spec: RunSpec) -> Iterator[Source]:
@@ -135,6 +142,7 @@ class Backends:
             secrets=self.secrets,
             data_root=self.settings.data_root,
             memory_limit=self.settings.memory_limit,
+            scratch=self._scratch if self.settings.state.exists() else None,
         )
         return made
 

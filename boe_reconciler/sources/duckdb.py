@@ -64,12 +64,21 @@ def create(
     secrets: SecretResolver,
     data_root: Path,
     memory_limit: str = "1GB",
+    scratch: Path | None = None,
 ) -> DuckDBSource:
     """A source that has opened nothing yet; DuckDB needs no secrets.
 
-    Beyond `memory_limit` a query spills to disk.
+    Beyond `memory_limit` a query spills to disk: into `scratch`, which is emptied at
+    the next start, whatever ended this one; else where the system keeps such files.
     """
-    return DuckDBSource(spec, data_root, memory_limit)
+    bounds = _Bounds(memory_limit=memory_limit, scratch=scratch)
+    return DuckDBSource(spec, data_root, bounds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bounds:
+    memory_limit: str
+    scratch: Path | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +115,11 @@ class DuckDBSource:
     """
 
     def __init__(
-        self, spec: DuckDBConnection, data_root: Path, memory_limit: str
+        self, spec: DuckDBConnection, data_root: Path, bounds: _Bounds
     ) -> None:
         self._spec = spec
         self._root = data_root
-        self._memory_limit = memory_limit
+        self._bounds = bounds
         self._lock = Lock()
         self._instance: _Instance | None = None
         #: Closes the instance; at most one at a time.
@@ -180,7 +189,7 @@ class DuckDBSource:
                 self._instance = _open(
                     files,
                     read_only=self._spec.read_only,
-                    memory_limit=self._memory_limit,
+                    bounds=self._bounds,
                 )
                 if old and not old.users:
                     old.close()
@@ -254,15 +263,17 @@ def _stamp(path: Path) -> tuple[str, int, int, int]:
     return (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def _open(files: _Files, *, read_only: bool, memory_limit: str) -> _Instance:
+def _open(files: _Files, *, read_only: bool, bounds: _Bounds) -> _Instance:
     """A DuckDB instance that can reach nothing but `files`."""
     import duckdb
 
+    if bounds.scratch is not None:
+        bounds.scratch.mkdir(exist_ok=True)
     spill = tempfile.TemporaryDirectory(
-        prefix="boe-duckdb-", ignore_cleanup_errors=True
+        prefix="boe-duckdb-", dir=bounds.scratch, ignore_cleanup_errors=True
     )
-    bounds = {"memory_limit": memory_limit, "temp_directory": spill.name}
-    connection = duckdb.connect(":memory:", config={**_CONFIG, **bounds})
+    limits = {"memory_limit": bounds.memory_limit, "temp_directory": spill.name}
+    connection = duckdb.connect(":memory:", config={**_CONFIG, **limits})
     try:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         allowed = [path for paths in files.views.values() for path in paths]

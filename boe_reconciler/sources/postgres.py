@@ -64,6 +64,7 @@ def create(
     secrets: SecretResolver,
     data_root: Path,
     memory_limit: str = "",
+    scratch: Path | None = None,
 ) -> PostgresSource:
     """A source that has opened nothing yet; its password is read at each connect."""
     return PostgresSource(spec, secrets)

@@ -44,6 +44,7 @@ def create(
     secrets: SecretResolver,
     data_root: Path,
     memory_limit: str = "",
+    scratch: Path | None = None,
 ) -> SQLSource:
     """A source that has opened nothing yet; its password is read at each connect."""
     return SQLSource(spec, secrets)

@@ -60,6 +60,7 @@ def create(
     secrets: SecretResolver,
     data_root: Path,
     memory_limit: str = "",
+    scratch: Path | None = None,
 ) -> SQLiteSource:
     """A source that has opened nothing yet. Permanent `bad_connection` for `files`."""
     if spec.files:

