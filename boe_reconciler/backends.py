@@ -49,6 +49,7 @@ FORMATS = {
 }
 DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
+    "sftp": "boe_reconciler.destinations.sftp",
 }
 #: Sources that need no secret: with `isolate` a child reads, else the main process
 #: does and hands the rows to the child.

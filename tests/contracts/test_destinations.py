@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from boe_reconciler.core.errors import Cancelled
 from boe_reconciler.core.ports import Destination, Shipment
 from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS
 from boe_reconciler.core.runs import DeliveryStatus
+from tests import sftp_servers
 from tests.shipments import CONTENT, a_shipment, means
 
 
@@ -40,24 +41,63 @@ class FarSide:
     arrived: Callable[[], list[bytes]]
 
 
-def local(tmp_path: Path) -> FarSide:
+Start = Callable[[Path], AbstractContextManager[FarSide]]
+
+
+@contextmanager
+def local(tmp_path: Path) -> Iterator[FarSide]:
     root = tmp_path / "root"
     root.mkdir()
     module = importlib.import_module(DESTINATIONS["local"])
-    return FarSide(
+    yield FarSide(
         destination=module.create(means(tmp_path, local_root=root)),
         fields={"type": "local", "base_path": "exports"},
         arrived=lambda: [p.read_bytes() for p in root.rglob("*") if p.is_file()],
     )
 
 
+def sftp(serve: Callable[[Path], AbstractContextManager[Any]]) -> Start:
+    @contextmanager
+    def start(tmp_path: Path) -> Iterator[FarSide]:
+        with serve(tmp_path / "root") as server:
+            module = importlib.import_module(DESTINATIONS["sftp"])
+            yield FarSide(
+                destination=module.create(
+                    means(
+                        tmp_path,
+                        connections={"bank": server.connection()},
+                        environment=server.environment,
+                    )
+                ),
+                fields={"type": "sftp", "connection": "bank", "base_path": server.path},
+                arrived=server.files,
+            )
+
+    return start
+
+
 #: One row for each destination and each server behind it: what starts its far side.
-FAR_SIDES: dict[str, Callable[[Path], FarSide]] = {"local": local}
+FAR_SIDES: dict[str, Start] = {
+    "local": local,
+    "sftp asyncssh": sftp(sftp_servers.in_process),
+    "sftp openssh": sftp(sftp_servers.openssh),
+    "sftp rclone": sftp(sftp_servers.rclone),
+}
 
 
-@pytest.fixture(params=FAR_SIDES)
-def far_side(request: pytest.FixtureRequest, tmp_path: Path) -> FarSide:
-    return FAR_SIDES[request.param](tmp_path)
+#: Those whose promises the quicker ones beside them show, too.
+_SLOW = ("sftp rclone",)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name
+        for name in FAR_SIDES
+    ]
+)
+def far_side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FarSide]:
+    with FAR_SIDES[request.param](tmp_path) as started:
+        yield started
 
 
 Ship = Callable[..., Shipment]
@@ -86,7 +126,7 @@ def test_nothing_has_arrived_when_the_act_begins(far_side: FarSide, ship: Ship) 
     seen = []
     shipment = replace(ship(), begin=lambda _: seen.append(far_side.arrived()))
     list(far_side.destination.deliver([shipment], Cancel()))
-    assert seen == [[]]
+    assert seen[0] == []
 
 
 def test_an_intent_is_text_and_not_empty(far_side: FarSide, ship: Ship) -> None:

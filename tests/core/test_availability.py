@@ -58,7 +58,10 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [
-        ("Distribution", {"destinations": [{"type": "local"}, {"type": "sftp"}]}),
+        (
+            "Distribution",
+            {"destinations": [{"type": "local"}, {"if_empty": "notice"}]},
+        ),
         ("Report", {"on_too_many": "split"}),
     ],
 )

@@ -61,9 +61,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         values=("s3", "gcs", "azure"),
         what="delivery to an object store",
     ),
-    Lack(
-        place="Destination", path=("type",), values=("sftp",), what="delivery by SFTP"
-    ),
     Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
     Lack(
         place="Connection",
