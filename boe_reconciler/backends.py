@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Clock,
         Destination,
         Format,
+        Protection,
         Source,
         Transforms,
     )
@@ -46,6 +47,12 @@ FORMATS = {
     "parquet": "boe_reconciler.formats.parquet",
     "html": "boe_reconciler.formats.html",
     "pdf": "boe_reconciler.formats.pdf",
+}
+#: What carries a password: a format, or the zip around a file.
+PASSWORDS = {
+    "xlsx": "boe_reconciler.passwords.xlsx",
+    "pdf": "boe_reconciler.passwords.pdf",
+    "zip": "boe_reconciler.passwords.zip",
 }
 DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
@@ -182,6 +189,10 @@ class Backends:
         from boe_reconciler.transforms.isolated import IsolatedFormat
 
         return IsolatedFormat(self.children, FORMATS[name], made)
+
+    def protection(self, kind: str) -> Protection:
+        made: Protection = importlib.import_module(PASSWORDS[kind]).create()
+        return made
 
     @property
     def transforms(self) -> Transforms:

@@ -648,4 +648,20 @@ CODES: dict[str, Code] = {
         "Two words of the query follow each other that need something between "
         "them, such as `from where`.",
     ),
+    "BOE210": Code(
+        "A password that the file cannot carry",
+        "xlsx and pdf files carry a password themselves; every other format needs "
+        "`compress: zip` around it. With several formats without zip, each has to be "
+        "one that can.",
+    ),
+    "BOE211": Code(
+        "A workbook that cannot be split",
+        "`on_too_many: split` makes several files of the rows of one query. A workbook "
+        "with several sheets has no rows by which to split all of them.",
+    ),
+    "BOE212": Code(
+        "Several formats, one name",
+        "`export.format` is a list, and the file's name would be the same for each of "
+        "its formats: add {format}, which reads xlsx, csv and so on.",
+    ),
 }

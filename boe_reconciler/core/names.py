@@ -59,8 +59,21 @@ class NameValues:
 
 
 def file_name(pattern: str, values: NameValues) -> str:
-    """A safe file name, without a folder, from a pattern that has no findings."""
-    return sanitise(fill(pattern, values))
+    """A safe file name, without a folder, from a pattern that has no findings.
+
+    A part that the pattern does not name stands in brackets before the extension.
+    """
+    name = sanitise(fill(pattern, values))
+    if not values.part or "{part}" in pattern:
+        return name
+    stem, extension = _split(name)
+    part = sanitise(values.part).encode()[:_MAX_PART].decode(errors="ignore")
+    return _fit(stem, f" ({part}){extension}")
+
+
+def piece(number: int, count: int) -> str:
+    """The part of a file that is split: "01 of 12" sorts before "10 of 12"."""
+    return f"{number:0{len(str(count))}} of {count}"
 
 
 def fill(pattern: str, values: NameValues) -> str:
@@ -89,11 +102,16 @@ def marker_name(pattern: str, file: str) -> str:
     return sanitise(pattern.replace("{file}", file))
 
 
-def compressed(name: str, compress: str | bool) -> str:
-    """The name after compression: gzip appends .gz, zip makes stem.zip of it."""
+def compressed(name: str, compress: str | bool, *, several: bool = False) -> str:
+    """The name after compression: gzip appends .gz, zip makes stem.zip of it.
+
+    With several formats zip appends .zip: their names differ by nothing but that.
+    """
     if compress == "gzip":
         return sanitise(name + ".gz")
-    return f"{_split(name)[0]}.zip" if compress == "zip" else name
+    if compress != "zip":
+        return name
+    return sanitise(name + ".zip") if several else f"{_split(name)[0]}.zip"
 
 
 def numbered(name: str, number: int) -> str:
@@ -113,6 +131,8 @@ def dated_folder(occurrence: datetime, timezone: ZoneInfo) -> str:
 
 #: Bytes that a name may have on every common file system.
 MAX_BYTES = 255
+#: Of them for a part that the pattern does not name.
+_MAX_PART = 100
 #: Not allowed on some file system, or read as a separator by somebody.
 _UNSAFE = re.compile(
     r'[<>:"/\\|?*\u2024-\u2026\u2044\u2215\u29f5\u29f8\u29f9\ufe52\ufe68\uff0e\uff0f\uff3c\uff1a]'

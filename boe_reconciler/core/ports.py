@@ -197,6 +197,26 @@ class Format(Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealing:
+    """What a file that opens only with a password is made with."""
+
+    password: str = field(repr=False)
+    #: The plain file's name, for what keeps it inside.
+    name: str
+    #: The occurrence, in the schedule's zone.
+    occurrence: datetime
+    cancel: Cancel = field(default_factory=Never)
+
+
+class Protection(Protocol):
+    def protect(self, plain: Path, target: BinaryIO, sealing: Sealing) -> None:
+        """Write the finished file `plain` so that it opens only with the password.
+
+        `target` need not be seekable. Raises Permanent where that cannot be done.
+        """
+
+
 # --- Transforming -------------------------------------------------------------
 
 

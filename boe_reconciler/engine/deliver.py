@@ -268,5 +268,5 @@ def _spec(job: Job, artifact: Artifact, planned: PlannedDestination) -> Destinat
     marker = getattr(planned.spec, "done_marker", None)
     if marker is None:
         return planned.spec
-    pattern = job.marker_pattern(marker, job.extension(artifact))
+    pattern = job.marker_pattern(marker, artifact)
     return planned.spec.model_copy(update={"done_marker": pattern})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -19,24 +18,25 @@ from boe_reconciler.core.ports import (
     FormatOptions,
     Source,
     Table,
-    Written,
 )
 from boe_reconciler.core.resources.report import Column
 from boe_reconciler.core.resources.schedule import Dialect
 from boe_reconciler.core.runs import Artifact
 from boe_reconciler.engine.job import Job
+from boe_reconciler.engine.packing import Packer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: The formats' own way to write rows that is the same wherever batches begin.
 _CANONICAL = "jsonl"
+#: Files that one format's file is split into at most.
+MAX_PIECES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
     artifacts: Sequence[Artifact]
-    rows: int
     #: Hex digest of all rows; "" unless `if_unchanged` asks for it.
     rows_digest: str
 
@@ -56,16 +56,22 @@ _Open = Callable[[ExitStack], Sequence[Table]]
 
 
 def export(job: Job) -> Exported:
-    """Run the queries, write each format's file, and move the files into the Blobs store."""
+    """Run the queries, write each format's files, and move them into the Blobs store."""
+    packer = Packer.of(job)
     with job.tools.backends.source(job.spec) as source:
         _refuse_failed_checks(job, source)
-        open_tables: _Open = lambda stack: _open(job, source, stack)  # noqa: E731 a value beside its twin
+        open_tables: _Open = partial(_open, job, source)
+        pieces = [_WHOLE]
         if _several_readers(job):
-            open_tables = _spooled(job, open_tables)
-        built = [_build(job, name, open_tables) for name in job.formats]
+            spool = _spooled(job, open_tables)
+            open_tables, pieces = spool.open, _pieces(job, sum(spool.rows))
+        built = [
+            artifact
+            for name in job.formats
+            for artifact in _files(packer, name, open_tables, pieces)
+        ]
     digest = _digest(job, open_tables) if job.spec.if_unchanged != "send" else ""
-    artifacts = list(built)
-    return Exported(artifacts=artifacts, rows=built[0].rows, rows_digest=digest)
+    return Exported(artifacts=built, rows_digest=digest)
 
 
 def holds(job: Job, query: str) -> bool:
@@ -156,7 +162,8 @@ def _table(
 
 def _limited(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Stop at the row limit and at a cancel."""
-    limits = [limit for limit in (job.spec.report.max_rows, job.spec.max_rows) if limit]
+    own = None if _splits(job) else job.spec.report.max_rows
+    limits = [limit for limit in (own, job.spec.max_rows) if limit]
     most, rows = min(limits, default=None), 0
     for batch in _cancelled(job, batches):
         rows += batch.num_rows
@@ -176,36 +183,57 @@ def _cancelled(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
         yield batch
 
 
+def _splits(job: Job) -> bool:
+    return job.spec.report.on_too_many == "split"
+
+
 def _several_readers(job: Job) -> bool:
-    return len(job.formats) > 1 or job.spec.if_unchanged != "send"
+    """Also the count of files has to be known before the first is named."""
+    several = len(job.formats) > 1 or job.spec.if_unchanged != "send"
+    return several or _splits(job)
 
 
-def _spooled(job: Job, open_tables: _Open) -> _Open:
-    """Ask the source once, into files that can be read any number of times."""
-    import pyarrow as pa  # noqa: PLC0415 loaded only where rows are spooled
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Spool:
+    """Rows on disk, to be read any number of times."""
 
+    open: _Open
+    #: Of each table.
+    rows: Sequence[int]
+
+
+def _spooled(job: Job, open_tables: _Open) -> _Spool:
+    """Ask the source once."""
     with ExitStack() as stack:
         tables = open_tables(stack)
-        paths = []
-        for number, table in enumerate(tables):
-            path = job.folder / f"rows-{number}.arrow"
-            with (
-                pa.OSFile(str(path), "wb") as sink,
-                pa.ipc.new_stream(sink, table.schema) as writer,
-            ):
-                for batch in table.batches:
-                    writer.write_batch(batch)
-            paths.append(path)
+        paths = [job.folder / f"rows-{number}.arrow" for number, _ in enumerate(tables)]
+        rows = [_spool(*each) for each in zip(tables, paths, strict=True)]
+    return _Spool(open=partial(_opened, job, paths), rows=rows)
 
-    def again(stack: ExitStack) -> list[Table]:
-        opened = []
-        for query, path in zip(_queries(job), paths, strict=True):
-            file = stack.enter_context(pa.OSFile(str(path), "rb"))
-            reader = stack.enter_context(pa.ipc.open_stream(file))
-            opened.append(_table(query, reader.schema, _cancelled(job, reader)))
-        return opened
 
-    return again
+def _spool(table: Table, path: Path) -> int:
+    import pyarrow as pa  # noqa: PLC0415 loaded only where rows are spooled
+
+    rows = 0
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_stream(sink, table.schema) as writer,
+    ):
+        for batch in table.batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows
+
+
+def _opened(job: Job, paths: Sequence[Path], stack: ExitStack) -> list[Table]:
+    import pyarrow as pa  # noqa: PLC0415 loaded only where rows are spooled
+
+    opened = []
+    for query, path in zip(_queries(job), paths, strict=True):
+        file = stack.enter_context(pa.OSFile(str(path), "rb"))
+        reader = stack.enter_context(pa.ipc.open_stream(file))
+        opened.append(_table(query, reader.schema, _cancelled(job, reader)))
+    return opened
 
 
 class _Sha256Sink:
@@ -231,23 +259,94 @@ def _digest(job: Job, open_tables: _Open) -> str:
     return sink.sha256.hexdigest()
 
 
+# --- Pieces -------------------------------------------------------------------
+
+#: All rows in one file.
+_WHOLE = ""
+
+
+def _pieces(job: Job, rows: int) -> list[str]:
+    """The names of the files that so many rows are split into, in order."""
+    most = job.spec.report.max_rows
+    if most is None or not _splits(job) or rows <= most:
+        return [_WHOLE]
+    count = -(-rows // most)
+    if count > MAX_PIECES:
+        raise Permanent(
+            "too_many_files",
+            f"{rows:,} rows, {most:,} in each file, would be {count:,} files; "
+            f"{MAX_PIECES:,} are the most.",
+            "Narrow the query, or raise max_rows in the Report.",
+        )
+    return [names.piece(number, count) for number in range(1, count + 1)]
+
+
+def _cut(table: Table, most: int) -> Iterator[Table]:
+    """Tables of `most` rows each; one is read to its end before the next is taken."""
+    batches = _aligned(table.batches, most)
+    while True:
+        yield replace(table, batches=_first(batches, most))
+
+
+def _aligned(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
+    """The same rows; every `most` of them a batch ends."""
+    room = most
+    for batch in batches:
+        at = 0
+        while at < batch.num_rows:
+            piece = batch.slice(at, room)
+            at += piece.num_rows
+            room = room - piece.num_rows or most
+            yield piece
+
+
+def _first(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    while rows < most and (batch := next(batches, None)) is not None:
+        rows += batch.num_rows
+        yield batch
+
+
 # --- Files --------------------------------------------------------------------
 
 
-def _build(job: Job, format_name: str, open_tables: _Open) -> Artifact:
-    target_format = job.writer(format_name)
-    inner = job.file_name(None, target_format.extension)
-    path = job.folder / f"{format_name}.part"
+def _files(
+    packer: Packer, format_name: str, open_tables: _Open, pieces: Sequence[str]
+) -> Iterator[Artifact]:
+    """The file of one format, or one for each piece, from one pass over the rows."""
     with ExitStack() as stack:
         tables = open_tables(stack)
-        _refuse_several_tables(target_format, format_name, tables)
-        raw = stack.enter_context(path.open("wb"))
-        target = stack.enter_context(_compressed(job, raw, inner))
-        written = target_format.write(tables, target, _options(job))
-    return _artifact(job, format_name, path, written)
+        _refuse_several_tables(packer.job.writer(format_name), format_name, tables)
+        if len(pieces) == 1:
+            yield _build(packer, format_name, pieces[0], tables)
+            return
+        (table,), most = tables, packer.job.spec.report.max_rows or 1
+        for piece, cut in zip(pieces, _cut(table, most), strict=False):
+            yield _build(packer, format_name, piece, [cut])
 
 
-def _artifact(job: Job, format_name: str, path: Path, written: Written) -> Artifact:
+def _build(
+    packer: Packer, format_name: str, piece: str, tables: Sequence[Table]
+) -> Artifact:
+    """One file of these tables, in the Blobs store; `piece` tells it from its siblings."""
+    job, writer = packer.job, packer.job.writer(format_name)
+    path = job.folder / f"{format_name}.part"
+    inner = job.file_name(None, writer.extension, piece)
+    with packer.into(path, format_name, inner) as target:
+        written = writer.write(tables, target, _options(job))
+    for action, message in written.notes:
+        job.note(action, message)
+    return Artifact(
+        part=job.part(format_name, piece),
+        name=job.compressed(inner),
+        media_type=packer.media_type(writer.media_type),
+        bytes=_size(job, path),
+        sha256=job.tools.blobs.adopt(path),
+        rows=written.rows,
+    )
+
+
+def _size(job: Job, path: Path) -> int:
     size = path.stat().st_size
     if job.spec.max_artifact is not None and size > job.spec.max_artifact:
         raise Permanent(
@@ -255,18 +354,7 @@ def _artifact(job: Job, format_name: str, path: Path, written: Written) -> Artif
             f"The file has {size:,} bytes; the Policy allows {job.spec.max_artifact:,}.",
             "Narrow the query, compress, or raise limits.max_artifact in the Policy.",
         )
-    for action, message in written.notes:
-        job.note(action, message)
-    target_format = job.tools.backends.format(format_name)
-    compress = job.spec.export.compress
-    return Artifact(
-        part="-" if len(job.formats) == 1 else format_name,
-        name=names.compressed(job.file_name(None, target_format.extension), compress),
-        media_type=_MEDIA_TYPES.get(compress, target_format.media_type),
-        bytes=size,
-        sha256=job.tools.blobs.adopt(path),
-        rows=written.rows,
-    )
+    return size
 
 
 def _refuse_several_tables(
@@ -294,47 +382,4 @@ def _options(job: Job) -> FormatOptions:
         template=job.tools.blobs.read(spec.files[template]) if template else None,
         subtitle=period.label if period else "",
         cancel=job.cancel,
-    )
-
-
-# --- Compression --------------------------------------------------------------
-
-_MEDIA_TYPES: dict[object, str] = {"gzip": "application/gzip", "zip": "application/zip"}
-
-
-@contextmanager
-def _compressed(job: Job, raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """`raw`, or a stream that compresses into it; the only time inside is the occurrence."""
-    match job.spec.export.compress:
-        case "gzip":
-            from isal import igzip  # noqa: PLC0415 loaded only where it compresses
-
-            moment = job.run.occurrence.timestamp()
-            with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
-                "", "wb", fileobj=raw, mtime=moment
-            ) as target:
-                yield cast(BinaryIO, target)
-        case "zip":
-            entry = zipfile.ZipInfo(name, _zip_time(job.run.occurrence, job))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            with (
-                zipfile.ZipFile(raw, "w") as archive,
-                archive.open(entry, "w", force_zip64=True) as target,
-            ):
-                yield cast(BinaryIO, target)
-        case _:
-            yield raw
-
-
-def _zip_time(occurrence: datetime, job: Job) -> tuple[int, int, int, int, int, int]:
-    """Zip knows wall time only, from 1980 on."""
-    local = occurrence.astimezone(job.zone)
-    return (
-        max(local.year, 1980),
-        local.month,
-        local.day,
-        local.hour,
-        local.minute,
-        local.second,
     )

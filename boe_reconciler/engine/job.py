@@ -19,6 +19,8 @@ from boe_reconciler.core.ports import (
     Destination,
     Format,
     Ledger,
+    Protection,
+    SecretResolver,
     Source,
     Transforms,
 )
@@ -35,8 +37,13 @@ class Backends(Protocol):
 
     def format(self, name: str, *, isolate: bool = False) -> Format: ...
 
+    def protection(self, kind: str) -> Protection: ...
+
     @property
     def transforms(self) -> Transforms: ...
+
+    @property
+    def secrets(self) -> SecretResolver: ...
 
     def destination(self, kind: str, spec: RunSpec, blobs: Blobs) -> Destination: ...
 
@@ -82,8 +89,7 @@ class Job:
 
     @property
     def formats(self) -> list[str]:
-        wanted = self.spec.export.format
-        return list(wanted) if isinstance(wanted, list) else [wanted]
+        return self.spec.export.formats
 
     def writer(self, name: str) -> Format:
         """What writes a file of this run."""
@@ -95,9 +101,30 @@ class Job:
         chosen = pattern or self.spec.export.filename_pattern or names.DEFAULT_PATTERN
         return names.file_name(chosen, self._name_values(extension, part))
 
-    def marker_pattern(self, pattern: str, extension: str) -> str:
+    def compressed(self, name: str) -> str:
+        """The name of a file of this run after compression."""
+        export = self.spec.export
+        return names.compressed(name, export.compress, several=export.several)
+
+    def marker_pattern(self, pattern: str, artifact: Artifact) -> str:
         """A done_marker in which only {file} is left to fill."""
-        return names.fill(pattern, self._name_values(extension, ""))
+        values = self._name_values(self.extension(artifact), self.piece(artifact))
+        return names.fill(pattern, values)
+
+    def part(self, format_name: str, piece: str) -> str:
+        """What tells a file from all others of this run; "-" where there is no other."""
+        told = f"{format_name} {piece}" if self.spec.export.several else piece
+        return told.strip() or "-"
+
+    def format_of(self, artifact: Artifact) -> str:
+        several = self.spec.export.several
+        return artifact.part.split(" ")[0] if several else self.formats[0]
+
+    def piece(self, artifact: Artifact) -> str:
+        """What tells it from other files of its format; "" where there is no other."""
+        if self.spec.export.several:
+            return artifact.part.partition(" ")[2]
+        return "" if artifact.part == "-" else artifact.part
 
     def _name_values(self, extension: str, part: str) -> NameValues:
         return NameValues(
@@ -126,10 +153,9 @@ class Job:
         """The artifact's name at a destination with a pattern of its own."""
         if pattern is None:
             return artifact.name
-        name = self.file_name(pattern, self.extension(artifact))
-        return names.compressed(name, self.spec.export.compress)
+        extension, piece = self.extension(artifact), self.piece(artifact)
+        return self.compressed(self.file_name(pattern, extension, piece))
 
     def extension(self, artifact: Artifact) -> str:
         """Of the artifact's format, before compression."""
-        name = artifact.part if artifact.part in self.formats else self.formats[0]
-        return self.tools.backends.format(name).extension
+        return self.tools.backends.format(self.format_of(artifact)).extension

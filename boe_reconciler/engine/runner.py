@@ -162,7 +162,7 @@ class Runner:
             self._tools.observe(RunPutOff(reason="delivery_retry"))
             return
         record = self._record(job.claimed)
-        self._finish(job.claimed, self._verdict(record), _rows(record))
+        self._finish(job.claimed, self._verdict(record), _rows(job, record))
 
     def _verdict(self, record: RunRecord) -> Verdict:
         if record.run.options.dry_run:
@@ -297,8 +297,10 @@ def _skipped(reason: str, message: str) -> Verdict:
     return Verdict(status=RunStatus.SKIPPED, reason=reason, message=message)
 
 
-def _rows(record: RunRecord) -> int | None:
-    return record.artifacts[0].rows if record.artifacts else None
+def _rows(job: Job, record: RunRecord) -> int | None:
+    """What the first format's files hold together."""
+    first = [one for one in record.artifacts if job.format_of(one) == job.formats[0]]
+    return sum(one.rows for one in first) if first else None
 
 
 def _accepted(record: RunRecord) -> bool:

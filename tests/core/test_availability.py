@@ -28,10 +28,8 @@ NOTHING: dict[str, Any] = {
         ({"wait_for": [{"query": "x"}]}, "spec.wait_for"),
         ({"approval": {"by": ["x"]}}, "spec.approval"),
         ({"burst": {"values_from": "x"}}, "spec.burst"),
-        ({"export": {"password": {"env": "X"}}}, "spec.export.password"),
         ({"if_empty": "notice"}, "spec.if_empty"),
         ({"if_unchanged": "notice"}, "spec.if_unchanged"),
-        ({"report": {"on_too_many": "split"}}, "spec.report.on_too_many"),
         ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
         ({"deliver_to": [{"type": "s3"}]}, "spec.deliver_to[0].type"),
         ({"deliver_to": [{"if_empty": "notice"}]}, "spec.deliver_to[0].if_empty"),
@@ -62,7 +60,6 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
             "Distribution",
             {"destinations": [{"type": "local"}, {"if_empty": "notice"}]},
         ),
-        ("Report", {"on_too_many": "split"}),
     ],
 )
 def test_what_it_uses_through_a_name_is_told_at_the_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -27,8 +28,39 @@ VALUES = names.NameValues(
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("{report_name}_{date}.{format}", "Margin_by_region_2026-11-24.xlsx"),
+        ("{part}_{report_name}.{format}", "EMEA_Margin_by_region.xlsx"),
         ("{schedule_name}-{period}-{part}.x", "margin-monthly-2026-10-EMEA.x"),
+    ],
+)
+def test_a_pattern_may_name_the_part(pattern: str, expected: str) -> None:
+    assert names.file_name(pattern, VALUES) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("2 of 3", "a_2026 (2 of 3).csv.gz"),
+        ("../x", "a_2026 (_x).csv.gz"),
+        ("ü" * 200, f"a_2026 ({'ü' * 50}).csv.gz"),
+    ],
+)
+def test_a_part_that_the_pattern_does_not_name_stands_before_the_extension(
+    part: str, expected: str
+) -> None:
+    values = replace(VALUES, part=part)
+    assert names.file_name("a_{year}.csv.gz", values) == expected
+
+
+def test_the_pieces_of_a_file_sort_in_their_order() -> None:
+    pieces = [names.piece(number, 12) for number in range(1, 13)]
+    assert pieces[:2] == ["01 of 12", "02 of 12"]
+    assert sorted(pieces) == pieces
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("{report_name}_{date}.{format}", "Margin_by_region_2026-11-24.xlsx"),
         ("{timestamp}", "20261124_003005"),
         ("{time}", "003005"),
         ("{year}{month}{day}", "20261124"),
@@ -41,7 +73,7 @@ def test_tokens_stand_for_the_occurrence_in_its_zone(
     pattern: str, expected: str
 ) -> None:
     assert names.check_pattern(pattern) == []
-    assert names.file_name(pattern, VALUES) == expected
+    assert names.file_name(pattern, replace(VALUES, part="")) == expected
 
 
 @pytest.mark.parametrize(
@@ -103,6 +135,13 @@ def test_compression_shows_in_the_name(
     name: str, compress: str | bool, expected: str
 ) -> None:
     assert names.compressed(name, compress) == expected
+
+
+def test_zips_of_several_formats_have_names_of_their_own() -> None:
+    zipped = [
+        names.compressed(f"a.{kind}", "zip", several=True) for kind in ("csv", "json")
+    ]
+    assert zipped == ["a.csv.zip", "a.json.zip"]
 
 
 @pytest.mark.parametrize(

@@ -473,6 +473,42 @@ CASES: dict[str, dict[str, Any]] = {
             'filename_pattern: ⟦BOE182⟧"{period}.csv"}]'
         )
     },
+    "a password that csv cannot carry": {
+        "schedules/x.yaml": a_schedule(
+            "export: {format: [xlsx, csv], ⟦BOE210⟧password: {env: X}}"
+        )
+    },
+    "a password that gzip cannot carry": {
+        "schedules/x.yaml": a_schedule(
+            "export: {format: json, compress: gzip, ⟦BOE210⟧password: {env: X}}"
+        )
+    },
+    "a workbook that cannot be split": {
+        "reports/x.yaml": a_report(
+            "connection: db\nmax_rows: 5\non_too_many: ⟦BOE211⟧split\n"
+            "workbook:\n  sheets:\n"
+            "  - {name: A, query: select 1}\n  - {name: B, query: select 2}"
+        ),
+    },
+    "a split without a number of rows": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\n⟦BOE046⟧on_too_many: split"
+        ),
+    },
+    "several formats with one name": {
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations: [{type: local, base_path: d, "
+            'filename_pattern: "d_{date}.x"}]',
+        ),
+        "schedules/x.yaml": a_schedule(
+            "export: {format: [csv, json], "
+            'filename_pattern: ⟦BOE212⟧"a_{date}.txt"}\n'
+            "deliver_to: [{type: local, base_path: x, "
+            'filename_pattern: ⟦BOE212⟧"b_{date}.txt"}, ⟦BOE212⟧d]'
+        ),
+    },
     # SQL.
     "a parameter that is not declared": {
         "reports/x.yaml": a_report(

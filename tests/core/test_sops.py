@@ -126,6 +126,25 @@ def test_a_ping_whose_file_is_not_there_is_a_problem() -> None:
     assert [one.code for one in plan_of(content).problems] == ["BOE103"]
 
 
+def test_the_file_behind_a_password_is_pinned_and_asked() -> None:
+    more = "  export: {format: pdf, password: {sops: ../secrets/secret.yaml#db}}\n"
+    content = good()
+    content["schedules/daily.yaml"] += more
+    plan = plan_of(content)
+    spec = spec_of(plan)
+    pinned = spec.export.password.sops
+    assert pinned == f"{spec.files['secrets/secret.yaml']}:secrets/secret.yaml#db"
+    assert plan.world
+    paths = [one.path for one in questions(plan.world)]
+    assert ("spec", "export", "password") in paths
+
+
+def test_a_password_that_is_not_there_is_a_problem() -> None:
+    content = dict(GOOD)
+    content["schedules/daily.yaml"] += "  export: {password: {sops: nope.yaml#a}}\n"
+    assert [one.code for one in plan_of(content).problems] == ["BOE103"]
+
+
 def test_a_view_may_be_called_sops() -> None:
     duck = "{type: duckdb, files: {sops: x.csv}}"
     content = {**GOOD, "connections/db.yaml": a_document("Connection", "db", duck)}

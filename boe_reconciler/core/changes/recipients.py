@@ -127,12 +127,12 @@ def _files(run: _Run, target: Any) -> tuple[str, ...]:
     if getattr(target, "send", "file") != "file":
         return ()
     export = run.schedule.spec.export
-    formats = export.format if isinstance(export.format, list) else [export.format]
     pattern = target.filename_pattern or export.filename_pattern
     dated = getattr(target, "create_subdirs", False)
     folder = f"{names.dated_folder(run.occurrence, run.zone)}/" if dated else ""
     return tuple(
-        folder + _file(run, pattern or names.DEFAULT_PATTERN, each) for each in formats
+        folder + _file(run, pattern or names.DEFAULT_PATTERN, each)
+        for each in export.formats
     )
 
 
@@ -148,7 +148,8 @@ def _file(run: _Run, pattern: str, extension: str) -> str:
         extension=extension,
         period=period.label if period else "",
     )
-    return names.compressed(names.file_name(pattern, values), spec.export.compress)
+    name, export = names.file_name(pattern, values), spec.export
+    return names.compressed(name, export.compress, several=export.several)
 
 
 # --- Far sides --------------------------------------------------------------------

@@ -34,11 +34,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(place="Schedule", path=("wait_for",), what="waiting for something"),
     Lack(place="Schedule", path=("approval",), what="approval"),
     Lack(place="Schedule", path=("burst",), what="burst"),
-    Lack(
-        place="Schedule",
-        path=("export", "password"),
-        what="files with a password",
-    ),
     Lack(place="Schedule", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
     Lack(
@@ -46,12 +41,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         path=("notify",),
         what="a notice of failures",
         severity="warning",
-    ),
-    Lack(
-        place="Report",
-        path=("on_too_many",),
-        values=("split",),
-        what="splitting a file that has too many rows",
     ),
     Lack(place="Destination", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Destination", path=("type",), values=("email",), what="e-mail"),

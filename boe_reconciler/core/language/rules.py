@@ -84,6 +84,7 @@ def _report(spec: Map, path: Path) -> Findings:
         return
     yield from _exactly_one(spec, path, ("query", "query_file", "workbook"))
     workbook = _map(spec, "workbook")
+    yield from _split(spec, path)
     seen: set[str] = set()
     for at, sheet in _entries(workbook, "sheets", (*path, "workbook")):
         if isinstance(sheet, dict):
@@ -93,6 +94,21 @@ def _report(spec: Map, path: Path) -> Findings:
                 yield _twice(name, (*at, "name"))
             seen.add(str(name).lower())
     yield from _definitions(spec, "parameters", path)
+
+
+def _split(spec: Map, path: Path) -> Findings:
+    if spec.get("on_too_many") != "split":
+        return
+    if spec.get("max_rows") is None:
+        yield _needs("on_too_many", "max_rows", path)
+    sheets = _map(spec, "workbook").get("sheets")
+    if isinstance(sheets, list) and len(sheets) > 1:
+        yield Finding(
+            code="BOE211",
+            path=(*path, "on_too_many"),
+            detail=f"the workbook has {len(sheets)} sheets; only one can be split",
+            help="make a report of each sheet, or use on_too_many: fail",
+        )
 
 
 def _sheet(sheet: Map, path: Path, workbook: Map) -> Findings:
@@ -206,11 +222,25 @@ def _export(export: Map, path: Path) -> Findings:
         for number, name in enumerate(formats):
             if name in formats[:number]:
                 yield _twice(str(name), (*path, "format", number))
-    zipped = export.get("compress") == "zip"
+    if export.get("password") is not None and export.get("compress") != "zip":
+        yield from _password(formats, path)
+
+
+#: Formats that carry a password themselves.
+_LOCKABLE = ("xlsx", "excel", "pdf")
+
+
+def _password(formats: Any, path: Path) -> Findings:
     chosen = formats if isinstance(formats, list) else [formats]
-    locks = {"xlsx", "excel", "pdf"}.issuperset(map(str, chosen))
-    if export.get("password") is not None and not (zipped or locks):
-        yield _needs("password", "format xlsx or pdf, or compress: zip", path)
+    open_ = [str(name) for name in chosen if name not in _LOCKABLE]
+    if open_:
+        yield Finding(
+            code="BOE210",
+            path=(*path, "password"),
+            detail=f"{listed(open_, 'and')} files cannot carry a password",
+            help="add compress: zip, or use xlsx or pdf",
+            at_key=True,
+        )
 
 
 def _burst(spec: Map, path: Path) -> Findings:

@@ -64,16 +64,20 @@ class Question:
 
 
 def questions(world: World) -> list[Question]:
-    """The Connections that can be used, each after its secrets; and secret pings."""
+    """The Connections that can be used, each after its secrets; and those of Schedules."""
     found: list[Question] = []
     for verdict in world.verdicts.values():
         if verdict.entry.kind == "Connection":
             found += _of_connection(verdict, world)
         elif verdict.entry.kind == "Schedule":
-            found += _secrets(
-                verdict.product.spec.ping, verdict.entry.document, ("spec", "ping")
-            )
+            found += _of_schedule(verdict)
     return found
+
+
+def _of_schedule(verdict: Verdict) -> Iterator[Question]:
+    spec, document = verdict.product.spec, verdict.entry.document
+    yield from _secrets(spec.ping, document, ("spec", "ping"))
+    yield from _secrets(spec.export.password, document, ("spec", "export", "password"))
 
 
 def _of_connection(verdict: Verdict, world: World) -> Iterator[Question]:

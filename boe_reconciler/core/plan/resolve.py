@@ -31,7 +31,7 @@ from boe_reconciler.core.resources.connection import SopsSecret
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.resources.report import Workbook
-from boe_reconciler.core.resources.schedule import DistributionRef
+from boe_reconciler.core.resources.schedule import DistributionRef, Export
 from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import (
     OccurrenceSet,
@@ -118,6 +118,8 @@ def _unavailable(check: Check, kind: str, name: str, path: Path) -> None:
 
 def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:
     check_file_name(check)
+    pattern = schedule.spec.export.filename_pattern
+    _one_name(check, schedule, pattern, ("spec", "export", "filename_pattern"))
     if schedule.spec.period is None:
         _no_period(check)
     dialect = schedule.spec.export.dialect
@@ -134,6 +136,15 @@ def check_file_name(check: Check) -> None:
     part = check.document.part(path)
     if part and isinstance(part.data, str):
         check.find_in_text(check_pattern(part.data), path)
+
+
+def _one_name(
+    check: Check, schedule: Schedule, pattern: str | None, path: Path
+) -> None:
+    """Several formats need names that differ."""
+    if schedule.spec.export.several and pattern and "{format}" not in pattern:
+        detail = f"{pattern!r} gives the files of all formats the same name"
+        check.add("BOE212", path, detail, "add {format}")
 
 
 def _separator(check: Check, separator: str, decimal: str) -> None:
@@ -223,10 +234,15 @@ def _destinations(
             holder = _through(check, target, path)
             if holder is not None:
                 holders.append(holder)
-                found += holder.planned(check)
+                planned = list(holder.planned(check))
+                found += planned
+                for one in planned:
+                    _one_name(check, schedule, one.spec.filename_pattern, path)
         else:
             check_destination(check, target, path, here.targets)
             found.append(here.one(check, target))
+            at = (*path, "filename_pattern")
+            _one_name(check, schedule, target.filename_pattern, at)
     return found, holders
 
 
@@ -349,7 +365,7 @@ def _run_spec(
     policy = check.policy
     destinations, holders = delivered
     uses = used(check, holders, destinations)
-    ping = _own_ping(check, spec.ping)
+    ping, export = _own_ping(check, spec.ping), _pinned(check, spec.export)
     return RunSpec.model_construct(
         schedule=schedule.name,
         title=schedule.title,
@@ -363,7 +379,7 @@ def _run_spec(
         connection=_zoned(report.connection, policy.defaults.get("timezone")),
         period=spec.period,
         parameters=spec.parameters,
-        export=spec.export,
+        export=export,
         if_empty=spec.if_empty,
         if_unchanged=spec.if_unchanged,
         only_if=spec.only_if,
@@ -372,7 +388,7 @@ def _run_spec(
         destinations=destinations,
         connections=_all_zoned(uses.connections, policy.defaults.get("timezone")),
         groups=uses.groups,
-        files={**report.files, **pinned_files(ping), **uses.files},
+        files={**report.files, **pinned_files(ping, export), **uses.files},
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
@@ -392,6 +408,15 @@ def _own_ping(check: Check, ping: Any) -> Any:
     if isinstance(ping, SopsSecret):
         return SopsSecret(sops=pin(check, ping.sops, ("spec", "ping", "sops")))
     return ping
+
+
+def _pinned(check: Check, export: Export) -> Export:
+    """With the password's encrypted file as it is in this revision."""
+    if not isinstance(export.password, SopsSecret):
+        return export
+    path = ("spec", "export", "password", "sops")
+    password = SopsSecret(sops=pin(check, export.password.sops, path))
+    return export.model_copy(update={"password": password})
 
 
 def _all_zoned(connections: Mapping[str, Any], default: Any) -> dict[str, Any]:

@@ -99,6 +99,15 @@ class Export(Model):
     )
     dialect: Dialect | None = Field(None, description="How csv and tsv are written.")
 
+    @property
+    def formats(self) -> list[str]:
+        return list(self.format) if isinstance(self.format, list) else [self.format]
+
+    @property
+    def several(self) -> bool:
+        """Whether a run makes a file of more than one format."""
+        return len(self.formats) > 1
+
 
 class OnlyIf(Model):
     query: str = Field(

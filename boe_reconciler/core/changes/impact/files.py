@@ -56,6 +56,8 @@ class _Shape:
     period: str | None
     extension: str
     compress: str | bool
+    #: Whether there are files of other formats beside it.
+    several: bool
 
     @property
     def is_of_an_instant(self) -> bool:
@@ -87,7 +89,7 @@ def _path(shape: _Shape, occurrence: datetime) -> str:
     if shape.dated:
         folder /= names.dated_folder(occurrence, zone)
     name = names.file_name(shape.pattern, values)
-    return str(folder / names.compressed(name, shape.compress))
+    return str(folder / names.compressed(name, shape.compress, several=shape.several))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,11 +122,10 @@ def _alike(look: Look) -> Iterator[list[_Target]]:
 def _targets(side: Side) -> Iterator[_Target]:
     if side.planned.paused:
         return
-    formats = side.planned.spec.export.format
     for destination in side.planned.spec.destinations:
         spec = destination.spec
         if isinstance(spec, LocalDestination):
-            for name in formats if isinstance(formats, list) else [formats]:
+            for name in side.planned.spec.export.formats:
                 yield _Target(side=side, spec=spec, shape=_shape(side, spec, name))
 
 
@@ -143,6 +144,7 @@ def _shape(side: Side, spec: LocalDestination, extension: str) -> _Shape:
         period=planned.period,
         extension=extension,
         compress=export.compress,
+        several=export.several,
     )
 
 

@@ -1,0 +1,104 @@
+"""What is done to a file's bytes on their way to disk: compression and a password."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from boe_reconciler.core.ports import Sealing
+from boe_reconciler.engine.job import Job
+
+_MEDIA_TYPES: dict[object, str] = {"gzip": "application/gzip", "zip": "application/zip"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packer:
+    """How the files of one run are packed."""
+
+    job: Job
+    password: str | None = field(repr=False)
+
+    @classmethod
+    def of(cls, job: Job) -> Packer:
+        """Permanent `secret_missing` where the password cannot be had."""
+        secret = job.spec.export.password
+        password = job.tools.backends.secrets.resolve(secret) if secret else None
+        return cls(job=job, password=password)
+
+    def media_type(self, plain: str) -> str:
+        return _MEDIA_TYPES.get(self.job.spec.export.compress, plain)
+
+    @contextmanager
+    def into(self, path: Path, format_name: str, name: str) -> Iterator[BinaryIO]:
+        """A file to write to; once it was left, `path` holds it packed.
+
+        `name` is the file's name before compression.
+        """
+        with ExitStack() as stack:
+            raw = stack.enter_context(path.open("wb"))
+            if self.password is None:
+                yield stack.enter_context(_compressed(self.job, raw, name))
+                return
+            plain = path.with_suffix(".plain")
+            stack.callback(plain.unlink, missing_ok=True)
+            with plain.open("wb") as target:
+                yield target
+            self._protect(plain, raw, format_name, name)
+
+    def _protect(self, plain: Path, raw: BinaryIO, format_name: str, name: str) -> None:
+        zipped = self.job.spec.export.compress == "zip"
+        protection = self.job.tools.backends.protection(
+            "zip" if zipped else format_name
+        )
+        sealing = Sealing(
+            password=self.password or "",
+            name=name,
+            occurrence=_local(self.job),
+            cancel=self.job.cancel,
+        )
+        if zipped:
+            protection.protect(plain, raw, sealing)
+            return
+        with _compressed(self.job, raw, name) as target:
+            protection.protect(plain, target, sealing)
+
+
+@contextmanager
+def _compressed(job: Job, raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """`raw`, or a stream that compresses into it; the only time inside is the occurrence."""
+    match job.spec.export.compress:
+        case "gzip":
+            from isal import igzip  # noqa: PLC0415 loaded only where it compresses
+
+            moment = job.run.occurrence.timestamp()
+            with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
+                "", "wb", fileobj=raw, mtime=moment
+            ) as target:
+                yield cast(BinaryIO, target)
+        case "zip":
+            entry = zipfile.ZipInfo(name, _zip_time(job))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            with (
+                zipfile.ZipFile(raw, "w") as archive,
+                archive.open(entry, "w", force_zip64=True) as target,
+            ):
+                yield cast(BinaryIO, target)
+        case _:
+            yield raw
+
+
+def _local(job: Job) -> datetime:
+    """Zip knows wall time only, from 1980 on."""
+    local = job.run.occurrence.astimezone(job.zone)
+    return local.replace(year=max(local.year, 1980))
+
+
+def _zip_time(job: Job) -> tuple[int, int, int, int, int, int]:
+    year, month, day, hour, minute, second, *_ = _local(job).timetuple()
+    return year, month, day, hour, minute, second
