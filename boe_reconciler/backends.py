@@ -208,6 +208,7 @@ class Backends:
             secrets=self.secrets,
             blobs=blobs,
             clock=self.clock,
+            files=spec.files,
             local_root=self.settings.local_root,
             pace=partial(self._pace, spec),
             local_roots=spec.local_roots,

@@ -297,6 +297,8 @@ class Shipment:
     begin: Callable[[Mapping[str, str]], None] = _unheard
     #: Further files of the same delivery: a mail has all formats in it.
     beside: Sequence[Enclosure] = ()
+    #: The first rows as text, below their titles, as many as the spec asks for.
+    preview: Sequence[Sequence[str]] = ()
     #: What templates of subjects and bodies see.
     context: Mapping[str, Any] = field(default_factory=dict)
     #: Short ASCII texts that say where it comes from: run, schedule, revision, …; none
@@ -319,6 +321,8 @@ class Means:
     secrets: SecretResolver
     blobs: Blobs
     clock: Clock
+    #: Path in the repo -> sha256 of the file in `blobs`, such as a mail's text.
+    files: Mapping[str, str] = field(default_factory=dict)
     #: `base_path` of a folder is relative to it.
     local_root: Path
     #: Waits until the Connection of this name may be used once more (`rate_limit`).

@@ -71,16 +71,19 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
-def render(text: str, context: Mapping[str, Any]) -> str:
-    """The text with its expressions filled in; TemplateError where that fails."""
+def render(text: str, context: Mapping[str, Any], *, html: bool = False) -> str:
+    """The text with its expressions filled in; TemplateError where that fails.
+
+    With `html` the text is HTML, and what is filled in is not: it is escaped.
+    """
     if not is_template(text):
         return text
-    plain = _plain(text, context)
+    plain = None if html else _plain(text, context)
     if plain is not None:
         return plain
     from jinja2 import UndefinedError  # noqa: PLC0415 0.1 s, and most repos need it late or never
 
-    template = compiled(text)
+    template = compiled(text, html=html)
     try:
         result = template.render(context)
     except UndefinedError as error:
@@ -108,11 +111,11 @@ def _plain(text: str, context: Mapping[str, Any]) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str) -> Template:
+def compiled(text: str, *, html: bool = False) -> Template:
     """TemplateError where the text is no template."""
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 see render
 
-    environment = _environment()
+    environment = _environment(html=html)
     try:
         tree = environment.parse(text)
         _bound(tree)
@@ -201,8 +204,8 @@ def _undefined(message: str, context: Mapping[str, Any]) -> TemplateError:
     return TemplateError(message)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> SandboxedEnvironment:
+@lru_cache(maxsize=2)
+def _environment(*, html: bool = False) -> SandboxedEnvironment:
     from jinja2 import StrictUndefined  # noqa: PLC0415 see render
     from jinja2.exceptions import SecurityError  # noqa: PLC0415 see render
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 see render
@@ -228,7 +231,7 @@ def _environment() -> SandboxedEnvironment:
             raise TemplateError("a function is no value", "call it: add ()")
         return value
 
-    found = Sandbox(undefined=StrictUndefined, autoescape=False, finalize=shown)
+    found = Sandbox(undefined=StrictUndefined, autoescape=html, finalize=shown)
     found.globals.clear()
     kept = {name: found.filters[name] for name in _FILTERS}
     found.filters = {**kept, "join": _join, "replace": _replace, "_few": _few}
