@@ -56,6 +56,7 @@ PASSWORDS = {
 }
 DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
+    "email": "boe_reconciler.destinations.email",
     "sftp": "boe_reconciler.destinations.sftp",
 }
 #: Sources that need no secret: with `isolate` a child reads, else the main process

@@ -110,7 +110,9 @@ def header_flaw(text: str) -> str | None:
     found = _UNSAFE.search(text)
     if found is None:
         return None
-    what = "a line break" if found[0] in "\r\n" else f"the character {ord(found[0]):#04x}"
+    what = (
+        "a line break" if found[0] in "\r\n" else f"the character {ord(found[0]):#04x}"
+    )
     return f"holds {what}"
 
 

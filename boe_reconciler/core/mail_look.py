@@ -117,8 +117,7 @@ def text_page(look: Look, written: str | None) -> str:
 
 
 def _facts(look: Look) -> Iterator[str]:
-    if look.title:
-        yield look.title
+    yield look.title
     attached = [("Attached", f"{name} ({size})") for name, size in look.attached]
     yield "\n".join(f"{name + ':':<10} {v}" for name, v in (*look.facts, *attached))
 

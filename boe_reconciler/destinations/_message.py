@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ def address(text: str) -> Address:
         ascii_domain = domain.encode("idna").decode()
         return Address(name, username=local, domain=ascii_domain)
     except (ValueError, IndexError) as error:
-        raise Permanent("bad_address", f"{text[:80]!r} is no address: {error}") from error
+        raise Permanent(
+            "bad_address", f"{text[:80]!r} is no address: {error}"
+        ) from error
 
 
 def compose(shipment: Shipment, letter: Letter, heading: Heading) -> bytes:
@@ -149,13 +152,13 @@ def _attach(message: EmailMessage, file: Shipment | Enclosure) -> None:
     except FileNotFoundError as error:
         detail = "the stored file is not there any more"
         raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise Permanent("artifact_changed", "the stored file is not what it was")
     main, _, sub = file.media_type.partition(";")[0].partition("/")
-    part = MIMEPart(policy=message.policy)
+    part: Any = MIMEPart(policy=message.policy)
     part.set_content(content, main, sub)
     part.set_raw("Content-Disposition", f"attachment; {_named(file.filename)}")
-    if not message.get_content_maintype() == "multipart" or (
-        message.get_content_subtype() != "mixed"
-    ):
+    if message.get_content_type() != "multipart/mixed":
         message.make_mixed()
     message.attach(part)
 

@@ -49,7 +49,7 @@ class Tokens:
         if answer.status_code != 200 or not isinstance(token, str):
             raise _refused(answer, found)
         given = found.get("expires_in")
-        life = timedelta(seconds=int(given)) if str(given).isdecimal() else _LIFE
+        life = timedelta(seconds=int(str(given))) if str(given).isdecimal() else _LIFE
         return token, self._clock.now() + max(life - _EARLY, timedelta())
 
     def _ask(self) -> Response:

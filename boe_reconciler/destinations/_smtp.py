@@ -70,7 +70,10 @@ class SmtpChannel:
     def limit(self) -> int | None:
         """The largest mail that it takes."""
         told = self._smtp.esmtp_extensions.get("size", "") if self._smtp else ""
-        limits = [self._spec.max_message_size or 0, int(told) if told.isdecimal() else 0]
+        limits = [
+            self._spec.max_message_size or 0,
+            int(told) if told.isdecimal() else 0,
+        ]
         return min((each for each in limits if each), default=None)
 
     def send(self, mail: Mail, begin: Callable[[], None], cancel: Cancel) -> Outcome:
@@ -193,7 +196,7 @@ class SmtpChannel:
         async def interruptible() -> None:
             task, loop = asyncio.current_task(), asyncio.get_running_loop()
             assert task is not None  # noqa: S101 it is the one that runs
-            with cancel.on_cancel(lambda: loop.call_soon_threadsafe(task.cancel)):  # type: ignore[arg-type, return-value]  # nobody reads what it returns
+            with cancel.on_cancel(lambda: loop.call_soon_threadsafe(task.cancel)):  # type: ignore[arg-type]  # nobody reads what it returns
                 await work
 
         try:
@@ -265,35 +268,31 @@ class SmtpChannel:
 
         self._carried += 1
         host = self._spec.host
-        if not self._runner.run(self._dot()):
-            self._drop()
-            return _later(f"{host} was lost before it had all of the mail")
         try:
-            code, text = self._runner.run(self._answer())
+            answer = self._runner.run(self._dot())
         except (SMTPException, OSError) as error:
             self._drop()
             return _unknown(host, str(error))
-        if not 200 <= code < 600 or 300 <= code < 400:
+        if answer is None:
+            self._drop()
+            return _later(f"{host} was lost before it had all of the mail")
+        code, text = answer
+        if code // 100 in (4, 5):
+            return self._refused(code, text)
+        if code // 100 != 2:
             self._drop()
             return _unknown(host, said(code, text))
-        if 200 <= code < 300:
-            return outcome_of_reply(host, code, text)
-        return self._refused(code, text)
+        return outcome_of_reply(host, code, text)
 
-    async def _dot(self) -> bool:
-        """Whether it left: not where the connection has ended meanwhile."""
+    async def _dot(self) -> tuple[int, str] | None:
+        """The answer; None where the connection ended before the dot could leave."""
         await asyncio.sleep(0)  # the loop learns of what came in before
         await asyncio.sleep(0)
         protocol = self._session().protocol
         if protocol is None or not protocol.is_connected:
-            return False
+            return None
         protocol.write(b".\r\n")
-        return True
-
-    async def _answer(self) -> tuple[int, str]:
-        protocol = self._session().protocol
-        if protocol is None:
-            raise ConnectionResetError("connection lost")
+        # In the same breath: an answer that nobody waits for is thrown away.
         return await protocol.read_response(timeout=self._patience(_ANSWER))
 
     def _session(self) -> SMTP:
@@ -324,7 +323,9 @@ class SmtpChannel:
         if code < 500:
             return Temporary("login_unavailable", detail)
         what = "its oauth2" if self._spec.oauth2 else "its user and password"
-        return Permanent("login_refused", detail, f"check the Connection {self._name}, {what}")
+        return Permanent(
+            "login_refused", detail, f"check the Connection {self._name}, {what}"
+        )
 
     def _unopened(self, error: Exception) -> RunError:
         """Why there is no session, from whatever aiosmtplib or the system raised."""
