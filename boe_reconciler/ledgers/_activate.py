@@ -27,7 +27,7 @@ def activate(
         attempted=activation.attempted,
         serving=activation.serving,
         objects=sorted(activation.objects, key=attrgetter("kind", "name")),
-        statuses=activation.statuses,
+        stalled=activation.stalled,
         problems=activation.problems,
         environment=activation.environment,
         judge=activation.judge,
@@ -87,7 +87,7 @@ def _older(activation: Activation) -> Mapping[str, str]:
     return {
         one.name: one.revision
         for one in activation.objects
-        if one.revision != activation.serving and one.kind == "Schedule"
+        if one.revision and one.kind == "Schedule"
     }
 
 

@@ -39,7 +39,7 @@ from boe_reconciler.ledgers._ledger import StoredLedger
 from boe_reconciler.ledgers._store import Covered, Lease, Page, Query, Store
 
 T = TypeVar("T")
-_NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
+_NOTHING = Served(attempted=None, serving=None)
 _NEVER = Ticks()
 _UNSTARTED = (RunStatus.PENDING, RunStatus.WAITING)
 

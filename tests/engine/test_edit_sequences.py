@@ -313,9 +313,14 @@ class Site:
 
     def check_served(self) -> None:
         """The version of each object, its file, and the commit that it is from."""
+        whole = self.ledger.served()
         found = {
-            one.name: (one.data["metadata"]["description"], one.file, one.revision)
-            for one in self.ledger.served().objects
+            one.name: (
+                one.data["metadata"]["description"],
+                one.file,
+                one.revision or whole.serving,
+            )
+            for one in whole.objects
         }
         assert found == {
             name: (f"v{one.version.tag}", one.file, self.numbers[one.since])
@@ -323,7 +328,7 @@ class Site:
         }
         schedules = {name for name in found if ALL[name] == "Schedule"}
         assert {one.name for one in self.ledger.states()} == schedules
-        for status in self.ledger.served().statuses:
+        for status in whole.statuses:
             one = self.served.get(status.name)
             serving = self.numbers[one.since] if one else None
             assert status.serving_revision == serving

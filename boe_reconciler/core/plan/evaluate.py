@@ -106,8 +106,9 @@ def _still(known: Verdict, world: World) -> bool:
     """
     if known.faulty and MISSING in known.lookups.values():
         return False
+    verdicts = world.verdicts
     for key, found in known.lookups.items():
-        if world.look_up(key) is not found:
+        if verdicts.get(key) is not found and world.look_up(key) is not found:
             return False
     return not known.files or all(
         _same_file(path, known, world) for path in known.files

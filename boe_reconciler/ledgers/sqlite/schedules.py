@@ -258,7 +258,7 @@ class Schedules:
         return None if mark is None else mark.get("environment", "")
 
     def put_served(self, new: Served) -> None:
-        served.write(self._c, new, self.served(), self._kept)
+        served.write(self._c, new, self.served())
         token = uuid_utils.uuid7().hex
         mark: dict[str, Any] = {
             "attempted": new.attempted,
