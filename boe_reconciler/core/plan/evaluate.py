@@ -50,8 +50,8 @@ class Court:
         self, entry: Entry, world: World, context: tuple[object, ...]
     ) -> Verdict:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
-        owners = self._owners(entry, world)
-        if owners is not None or entry in world.extra:
+        owners = self._owners(entry, world) if self.code_owners else None
+        if owners is not None or (world.extra and entry in world.extra):
             context = *context, owners, *world.extra.get(entry, ())
         for known in entry.memory:
             if known.context == context and _still(known, world):

@@ -11,11 +11,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from boe_reconciler.core.spec import ObjectStatus, Served, ServedObject
+from boe_reconciler.core.spec import (
+    ObjectStatus,
+    PlannedSchedule,
+    Served,
+    ServedObject,
+)
 from boe_reconciler.ledgers.sqlite.bulk import Bulk
 from boe_reconciler.ledgers.sqlite.tables import objects, statuses, values
 
 NOTHING = Served(attempted=None, serving=None)
+#: Schedules by name.
+Planned = Mapping[str, PlannedSchedule]
 #: Rows that are replaced one by one; of more, all are.
 _FEW = 200
 _PUT_STATUS = Bulk(insert(statuses), statuses.c.keys())
@@ -28,14 +35,17 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[str, Served] | None = None
+        self._last: tuple[str, Served, Planned | None] | None = None
 
-    def get(self, token: str | None) -> Served | None:
+    def get(self, token: str | None) -> tuple[Served | None, Planned | None]:
+        """With the schedules as they were planned, where this process knows of them."""
         last = self._last
-        return last[1] if last and last[0] == token else None
+        return last[1:] if last and last[0] == token else (None, None)
 
-    def put(self, token: str | None, served: Served) -> Served:
-        self._last = (token, served) if token else None
+    def put(
+        self, token: str | None, served: Served, planned: Planned | None = None
+    ) -> Served:
+        self._last = (token, served, planned) if token else None
         return served
 
 
@@ -78,7 +88,12 @@ def _stalled(row: dict[str, Any], mark: Mapping[str, Any]) -> ObjectStatus:
 
 def write(connection: Connection, served: Served, before: Served) -> None:
     old, new = before.by_key, served.by_key
-    changed = [key for key, one in new.items() if _differs(one, old.get(key))]
+    # What a plan did not change is the same object in the memory of this process.
+    changed = [
+        key
+        for key, one in new.items()
+        if (was := old.get(key)) is not one and was != one
+    ]
     gone = [key for key in changed if key in old] + [*(old.keys() - new.keys())]
     if len(gone) > _FEW:
         connection.execute(delete(objects))
@@ -91,11 +106,6 @@ def write(connection: Connection, served: Served, before: Served) -> None:
     # Few, and each of them names the revision.
     connection.execute(delete(statuses))
     _PUT_STATUS.run(connection, served.stalled)
-
-
-def _differs(one: ServedObject, before: ServedObject | None) -> bool:
-    """What a plan did not change is the same object in the memory of this process."""
-    return one is not before and one != before
 
 
 def _drop(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
