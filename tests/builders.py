@@ -100,7 +100,7 @@ def an_activation(
             )
             for one in schedules
         ],
-        stalled=(),
+        stalled=[],
         schedules=schedules,
         problems=problems,
         waits=waits,

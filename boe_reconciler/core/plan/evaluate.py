@@ -14,7 +14,7 @@ from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.code_owners import CodeOwners
 from boe_reconciler.core.plan.policy import Judge, required_findings
-from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World
+from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World, in_order
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
@@ -35,7 +35,7 @@ class Court:
     def judge_all(self, world: World) -> None:
         """Fill `world.verdicts`."""
         context = self._context(world)
-        for entry in world.in_order():
+        for entry in in_order(world.entries.values()):
             world.verdicts[entry.key] = self._verdict(entry, world, context)
 
     def verdict(self, entry: Entry, world: World) -> Verdict:

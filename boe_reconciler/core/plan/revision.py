@@ -62,7 +62,11 @@ def judge_for(reading: Reading, before: ServedObject | None, cache: PlanCache) -
 def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Revision:
     """A Verdict on everything that the files describe."""
     first = _first(reading.entries)
-    others = [one for one in reading.entries if first.get(one.key) is not one]
+    others = (
+        [one for one in reading.entries if first.get(one.key) is not one]
+        if len(first) < len(reading.entries)
+        else []
+    )
     extra: dict[Entry, list[Problem]] = {}
     for entry, finding in _findings(first, others, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))

@@ -37,6 +37,8 @@ class Telling:
         self, chosen: World, revision: str, before: str | None
     ) -> list[ObjectStatus]:
         """Of what is not served as the files have it; `before` is what was served."""
+        if chosen is self.revision.world:
+            return []
         kept = {
             key: entry.served.revision or before
             for key, entry in chosen.entries.items()

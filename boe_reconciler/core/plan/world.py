@@ -7,7 +7,7 @@ version. Both are judged by the same checks.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -196,6 +196,11 @@ def hides_nothing(key: Key) -> bool:
     return False
 
 
+def in_order(entries: Iterable[Entry]) -> Sequence[Entry]:
+    """Each after those that it refers to."""
+    return sorted(entries, key=lambda entry: _RANKS[entry.kind])
+
+
 @dataclass(kw_only=True, eq=False)
 class World:
     entries: Mapping[Key, Entry]
@@ -244,13 +249,12 @@ class World:
         found = self.snapshot.files.get(path)
         return found or self.snapshot.unreadable.get(path)
 
-    def with_instead(self, entry: Entry) -> World:
-        """The same with another version of what something refers to; no copy of all."""
+    def with_instead(self, entries: Iterable[Entry]) -> World:
+        """The same with other versions of what something refers to; no copy of all."""
+        others = {entry.key: entry for entry in entries}
         found = replace(
             self,
-            entries=ChainMap(
-                {entry.key: entry}, cast("dict[Key, Entry]", self.entries)
-            ),
+            entries=ChainMap(others, cast("dict[Key, Entry]", self.entries)),
             verdicts=ChainMap({}, self.verdicts),
         )
         # All of it would be searched for these; nothing refers to a Policy.
@@ -295,6 +299,3 @@ class World:
         """By which runs are limited; a Policy that is broken is never served."""
         found = self.policy.resource if self.policy else None
         return found.spec if isinstance(found, Policy) else PolicySpec()
-
-    def in_order(self) -> Sequence[Entry]:
-        return sorted(self.entries.values(), key=lambda entry: _RANKS[entry.kind])
