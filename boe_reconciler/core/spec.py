@@ -20,11 +20,13 @@ from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
 from boe_reconciler.core.resources.others import CalendarSpec, GroupSpec
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import (
+    Approval,
     Execution,
     Export,
     OnlyIf,
     Period,
     Ping,
+    WaitFor,
 )
 from boe_reconciler.core.resources.when import When
 
@@ -82,11 +84,14 @@ class RunSpec(Model):
     if_empty: IfEmpty = "send"
     if_unchanged: IfEmpty = "send"
     only_if: OnlyIf | None = None
+    wait_for: list[WaitFor] = []
+    approval: Approval | None = None
     execution: Execution
     #: A URL that is told how its runs go.
     ping: Ping | None = None
     destinations: list[PlannedDestination] = Field(min_length=1)
-    #: Name -> spec of each Connection, and of each Group, that destinations use.
+    #: Name -> spec of each Connection that destinations use, and of each Group that they
+    #: or an approval name.
     connections: dict[str, ConnectionSpec] = {}
     groups: dict[str, GroupSpec] = {}
     #: Path in the repo -> sha256 of its bytes in the Blobs store.

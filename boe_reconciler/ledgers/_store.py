@@ -290,6 +290,9 @@ class Store(Protocol):
 
     def hold(self, hold_id: str) -> Hold | None: ...
 
+    def holds_of(self, subject: str) -> Sequence[Hold]:
+        """Those that have ended, too; the oldest first."""
+
     def put_holds(self, holds: Sequence[Hold]) -> None: ...
 
     def incidents(self) -> Sequence[Incident]: ...

@@ -364,7 +364,9 @@ class _MemoryStore:
 
     def open_runs(self) -> int:
         paused = self.paused()
-        return sum(not _held(_candidate(one), paused) for one in self._open())
+        return sum(
+            not one.held and not _held(_candidate(one), paused) for one in self._open()
+        )
 
     def find(self, query: Query) -> Sequence[Run]:
         found = [
@@ -498,6 +500,9 @@ class _MemoryStore:
 
     def hold(self, hold_id: str) -> Hold | None:
         return self._t.holds.get(hold_id)
+
+    def holds_of(self, subject: str) -> Sequence[Hold]:
+        return [one for one in self._t.holds.values() if one.subject == subject]
 
     def put_holds(self, holds: Sequence[Hold]) -> None:
         self._t.holds.update({one.hold_id: one for one in holds})

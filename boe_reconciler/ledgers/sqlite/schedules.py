@@ -94,6 +94,9 @@ _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _HOLDS = select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID)
 _HOLD = select(holds).where(holds.c.hold_id == bindparam("hold_id"))
+_HOLDS_OF = (
+    select(holds).where(holds.c.subject == bindparam("subject")).order_by(_ROWID)
+)
 _PUT_HOLD = upsert(holds, "hold_id")
 _INCIDENTS = select(incidents).order_by(incidents.c.subject)
 _PUT_INCIDENT = upsert(incidents, "subject")
@@ -323,6 +326,10 @@ class Schedules:
     def hold(self, hold_id: str) -> Hold | None:
         found = self._c.execute(_HOLD, {"hold_id": hold_id}).first()
         return Hold(**found._mapping) if found else None
+
+    def holds_of(self, subject: str) -> Sequence[Hold]:
+        found = self._c.execute(_HOLDS_OF, {"subject": subject})
+        return [Hold(**row._mapping) for row in found]
 
     def put_holds(self, new: Sequence[Hold]) -> None:
         self._many(_PUT_HOLD, [tables.values(one) for one in new])
