@@ -123,7 +123,7 @@ class World:
             attempted="folder@sha1:1",
             serving="folder@sha1:1",
             objects=(),
-            stalled=(),
+            statuses=(),
             schedules=schedules,
             problems=(),
         )

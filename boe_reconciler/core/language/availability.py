@@ -48,7 +48,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         values=("s3", "gcs", "azure"),
         what="delivery to an object store",
     ),
-    Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
     Lack(
         place="Connection",
         path=("rate_limit", "per_session"),
