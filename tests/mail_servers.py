@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
+import shutil
+import socket
 import ssl
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +18,11 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
@@ -174,3 +183,166 @@ def certificate(folder: Path, name: str = "localhost") -> tuple[Path, ssl.SSLCon
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(path, private)
     return path, context
+
+
+# --- Postfix ------------------------------------------------------------------------
+
+_MAIN = """\
+compatibility_level = 3.6
+queue_directory = {home}/queue
+data_directory = {home}/data
+maillog_file = {home}/log
+maillog_file_prefixes = {home}
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+myhostname = localhost
+mydestination =
+alias_maps =
+virtual_mailbox_domains = example.com
+virtual_mailbox_base = {home}/mail
+virtual_mailbox_maps = inline:{{{people}}}
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{uid}
+virtual_minimum_uid = 1
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {home}/localhost.pem
+smtpd_tls_key_file = {home}/localhost.key
+"""
+_SERVICES = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+anvil unix - - n - 1 anvil
+virtual unix - n n - - virtual
+error unix - - n - - error
+retry unix - - n - - error
+smtp unix - - n - - smtp
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+_QUEUES = ("incoming", "active", "maildrop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postfix:
+    home: Path
+    port: int
+
+    @property
+    def trusted(self) -> Path:
+        """The certificate to trust."""
+        return self.home / "localhost.pem"
+
+    def mails(self, local_part: str) -> list[Arrived]:
+        """What lies in that mailbox, once nothing is under way."""
+        for _ in range(100):
+            if not any(self._waiting()):
+                break
+            time.sleep(0.02)
+        found = sorted((self.home / "mail" / local_part / "new").glob("*"))
+        return [
+            Arrived(sender="", recipient=local_part, content=path.read_bytes())
+            for path in found
+        ]
+
+    def _waiting(self) -> Iterator[Path]:
+        for name in _QUEUES:
+            for path in (self.home / "queue" / name).rglob("*"):
+                if path.is_file():
+                    yield path
+
+
+@contextmanager
+def postfix(*people: str) -> Iterator[Postfix]:
+    """A Postfix of its own for {people}@example.com; skips, with the reason, without it."""
+    program = shutil.which("postfix", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("Postfix is not installed")
+    if os.geteuid() != 0:
+        pytest.skip("only root starts a Postfix")
+    home = Path(tempfile.mkdtemp(prefix="boe-postfix-"))
+    try:
+        server = _configured(home, people)
+        run = partial(subprocess.run, check=True, capture_output=True)
+        run([program, "-c", str(home), "start"])
+        try:
+            yield server
+        finally:
+            run([program, "-c", str(home), "stop"])
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _configured(home: Path, people: Sequence[str]) -> Postfix:
+    home.chmod(0o755)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    for name in ("queue", "mail"):
+        (home / name).mkdir(mode=0o755)
+    os.chown(home / "mail", nobody, -1)
+    (home / "data").mkdir(mode=0o700)
+    os.chown(home / "data", pwd.getpwnam("postfix").pw_uid, -1)
+    certificate(home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    known = ", ".join(f"{who}@example.com={who}/" for who in people)
+    (home / "main.cf").write_text(_MAIN.format(home=home, people=known, uid=nobody))
+    (home / "master.cf").write_text(_SERVICES.format(port=port))
+    return Postfix(home=home, port=port)
+
+
+# --- SES ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ses:
+    url: str
+
+    def mails(self) -> list[Arrived]:
+        """All that it took."""
+        from moto.ses.models import ses_backends
+
+        # moto adds those in the header to those of the envelope.
+        return [
+            Arrived(
+                sender=message.source,
+                recipient=message.destinations[0],
+                content=message.raw_data.encode(),
+            )
+            for account in ses_backends.values()
+            for message in account["eu-central-1"].sent_messages
+        ]
+
+
+@contextmanager
+def ses_server() -> Iterator[Ses]:
+    """With reports@example.com as a sender that it knows."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+    from moto.ses.models import ses_backends
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    ses_backends.reset()
+    try:
+        _, port = server.get_host_and_port()
+        url = f"http://127.0.0.1:{port}"
+        client = boto3.client(
+            "ses",
+            region_name="eu-central-1",
+            endpoint_url=url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.verify_email_identity(EmailAddress="reports@example.com")
+        client.close()
+        yield Ses(url=url)
+    finally:
+        server.stop()

@@ -168,7 +168,7 @@ class SesChannel:
         if isinstance(error, exceptions.SSLError):
             todo = "name the certificates by SSL_CERT_FILE or AWS_CA_BUNDLE"
             return Permanent("tls_untrusted", f"no TLS with SES: {told}", todo)
-        if isinstance(error, exceptions.HTTPClientError):
+        if isinstance(error, exceptions.ConnectionError):
             return Temporary("unreachable", f"SES cannot be reached: {told}")
         todo = f"check the Connection {self._name}"
         return Permanent("ses_settings", f"SES cannot be used: {told}", todo)

@@ -224,15 +224,14 @@ class SmtpChannel:
         self._run(self._content(mail), cancel)
 
     async def _envelope(self, mail: Mail) -> None:
-        from aiosmtplib import SMTPNotSupported
-
         smtp = self._session()
         options, encoding = [], "ascii"
         if smtp.supports_extension("size"):
             options.append(f"SIZE={len(mail.content)}")
         if mail.needs_utf8:
             if not smtp.supports_extension("smtputf8"):
-                raise SMTPNotSupported("it takes no addresses that are not ASCII")
+                detail = f"{self._spec.host} takes no addresses that are not ASCII"
+                raise Permanent("smtputf8_missing", detail, "use an ASCII address")
             options += ["SMTPUTF8", "BODY=8BITMIME"]
             encoding = "utf-8"
         await smtp.mail(mail.sender, options=options, encoding=encoding)

@@ -87,7 +87,6 @@ class World:
             blobs=self.blobs,
             backends=self.backends,
             clock=self.clock,
-            data_root=self.root,
             scratch=self.root / ".boe" / "scratch",
             random=lambda: 0.5,
             observe=self.observe,
@@ -123,7 +122,7 @@ class World:
             attempted="folder@sha1:1",
             serving="folder@sha1:1",
             objects=(),
-            statuses=(),
+            stalled=(),
             schedules=schedules,
             problems=(),
         )
@@ -203,8 +202,6 @@ def a_spec(query: str = "select 1 as one", **fields: Any) -> RunSpec:
         "if_empty",
         "if_unchanged",
         "only_if",
-        "wait_for",
-        "approval",
         "ping",
     )
     return RunSpec.model_validate(
