@@ -274,6 +274,7 @@ class App:
             blobs=self.blobs,
             backends=self.backends,
             clock=self.clock,
+            data_root=self.settings.data_root,
             scratch=scratch,
             # Spreads retries; nothing secret depends on it.
             random=random.random,

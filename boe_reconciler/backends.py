@@ -58,6 +58,7 @@ DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
     "email": "boe_reconciler.destinations.email",
     "sftp": "boe_reconciler.destinations.sftp",
+    "webhook": "boe_reconciler.destinations.webhook",
 }
 #: Sources that need no secret: with `isolate` a child reads, else the main process
 #: does and hands the rows to the child.

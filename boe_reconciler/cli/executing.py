@@ -64,10 +64,11 @@ def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:
 
 
 def exit_code(app: App, run_ids: Sequence[str]) -> int:
-    """1 if one of the runs ended badly or did not end."""
+    """1 if one of the runs ended badly, or did not end although nobody holds it."""
     records = [app.ledger.run(run_id) for run_id in run_ids]
     good = [
-        one is not None and one.run.status.final and not ended_badly(one)
+        one is not None
+        and (one.run.held or (one.run.status.final and not ended_badly(one)))
         for one in records
     ]
     return 0 if all(good) else 1
@@ -85,7 +86,7 @@ def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
 
 
 def _watched(app: App, run_ids: Sequence[str]) -> None:
-    """Until all ended; if the serving process ends first, we go on in its place."""
+    """Until all ended or are held; if the serving process ends first, we go on in its place."""
     with shown(app.ledger, run_ids):
         while not app.serve_lock.try_acquire():
             if _all_ended(app, run_ids):
@@ -99,4 +100,4 @@ def _watched(app: App, run_ids: Sequence[str]) -> None:
 
 def _all_ended(app: App, run_ids: Sequence[str]) -> bool:
     records = (app.ledger.run(run_id) for run_id in run_ids)
-    return all(one is None or one.run.status.final for one in records)
+    return all(one is None or one.run.status.final or one.run.held for one in records)

@@ -32,13 +32,13 @@ from boe_reconciler.cli.shapes import (
     run_json,
 )
 from boe_reconciler.cli.stored import parts_gone, why_gone
-from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.errors import InputError, Permanent
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.runs import RunRecord, ScheduleState
+    from boe_reconciler.core.runs import Artifact, RunRecord, ScheduleState
     from boe_reconciler.core.spec import ObjectStatus
 
 
@@ -318,7 +318,12 @@ def show(
     record = find_run(app, run)
     if output is OutputFormat.JSON:
         gone = parts_gone(app, record)
-        said = {**details_json(app.ledger, record), "files_gone": gone}
+        said = {
+            **details_json(app.ledger, record),
+            "files_gone": gone,
+            "holds": [hold_json(one) for one in app.ledger.holds_of(record.run.run_id)],
+            "stored": {one.part: _stored(app, one) for one in record.artifacts},
+        }
         say_json({**said, **_environment(app.ledger.environment())})
         return
     _print_run(app, record)
@@ -337,6 +342,14 @@ def find_run(app: App, text: str) -> RunRecord:
         todo = did_you_mean(text, known, "`boe runs` lists them.")
         raise InputError(f'There is no run "{text}".', todo)
     return found
+
+
+def _stored(app: App, artifact: Artifact) -> str | None:
+    """Where its bytes are; None: nowhere any more."""
+    try:
+        return str(app.blobs.path(artifact.sha256))
+    except Permanent:
+        return None
 
 
 def _print_run(app: App, record: RunRecord) -> None:
@@ -359,6 +372,9 @@ def _print_run(app: App, record: RunRecord) -> None:
     for label, value in lines.items():
         if value:
             say(f"  {label:<11}{value}")
+    for hold in app.ledger.holds_of(run.run_id):
+        if hold.waits:
+            say(f"  {_held(hold_json(hold))}", style="yellow")
     _print_parts(app, record)
     events = app.ledger.events(run.run_id)
     for event in events:
@@ -374,6 +390,8 @@ def _print_parts(app: App, record: RunRecord) -> None:
         size_ = size(artifact.bytes)
         say(f"  file       {artifact.name}, {artifact.rows:,} rows, {size_}")
         say(f"             sha256 {artifact.sha256}")
+        if record.run.held:
+            say(f"             stored as {_stored(app, artifact)}")
         if artifact.part in gone:
             say(f"             not stored any more: {why_gone(app, record)};", "yellow")
             say(

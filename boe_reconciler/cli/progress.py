@@ -74,7 +74,7 @@ def _look(
             left += run_ids[number:]
             break
         record = _known(ledger, run_id)
-        if record is None or not record.run.status.final:
+        if record is None or not (record.run.status.final or record.run.held):
             left.append(run_id)
             if record and record.run.status is RunStatus.RUNNING:
                 running.append(record.run.schedule)

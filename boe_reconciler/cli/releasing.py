@@ -12,6 +12,7 @@ import typer
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import local, say
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.holds import OF_OPEN_RUNS
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -28,7 +29,7 @@ def add_to(boe: typer.Typer) -> None:
 def release(
     context: typer.Context,
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="ID|REVISION", show_default=False)
+        list[str] | None, typer.Argument(metavar="ID|REVISION|RUN", show_default=False)
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All that waits now.")
@@ -43,12 +44,14 @@ def release(
 ) -> int:
     """Let go on what waits for a person; without arguments, list it.
 
-    A release names one commit, and counts once: a newer one waits for itself.
+    A release names one commit or one run, and counts once. An approval asks that `--by`
+    is one of those whom the Schedule names.
 
     \b
     Examples:
       boe release
       boe release 3f9c01aa --why "history was cleaned on purpose"
+      boe release 77ab01fe --why "figures checked" --by ada@example.com
       boe release 41f5cc1 --why "the mapping is wrong, fix now" --by "ada (on call)"
     """
     app = door(context).app()
@@ -65,7 +68,7 @@ def release(
         now = app.clock.now()
         hold = app.ledger.release(hold_id, by=who, why=why.strip(), now=now)
         say(f"Released {hold.hold_id} ({hold.kind}): {hold.subject}.")
-        say(_what_next(app))
+        say(_what_next(app, hold))
     return 0
 
 
@@ -98,11 +101,15 @@ def _list(holds: Sequence[Hold]) -> None:
     for hold in holds:
         say(f"{hold.hold_id}  {hold.kind}  since {local(hold.since, 'UTC')}")
         say(f"  {hold.message}")
+        if hold.kind in OF_OPEN_RUNS:
+            say(f"  `boe show {hold.subject}` has the files, and who gets them.")
     if holds:
         say('`boe release ID --why "…"` lets one go on.')
 
 
-def _what_next(app: App) -> str:
+def _what_next(app: App, hold: Hold) -> str:
+    if hold.ended_at is not None:
+        return "That is recorded; nothing is sent."
     server = app.who_serves()
     if server is None:
         return "No process serves now: the next `boe run` takes it up."

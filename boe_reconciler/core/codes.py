@@ -664,4 +664,24 @@ CODES: dict[str, Code] = {
         "`export.format` is a list, and the file's name would be the same for each of "
         "its formats: add {format}, which reads xlsx, csv and so on.",
     ),
+    "BOE220": Code(
+        "Schedules that wait for each other",
+        "None of them can ever begin: each waits for a run of the next, and the last "
+        "for one of the first. Take one `wait_for` of the circle away.",
+    ),
+    "BOE221": Code(
+        "File to wait for outside the data folder",
+        "`wait_for` looks for files below the data folder (BOE_DATA_ROOT): write a path "
+        "from there, such as `incoming/sales_{date}.csv`, without `..`.",
+    ),
+    "BOE222": Code(
+        "Schedule to wait for that is not due on that day",
+        "`same: day` means a run whose time lies on the same day, in the zone of the "
+        "Schedule that waits. On a day without one it waits in vain.",
+    ),
+    "BOE223": Code(
+        "Approval that ends by itself at no time",
+        "`otherwise: send` lets the files go when nobody answered by `before`. Without "
+        "`before` that time never comes.",
+    ),
 }

@@ -12,10 +12,20 @@ from boe_reconciler.core.records import dataclass
 
 
 class HoldKind(StrEnum):
-    """Those there are now are about a revision: it waits, and another takes its place."""
-
+    #: About a revision: it waits, and another takes its place.
     REWRITTEN_HISTORY = "rewritten_history"
     CHANGE_WINDOW = "change_window"
+    #: About a run that goes on when it is released: files that nobody has looked at …
+    APPROVAL = "approval"
+    #: … or that would go to many more, or fewer, than before.
+    RECIPIENTS = "recipients"
+    #: About a run that is over: nobody knows whether what it sent has arrived.
+    UNCONFIRMED = "unconfirmed"
+
+
+OF_REVISIONS = (HoldKind.REWRITTEN_HISTORY, HoldKind.CHANGE_WINDOW)
+#: The run waits, and this is its reason.
+OF_OPEN_RUNS = (HoldKind.APPROVAL, HoldKind.RECIPIENTS)
 
 
 class HoldEnd(StrEnum):
@@ -25,6 +35,10 @@ class HoldEnd(StrEnum):
     REPLACED = "replaced"
     #: What waited went on, or needs no release any more, without one.
     OVER = "over"
+    #: Somebody released it, and there was nothing left to go on.
+    RECORDED = "recorded"
+    #: Its run ended first.
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +46,7 @@ class Wait:
     """Why something has to wait, before the ledger makes a Hold of it."""
 
     kind: HoldKind
-    #: What a release lets go on, and nothing else: a revision.
+    #: What a release lets go on, and nothing else: a revision, or the id of a run.
     subject: str
     #: A sentence for people.
     message: str
@@ -68,6 +82,11 @@ def released(hold: Hold, *, by: str, why: str, now: datetime) -> Hold:
             f"{hold.hold_id} is about {hold.subject}, which a newer revision has replaced.",
             "`boe release` lists what waits now: look at the newer one first.",
         )
+    if hold.ended_as is HoldEnd.CANCELLED:
+        raise InputError(
+            f"{hold.hold_id} waits no longer: {hold.subject} has ended.",
+            f"`boe show {hold.subject}` says how.",
+        )
     if hold.ended_as is HoldEnd.OVER:
         raise InputError(
             f"{hold.hold_id} waits no longer: {hold.subject} needed no release.",
@@ -80,6 +99,19 @@ def released(hold: Hold, *, by: str, why: str, now: datetime) -> Hold:
             "`boe status` says what is served.",
         )
     return replace(hold, released_at=now, released_by=by, why=why)
+
+
+def gone_on(hold: Hold, now: datetime) -> HoldEnd | None:
+    """How the Hold of an open run ends now; None: it waits."""
+    if hold.released_at is not None:
+        return HoldEnd.TAKEN_UP
+    over = hold.until is not None and hold.until <= now
+    return HoldEnd.OVER if over else None
+
+
+def let_through(holds: Sequence[Hold]) -> bool:
+    """Whether one of these, all of one kind and run, has let the run go on before."""
+    return any(one.ended_as in (HoldEnd.TAKEN_UP, HoldEnd.OVER) for one in holds)
 
 
 def after(

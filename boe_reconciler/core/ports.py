@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from boe_reconciler.core.census import Census
     from boe_reconciler.core.forge import CommitStatus
-    from boe_reconciler.core.holds import Hold
+    from boe_reconciler.core.holds import Hold, Wait
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.notices import Incident, Owed
     from boe_reconciler.core.resources.report import Column
@@ -584,6 +584,16 @@ class Ledger(Protocol):
 
     def release(self, hold_id: str, *, by: str, why: str, now: datetime) -> Hold:
         """Let it go on, once. InputError where nothing of this id waits (any more)."""
+
+    def await_release(self, claim: Claim, wait: Wait, *, now: datetime) -> bool:
+        """Whether the run may go on; else it has given up the lease and waits.
+
+        `wait.subject` is the run. The first call makes the Hold, with its words and its
+        end; later ones find that. An attempt that is open ends, and uses up nothing.
+        """
+
+    def holds_of(self, run_id: str) -> Sequence[Hold]:
+        """All Holds of a run, those that have ended too; the oldest first."""
 
     # What people are told. The instants stand in what is given.
     def notices(self) -> Sequence[Incident]:

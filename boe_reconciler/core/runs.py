@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from boe_reconciler.core.holds import OF_OPEN_RUNS
+
 
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
@@ -164,6 +166,11 @@ class Run:
         return self.options.whole
 
     @property
+    def held(self) -> bool:
+        """Whether it waits for `boe release`."""
+        return self.status is RunStatus.WAITING and self.reason in OF_OPEN_RUNS
+
+    @property
     def owed(self) -> bool:
         """Whether the schedule itself owes it, rather than somebody asked for it."""
         return self.trigger in (Trigger.SCHEDULE, Trigger.CATCHUP)
@@ -279,6 +286,17 @@ class Event:
     message: str
     run_id: str | None = None
     schedule: str | None = None
+
+
+def event_of(run: Run, action: str, message: str, now: datetime) -> Event:
+    """Something that happened to a run."""
+    return Event(
+        at=now,
+        action=action,
+        message=message,
+        run_id=run.run_id,
+        schedule=run.schedule,
+    )
 
 
 class PauseTarget(StrEnum):

@@ -20,11 +20,13 @@ from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
 from boe_reconciler.core.resources.others import CalendarSpec, GroupSpec
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import (
+    Approval,
     Execution,
     Export,
     OnlyIf,
     Period,
     Ping,
+    WaitFor,
 )
 from boe_reconciler.core.resources.when import When
 
@@ -82,11 +84,14 @@ class RunSpec(Model):
     if_empty: IfEmpty = "send"
     if_unchanged: IfEmpty = "send"
     only_if: OnlyIf | None = None
+    wait_for: list[WaitFor] = []
+    approval: Approval | None = None
     execution: Execution
     #: A URL that is told how its runs go.
     ping: Ping | None = None
     destinations: list[PlannedDestination] = Field(min_length=1)
-    #: Name -> spec of each Connection, and of each Group, that destinations use.
+    #: Name -> spec of each Connection that destinations use, and of each Group that they
+    #: or an approval name.
     connections: dict[str, ConnectionSpec] = {}
     groups: dict[str, GroupSpec] = {}
     #: Path in the repo -> sha256 of its bytes in the Blobs store.
@@ -173,31 +178,8 @@ class ServedObject:
     data: Mapping[str, Any]
     #: Path of each file it refers to -> sha256 in the Blobs store.
     files: Mapping[str, str] = field(default_factory=dict)
-    #: The older revision it was activated from; None: it is from the one that is served.
-    revision: str | None = None
-
-
-def _statuses(
-    found: Activation | Served, served_from: str | None
-) -> Sequence[ObjectStatus]:
-    """Of each object in the files, and of each that is served beyond those, in order.
-
-    Made when they are asked for: a new revision changes all of them.
-    """
-    served = {
-        (one.kind, one.name): ObjectStatus(
-            kind=one.kind,
-            name=one.name,
-            ready=True,
-            reason="Served",
-            message="",
-            observed_revision=found.attempted or "",
-            serving_revision=one.revision or served_from,
-        )
-        for one in found.objects
-    }
-    every = served | {(one.kind, one.name): one for one in found.stalled}
-    return [every[key] for key in sorted(every)]
+    #: The revision it was activated from.
+    revision: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,10 +189,8 @@ class Activation:
     attempted: str
     #: None: nothing of it is served, all goes on as before.
     serving: str | None
-    #: What is served then.
     objects: Sequence[ServedObject]
-    #: Objects that are not served as they stand in it; all others are.
-    stalled: Sequence[ObjectStatus]
+    statuses: Sequence[ObjectStatus]
     schedules: Sequence[PlannedSchedule]
     #: `Problem.as_diagnostic()` of each Problem.
     problems: Sequence[Mapping[str, Any]]
@@ -220,39 +200,17 @@ class Activation:
     environment: str | None = None
     #: The Policy that was served before, which judged it; None: its own did, or nobody's.
     judge: ServedObject | None = None
-    #: The revision that was served before it; None: none was.
-    before: str | None = None
-
-    @property
-    def statuses(self) -> Sequence[ObjectStatus]:
-        return _statuses(self, self.serving or self.before)
-
-    @property
-    def total(self) -> int:
-        """How many statuses there are."""
-        new = sum(one.serving_revision is None for one in self.stalled)
-        return len(self.objects) + new
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
     """The last activation, as the ledger keeps it."""
 
     attempted: str | None
     serving: str | None
-    objects: Sequence[ServedObject] = ()
-    #: Objects that are not served as they stand in the attempted revision.
-    stalled: Sequence[ObjectStatus] = ()
-    problems: Sequence[Mapping[str, Any]] = ()
+    objects: Sequence[ServedObject]
+    statuses: Sequence[ObjectStatus]
+    problems: Sequence[Mapping[str, Any]]
     environment: str | None = None
     #: The Policy that judged what is served: looked at again, it is judged by the same.
     judge: ServedObject | None = None
-
-    @property
-    def statuses(self) -> Sequence[ObjectStatus]:
-        return _statuses(self, self.serving)
-
-    @cached_property
-    def by_key(self) -> Mapping[tuple[str, str], ServedObject]:
-        """The objects by kind and name."""
-        return {(one.kind, one.name): one for one in self.objects}

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 CHUNK = 32768
 #: Packets that wait for their answers, at most.
 AHEAD = 64
+#: How often a silence is looked at before it is one.
+LOOKS = 8
 #: Seconds until a full disk is tried again.
 DISK_DELAY = timedelta(seconds=60)
 
@@ -135,20 +138,58 @@ def translated(where: str) -> Iterator[None]:
 # --- Logging in -----------------------------------------------------------------
 
 
-def connect(login: Login, now: Callable[[], float]) -> Session:
+def connect(login: Login) -> Session:
     """Permanent `host_key_differs` before anything secret is sent, `auth_failed`,
-    `bad_key`; Temporary for what may pass. `now` counts seconds."""
+    `bad_key`; Temporary for what may pass."""
     key = _key(login.private_key) if login.private_key else None
     with translated(login.where):
         transport = _pinned(login)
+        watch = _Watch(transport, login.patience)
         try:
-            _log_in(transport, login, key, now)
-            client = _Client.from_transport(transport)
+            with watch:
+                _log_in(transport, login, key)
+                watch.heard()
+                client = _Client.from_transport(transport)
             client.get_channel().settimeout(login.patience)
         except BaseException:
             transport.close()
             raise
-    return Session(client, login.where)
+    return Session(client, login.where, watch)
+
+
+class _Watch:
+    """Within it a transport is closed that was silent for too long.
+
+    paramiko waits for ever for a subsystem, and until bytes have left the machine.
+    """
+
+    def __init__(self, transport: Any, patience: float) -> None:
+        self._transport = transport
+        self._patience = patience
+        self._heard = 0
+
+    def __enter__(self) -> None:
+        self._silent = False
+        self._ended = threading.Event()
+        threading.Thread(target=self._look, name="sftp-watch", daemon=True).start()
+
+    def heard(self) -> None:
+        self._heard += 1
+
+    def _look(self) -> None:
+        known, looks = self._heard, 0
+        while not self._ended.wait(self._patience / LOOKS):
+            looks = looks + 1 if self._heard == known else 0
+            known = self._heard
+            if looks == LOOKS:
+                self._silent = True
+                self._transport.close()
+                return
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._ended.set()
+        if self._silent and isinstance(error, _BROKEN):
+            raise TimeoutError from error
 
 
 def _key(text: str) -> Any:
@@ -199,7 +240,8 @@ def _greeted(login: Login, kinds: list[str]) -> Any:
     transport = Transport(line)
     transport.get_security_options().key_types = kinds
     transport.banner_timeout = transport.handshake_timeout = login.patience
-    transport.auth_timeout = transport.channel_timeout = login.patience
+    # Longer than the watch: its own time-out looks like a refusal.
+    transport.auth_timeout = transport.channel_timeout = login.patience * 2
     try:
         transport.start_client(timeout=login.patience)
         if not transport.initial_kex_done:
@@ -213,19 +255,16 @@ def _greeted(login: Login, kinds: list[str]) -> Any:
     return transport
 
 
-def _log_in(transport: Any, login: Login, key: Any, now: Callable[[], float]) -> None:
-    since = now()
+def _log_in(transport: Any, login: Login, key: Any) -> None:
     try:
         if key is not None:
             transport.auth_publickey(login.user, key)
         else:
             transport.auth_password(login.user, login.password or "")
     except paramiko.AuthenticationException as error:
-        # Its class is the same for a refusal, a cut and a silence.
+        # Its class is the same for a refusal and a cut.
         if not transport.is_active():
             raise EOFError("it was closed while logging in") from error
-        if now() - since >= login.patience:
-            raise TimeoutError from error
     if not transport.is_authenticated():
         detail = f"{login.where} refuses the user {login.user}"
         raise Permanent("auth_failed", detail, "check user, password and key")
@@ -275,9 +314,10 @@ class _Answers:
 
 
 class Session:
-    def __init__(self, client: _Client, where: str) -> None:
+    def __init__(self, client: _Client, where: str, watch: _Watch) -> None:
         self._client = client
         self._where = where
+        self._watch = watch
 
     @property
     def alive(self) -> bool:
@@ -341,7 +381,7 @@ class Session:
         digest = hashlib.sha256()
         flags = SFTP_FLAG_WRITE | SFTP_FLAG_CREATE
         flags |= SFTP_FLAG_EXCL if new else SFTP_FLAG_TRUNC
-        with translated(self._where):
+        with translated(self._where), self._watch:
             handle = self._opened(path, flags)
             answers, offset = _Answers(self._client), 0
             while chunk := source.read(CHUNK):
@@ -352,6 +392,7 @@ class Session:
                 )
                 answers.owe_one()
                 answers.wait(AHEAD)
+                self._watch.heard()
                 offset += len(chunk)
             answers.wait(0)
             last()

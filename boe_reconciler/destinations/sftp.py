@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from boe_reconciler.core import hosts, names
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
-from boe_reconciler.core.ports import Cancel, Means, Never, Shipment
+from boe_reconciler.core.ports import Cancel, Means, Never, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations import _ssh
 from boe_reconciler.destinations._outcomes import outcome_of
@@ -34,6 +34,27 @@ FAREWELL = 5.0
 
 def create(means: Means) -> SftpDestination:
     return SftpDestination(means)
+
+
+def check(connection: Any, secrets: SecretResolver) -> None:
+    """Log in, and nothing else: Temporary or Permanent when that fails."""
+    _ssh.connect(_login(connection, secrets, PATIENCE)).close()
+
+
+def _login(connection: Any, secrets: SecretResolver, patience: float) -> _ssh.Login:
+    def secret(reference: Any) -> str | None:
+        return secrets.resolve(reference) if reference else None
+
+    limit = connection.timeout.total_seconds() if connection.timeout else patience
+    return _ssh.Login(
+        host=connection.host,
+        port=connection.port,
+        user=connection.user,
+        host_key=connection.host_key,
+        password=secret(connection.password),
+        private_key=secret(connection.private_key),
+        patience=min(patience, limit),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,14 +105,6 @@ class SftpDestination:
         finally:
             line.close()
 
-    def check(self, connection: Any) -> None:
-        """Log in: Temporary or Permanent when that fails."""
-        line = _Line(self._means)
-        try:
-            line.connect(connection, PATIENCE)
-        finally:
-            line.close()
-
 
 class _Line:
     """The session that all shipments use, made anew when it broke."""
@@ -107,31 +120,17 @@ class _Line:
             raise self._refused
         if self._session is None or not self._session.alive:
             try:
-                self._session = self.connect(self.means.connections[name], patience)
+                self._session = self._connect(self.means.connections[name], patience)
             except Permanent as error:
                 self._refused = error
                 raise
         return self._session
 
-    def connect(self, connection: Any, patience: float) -> _ssh.Session:
+    def _connect(self, connection: Any, patience: float) -> _ssh.Session:
         if not hosts.is_allowed(connection.host, self.means.hosts):
             detail = f"{connection.host} may not be reached"
             raise Permanent("host_refused", detail, "see allow.hosts in policy.yaml")
-        limit = connection.timeout.total_seconds() if connection.timeout else patience
-        login = _ssh.Login(
-            host=connection.host,
-            port=connection.port,
-            user=connection.user,
-            host_key=connection.host_key,
-            password=self._secret(connection.password),
-            private_key=self._secret(connection.private_key),
-            patience=min(patience, limit),
-        )
-        self._session = _ssh.connect(login, self.means.clock.monotonic)
-        return self._session
-
-    def _secret(self, reference: Any) -> str | None:
-        return self.means.secrets.resolve(reference) if reference else None
+        return _ssh.connect(_login(connection, self.means.secrets, patience))
 
     def close(self) -> None:
         if self._session is not None:

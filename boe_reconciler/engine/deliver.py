@@ -21,6 +21,7 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     NewDelivery,
     Outcome,
+    RunRecord,
 )
 from boe_reconciler.core.spec import PlannedDestination
 from boe_reconciler.engine.job import Job
@@ -72,6 +73,17 @@ def deliver(
         due = [one for one in open_ if one.key.destination == key and one not in later]
         waits += _Counter(job, key, by_part).serve(due)
     return min((wait for wait in waits if wait is not None), default=None)
+
+
+def leaves(job: Job, record: RunRecord) -> bool:
+    """Whether something of it is still to be sent."""
+    by_part = {artifact.part: artifact for artifact in record.artifacts}
+    planned = {one.key: one for one in job.spec.destinations}
+    return any(
+        not one.status.final
+        and not _omission(job, by_part[one.key.part], planned.get(one.key.destination))
+        for one in record.deliveries
+    )
 
 
 class _Counter:

@@ -304,8 +304,9 @@ class Executor:
         return bool(self._open)
 
     def _ended(self, run_id: str) -> bool:
+        """Or waits for a person, which may take days."""
         record = self.ledger.run(run_id)
-        return record is None or record.run.status.final
+        return record is None or record.run.status.final or record.run.held
 
     def _put_off(self, error: Temporary) -> None:
         """A locked or full ledger: all of it is still there a little later."""

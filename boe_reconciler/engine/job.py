@@ -59,6 +59,8 @@ class Tools:
     blobs: Blobs
     backends: Backends
     clock: Clock
+    #: `wait_for` looks for files below it.
+    data_root: Path
     #: Where runs build their files; emptied at start.
     scratch: Path
     #: A number in [0, 1), for the jitter of retries.
@@ -125,6 +127,10 @@ class Job:
         if self.spec.export.several:
             return artifact.part.partition(" ")[2]
         return "" if artifact.part == "-" else artifact.part
+
+    def filled(self, pattern: str) -> str:
+        """A path whose tokens are those of file names."""
+        return names.fill(pattern, self._name_values("", ""))
 
     def _name_values(self, extension: str, part: str) -> NameValues:
         return NameValues(

@@ -17,6 +17,7 @@ from boe_reconciler.core.facts import (
     Resumed,
     unobserved,
 )
+from boe_reconciler.core.holds import OF_REVISIONS, Hold
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan, unusable
 from boe_reconciler.core.plan.past import (
     Past,
@@ -165,7 +166,7 @@ class Reconciler:
         if not self._holding or self.clock.monotonic() < self._let_at:
             return False
         self._let_at = self.clock.monotonic() + AGAIN
-        holds, now = self.ledger.holds(), self.clock.now()
+        holds, now = self._holds(), self.clock.now()
         self._holding = bool(holds)
         found = any(
             one.until is not None and one.until <= now
@@ -216,8 +217,11 @@ class Reconciler:
             )
         return plan
 
+    def _holds(self) -> list[Hold]:
+        return [one for one in self.ledger.holds() if one.kind in OF_REVISIONS]
+
     def _released(self) -> Released:
-        holds = [one for one in self.ledger.holds() if not one.waits]
+        holds = [one for one in self._holds() if not one.waits]
         self._known = frozenset(one.hold_id for one in holds)
         return {(one.kind, one.subject) for one in holds}
 

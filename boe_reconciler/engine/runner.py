@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from boe_reconciler.core import retry
+from boe_reconciler.core import approval, retry, waits
 from boe_reconciler.core.errors import (
     Cancelled,
     LeaseLost,
@@ -24,8 +24,10 @@ from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.prepare import prepare
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
 from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.core.waits import Missing
+from boe_reconciler.engine import waiting
 from boe_reconciler.engine.cancel import CancelToken, Drained
-from boe_reconciler.engine.deliver import Again, deliver, owed, wanted
+from boe_reconciler.engine.deliver import Again, deliver, leaves, owed, wanted
 from boe_reconciler.engine.export import Exported, export, holds
 from boe_reconciler.engine.job import Job, Tools
 
@@ -58,9 +60,12 @@ class Runner:
 
     def _steps(self, claimed: Claimed, cancel: CancelToken) -> None:
         with self._job(claimed, cancel) as job:
-            if not claimed.record.artifacts and not self._build(job):
+            if not claimed.record.artifacts and not (
+                self._waited(job) and self._build(job)
+            ):
                 return
-            self._deliver(job)
+            if self._approved(job):
+                self._deliver(job)
 
     # --- The steps ------------------------------------------------------------
 
@@ -85,6 +90,49 @@ class Runner:
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _waited(self, job: Job) -> bool:
+        """Look for what it waits for. False when it goes on waiting, or has ended."""
+        if not job.spec.wait_for or job.run.options.dry_run:
+            return True
+        self._limit(job)
+        try:
+            with self._source_watched(job):
+                missing = waiting.missing(job)
+        except Temporary:
+            # A look that fails counts as a try of the export: it is not a "no".
+            self._begin(job)
+            raise
+        return self._all_there(job, missing)
+
+    def _all_there(self, job: Job, missing: list[Missing]) -> bool:
+        now = self._now()
+        failing = waits.over(missing, "fail", now)
+        if failing:
+            text = f"It waited in vain for {waits.names(failing)}."
+            raise Permanent(waits.REASON, text)
+        skipping = waits.over(missing, "skip", now)
+        if skipping:
+            text = f"It waited in vain for {waits.names(skipping)}."
+            self._finish(job.claimed, _skipped(waits.REASON, text))
+            return False
+        left = self._without(job, missing, waits.over(missing, "send_with_note", now))
+        if left:
+            again = min(one.again for one in left)
+            text = f"It waits for {waits.names(left)}."
+            self._put_off(job, again, waits.REASON, text)
+        return not left
+
+    def _without(
+        self, job: Job, missing: list[Missing], noted: list[Missing]
+    ) -> list[Missing]:
+        """Go on without some of it: the note of each is kept with the run, once."""
+        known = waits.notes(self._tools.ledger.events(job.run.run_id)) if noted else ()
+        for one in noted:
+            note = one.note(job.spec.timezone)
+            if note not in known:
+                job.note(waits.NOTE, note)
+        return [one for one in missing if one not in noted]
 
     def _build(self, job: Job) -> bool:
         """One attempt: gate, export, commit. False when the run ended at a gate."""
@@ -146,20 +194,26 @@ class Runner:
         )
         self._tools.observe(Built(artifacts=artifacts))
 
+    def _approved(self, job: Job) -> bool:
+        """False when its files wait for somebody's release."""
+        wanted_by = job.spec.approval
+        if wanted_by is None or not leaves(job, self._record(job.claimed)):
+            return True
+        zone, now = job.spec.timezone, self._now()
+        wait = approval.wait(wanted_by, job.run.run_id, zone, now)
+        if self._tools.ledger.await_release(job.claimed.claim, wait, now=now):
+            return True
+        self._tools.observe(RunPutOff(reason=wait.kind.value))
+        return False
+
     def _deliver(self, job: Job) -> None:
         """Deliver what is open, then record: a final state, or a wait for the next try."""
         self._limit(job)
         record = self._record(job.claimed)
         until = deliver(job, record.artifacts, record.deliveries)
         if until is not None:
-            self._tools.ledger.wait(
-                job.claimed.claim,
-                until,
-                "delivery_retry",
-                "A destination could not take the file yet.",
-                now=self._now(),
-            )
-            self._tools.observe(RunPutOff(reason="delivery_retry"))
+            text = "A destination could not take the file yet."
+            self._put_off(job, until, "delivery_retry", text)
             return
         record = self._record(job.claimed)
         self._finish(job.claimed, self._verdict(record), _rows(job, record))
@@ -172,6 +226,12 @@ class Runner:
                 message="Built, and delivered to nobody.",
             )
         return verdict(record.deliveries)
+
+    def _put_off(self, job: Job, until: datetime, reason: str, message: str) -> None:
+        self._tools.ledger.wait(
+            job.claimed.claim, until, reason, message, now=self._now()
+        )
+        self._tools.observe(RunPutOff(reason=reason))
 
     # --- When a step fails ----------------------------------------------------
 

@@ -17,8 +17,6 @@ from boe_reconciler.ledgers._store import Store
 
 #: Makes the uid of a new schedule, or of a Hold.
 NewUid = Callable[[], str]
-#: Schedules by name.
-Planned = Mapping[str, PlannedSchedule]
 
 
 def activate(
@@ -29,7 +27,7 @@ def activate(
         attempted=activation.attempted,
         serving=activation.serving,
         objects=sorted(activation.objects, key=attrgetter("kind", "name")),
-        stalled=activation.stalled,
+        statuses=activation.statuses,
         problems=activation.problems,
         environment=activation.environment,
         judge=activation.judge,
@@ -43,61 +41,45 @@ def activate(
                 serving=before.serving,
                 objects=before.objects,
                 judge=before.judge,
-            ),
-            store.planned(),
+            )
         )
         return
-    planned = {one.name: one for one in activation.schedules}
-    _serve(store, activation, planned, now, new_uid)
+    _serve(store, activation, now, new_uid)
     store.put_tzdb(TZDB_VERSION)
-    store.put_served(served, planned)
+    store.put_served(served)
     message = f"{activation.serving} is served."
     store.insert_events([Event(at=now, action="activated", message=message)])
 
 
 def _serve(
-    store: Store,
-    activation: Activation,
-    new: Planned,
-    now: datetime,
-    new_uid: NewUid,
+    store: Store, activation: Activation, now: datetime, new_uid: NewUid
 ) -> None:
     entry = _Entry(pauses=store.pauses(), now=now)
+    old = store.forms()
     # Other zone data may put every next occurrence elsewhere.
     anew = store.tzdb() != TZDB_VERSION
-    known = None if anew else store.planned()
-    open_ = new.keys() if known is None else _touched(known, new)
-    old = store.forms(now, None if known is None else open_)
-    changed = {
-        name: new[name]
-        for name in sorted((open_ | old.keys()) & new.keys())
-        if anew or not entry.goes_on(old.get(name), new[name])
-    }
+    changed = [
+        planned
+        for planned in activation.schedules
+        if anew or not entry.goes_on(old.get(planned.name), planned)
+    ]
+    same = {planned.name for planned in activation.schedules}
+    same -= {planned.name for planned in changed}
     owing = [
-        one.uid
-        for name, one in old.items()
-        if name in changed or name not in new or one.is_due(now)
+        one.uid for name, one in old.items() if name not in same or one.is_due(now)
     ]
     _rows.cover(store, store.standings_of(owing), store.ticks(), now)
-    _rename(store, changed, new)
-    for name in old.keys() - new.keys():
+    _rename(store, activation.schedules)
+    for name in old.keys() - {planned.name for planned in activation.schedules}:
         _remove(store, name, now)
-    store.put_specs({one.digest: one.spec for one in changed.values()})
+    store.put_specs({planned.digest: planned.spec for planned in changed})
     _limits.serve(store, activation.schedules)
     entry = replace(entry, pauses=store.pauses())
     moved = [
-        entry.of(_named(store, planned, now, new_uid), planned)
-        for planned in changed.values()
+        entry.of(_named(store, planned, now, new_uid), planned) for planned in changed
     ]
     _rows.write_owed(store, moved, now)
     store.put_revisions(activation.serving or "", _older(activation))
-
-
-def _touched(known: Planned, new: Planned) -> set[str]:
-    """Names of schedules that this plan made, or that it lacks: what it did not change
-    is the same object."""
-    made = {name for name, planned in new.items() if known.get(name) is not planned}
-    return made | (known.keys() - new.keys())
 
 
 def _older(activation: Activation) -> Mapping[str, str]:
@@ -105,7 +87,7 @@ def _older(activation: Activation) -> Mapping[str, str]:
     return {
         one.name: one.revision
         for one in activation.objects
-        if one.revision and one.kind == "Schedule"
+        if one.revision != activation.serving and one.kind == "Schedule"
     }
 
 
@@ -119,11 +101,12 @@ def _named(
     )
 
 
-def _rename(store: Store, changed: Planned, new: Planned) -> None:
+def _rename(store: Store, schedules: Sequence[PlannedSchedule]) -> None:
     """A schedule that names its former self keeps its uid, its marks and its pause."""
-    for planned in changed.values():
+    names = {planned.name for planned in schedules}
+    for planned in schedules:
         former = planned.renamed_from
-        if former is None or former in new or store.standing(planned.name):
+        if former is None or former in names or store.standing(planned.name):
             continue
         standing = store.standing(former)
         if standing is not None:

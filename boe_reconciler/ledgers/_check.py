@@ -9,6 +9,7 @@ from itertools import islice
 
 from boe_reconciler.core import due
 from boe_reconciler.core.due import Standing
+from boe_reconciler.core.holds import OF_OPEN_RUNS, OF_REVISIONS
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryStatus,
@@ -99,7 +100,11 @@ def _of_deliveries(record: RunRecord) -> Sentences:
 def _of_holds(store: Store) -> Sentences:
     attempted = store.served().attempted
     for one in store.holds():
-        if one.subject != attempted:
+        if one.kind in OF_OPEN_RUNS:
+            run = store.run(one.subject)
+            if run is None or run.status.final:
+                yield f"I11: {one.hold_id} waits for {one.subject}, which is over"
+        elif one.kind in OF_REVISIONS and one.subject != attempted:
             yield (
                 f"I11: {one.hold_id} waits for the release of {one.subject}, "
                 "which is not the revision that was looked at last"

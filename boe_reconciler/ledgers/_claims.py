@@ -17,7 +17,14 @@ from boe_reconciler.core.overlap import (
     decide,
 )
 from boe_reconciler.core.ports import Claimed
-from boe_reconciler.core.runs import AttemptStatus, Claim, Run, RunRecord, RunStatus
+from boe_reconciler.core.runs import (
+    AttemptStatus,
+    Claim,
+    Run,
+    RunRecord,
+    RunStatus,
+    event_of,
+)
 from boe_reconciler.ledgers import _failures, _limits, _rows
 from boe_reconciler.ledgers._store import Lease, Page, Store
 
@@ -209,7 +216,7 @@ def _lose(store: Store, run: Run, now: datetime, *, alone: bool) -> None:
     run = _rows.end_attempt(store, run, AttemptStatus.LOST, now, why=why)
     run = lifecycle.lost(run, alone=alone)
     _rows.put_down(store, run, now)
-    store.insert_events([_rows.event(run, "lease_lost", words, now)])
+    store.insert_events([event_of(run, "lease_lost", words, now)])
     if run.lost >= POISON and not run.cancel_requested:
         why = ("poison", f"Its worker vanished {run.lost} times while doing only this.")
         _rows.end_run(store, run, RunStatus.FAILED, now, why=why)

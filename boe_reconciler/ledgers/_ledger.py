@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from boe_reconciler.core.census import Census
-from boe_reconciler.core.holds import Hold
+from boe_reconciler.core.holds import Hold, Wait
 from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.ports import Claimed
@@ -230,6 +230,14 @@ class StoredLedger:
         return self._write(
             lambda store: _holds.release(store, hold_id, by=by, why=why, now=now)
         )
+
+    def await_release(self, claim: Claim, wait: Wait, *, now: datetime) -> bool:
+        return self._write(
+            lambda store: _holds.await_release(store, claim, wait, now=now)
+        )
+
+    def holds_of(self, run_id: str) -> Sequence[Hold]:
+        return self._read(lambda store: store.holds_of(run_id))
 
     # What people are told.
     def notices(self) -> Sequence[Incident]:

@@ -13,8 +13,9 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     Run,
     RunStatus,
+    event_of,
 )
-from boe_reconciler.ledgers import _rows
+from boe_reconciler.ledgers import _held, _rows
 from boe_reconciler.ledgers._store import Store
 
 
@@ -23,7 +24,7 @@ def cancel(store: Store, run_id: str, *, by: str, now: datetime) -> RunStatus:
     if run.status.final:
         return run.status
     words = f"Cancelled by {by}."
-    store.insert_events([_rows.event(run, "cancel_requested", words, now)])
+    store.insert_events([event_of(run, "cancel_requested", words, now)])
     if run.status is RunStatus.RUNNING:
         store.put_runs([lifecycle.cancel_asked(run, now)])
         return run.status
@@ -58,8 +59,9 @@ def reopen(
     if again:
         store.put_runs([lifecycle.reopened(run, now)])
         store.put_deliveries(again)
+        _held.reopened(store, run, now)
         words = f"{len(again)} deliveries are sent again."
-        store.insert_events([_rows.event(run, "reopened", words, now)])
+        store.insert_events([event_of(run, "reopened", words, now)])
     return [one.key for one in again]
 
 

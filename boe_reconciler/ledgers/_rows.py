@@ -18,6 +18,7 @@ from boe_reconciler.core.runs import (
     RunRecord,
     RunStatus,
 )
+from boe_reconciler.ledgers import _held
 from boe_reconciler.ledgers._store import Covered, Store
 
 #: A schedule whose tick failed is looked at again after this long.
@@ -119,13 +120,11 @@ def end_run(
     run = end_attempt(store, run, ended, now, why=why)
     store.put_runs([lifecycle.finished(run, status, reason, message, now)])
     deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
-    store.put_deliveries(
-        [
-            lifecycle.abandoned(one, reason, now)
-            for one in deliveries
-            if not one.status.final
-        ]
-    )
+    final = [one for one in deliveries if one.status.final]
+    left = [one for one in deliveries if not one.status.final]
+    abandoned = [lifecycle.abandoned(one, reason, now) for one in left]
+    store.put_deliveries(abandoned)
+    _held.run_ended(store, run, [*final, *abandoned], now)
 
 
 def put_down(store: Store, run: Run, now: datetime) -> None:
@@ -149,13 +148,3 @@ def records(store: Store, runs: Sequence[Run]) -> list[RunRecord]:
         )
         for run in runs
     ]
-
-
-def event(run: Run, action: str, message: str, now: datetime) -> Event:
-    return Event(
-        at=now,
-        action=action,
-        message=message,
-        run_id=run.run_id,
-        schedule=run.schedule,
-    )

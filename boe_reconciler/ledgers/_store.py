@@ -25,7 +25,7 @@ from boe_reconciler.core.runs import (
     Run,
     RunStatus,
 )
-from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.spec import RunSpec, Served
 
 T = TypeVar("T")
 
@@ -91,13 +91,8 @@ class Store(Protocol):
 
     def standings(self) -> Sequence[Standing]: ...
 
-    def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
-        """What a plan decides of these (None: of all), by name: all can be had in little
-        time. It has those that are due or paused as well, and may have more."""
-
-    def planned(self) -> Mapping[str, PlannedSchedule] | None:
-        """The schedules of the last activation, by name; None where this process did not
-        make it."""
+    def forms(self) -> Mapping[str, Form]:
+        """Of each, by its name, what a plan decides: all can be had in little time."""
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         """Those with `next_due` at or before `now`, the earliest first."""
@@ -141,10 +136,7 @@ class Store(Protocol):
     def environment(self) -> str | None:
         """As `Ledger.environment`."""
 
-    def put_served(
-        self, served: Served, planned: Mapping[str, PlannedSchedule] | None
-    ) -> None:
-        """What is served; `planned` is what is to be remembered of its schedules."""
+    def put_served(self, served: Served) -> None: ...
 
     def spec(self, digest: str) -> RunSpec: ...
 
@@ -289,6 +281,9 @@ class Store(Protocol):
         """Those that have not ended, the oldest first."""
 
     def hold(self, hold_id: str) -> Hold | None: ...
+
+    def holds_of(self, subject: str) -> Sequence[Hold]:
+        """Those that have ended, too; the oldest first."""
 
     def put_holds(self, holds: Sequence[Hold]) -> None: ...
 

@@ -18,6 +18,7 @@ from boe_reconciler.core.runs import (
     Run,
     ScheduleState,
     Tick,
+    event_of,
 )
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
@@ -71,7 +72,7 @@ def _late(run: Run, now: datetime) -> Event:
     words = (
         f"It should have succeeded by {run.late_at:%Y-%m-%d %H:%M:%S}Z and is {status}."
     )
-    return _rows.event(run, "run_late", words, now)
+    return event_of(run, "run_late", words, now)
 
 
 def _count_anew(store: Store) -> None:

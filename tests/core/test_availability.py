@@ -16,7 +16,8 @@ from boe_reconciler.core.problems import dotted
 NOTHING: dict[str, Any] = {
     "report": {"connection": "x", "query": "select 1", "on_too_many": "fail"},
     "deliver_to": ["archive", {"type": "local", "base_path": "x"}],
-    "wait_for": [],
+    "wait_for": [{"query": "x"}],
+    "approval": {"by": ["x"]},
     "burst": None,
     "if_empty": "skip",
 }
@@ -25,8 +26,6 @@ NOTHING: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("spec", "place"),
     [
-        ({"wait_for": [{"query": "x"}]}, "spec.wait_for"),
-        ({"approval": {"by": ["x"]}}, "spec.approval"),
         ({"burst": {"values_from": "x"}}, "spec.burst"),
         ({"if_empty": "notice"}, "spec.if_empty"),
         ({"if_unchanged": "notice"}, "spec.if_unchanged"),

@@ -121,7 +121,7 @@ def served_by(plan: Plan) -> Served:
         attempted=activation.attempted,
         serving=activation.serving,
         objects=activation.objects,
-        stalled=activation.stalled,
+        statuses=activation.statuses,
         problems=activation.problems,
     )
 

@@ -702,10 +702,67 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "who is asked, and what is waited for": {
         "schedules/x.yaml": a_schedule(
-            "approval: ⟦BOE190⟧{by: [a@example.com, ⟦BOE100⟧nobody]}\n"
-            "wait_for: ⟦BOE190⟧[{query: select true}, {schedule: daily}, "
-            "{schedule: ⟦BOE100⟧nope}]"
+            "approval: {by: [a@example.com, ⟦BOE100⟧nobody]}\n"
+            "wait_for: [{query: select true}, {schedule: daily}, "
+            "{schedule: ⟦BOE100⟧nope}, {query: ⟦BOE202⟧delete from x}]"
         )
+    },
+    "a schedule that waits for itself": {
+        "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE220⟧x}]")
+    },
+    "schedules that wait for each other": {
+        "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE220⟧y}]"),
+        "schedules/y.yaml": a_schedule(
+            "wait_for: [{schedule: daily}, {schedule: ⟦BOE220⟧z}]", name="y"
+        ),
+        "schedules/z.yaml": a_schedule("wait_for: [{schedule: ⟦BOE220⟧x}]", name="z"),
+        "schedules/w.yaml": a_schedule("wait_for: [{schedule: x}]", name="w"),
+    },
+    "a schedule that is never due on the same day": {
+        "schedules/x.yaml": a_schedule(
+            'when: {cron: "0 6 * * mon", timezone: UTC}\n'
+            "wait_for: [{schedule: ⟦BOE222⟧tuesdays}]"
+        ),
+        "schedules/y.yaml": a_schedule(
+            'when: {cron: "0 6 * * tue", timezone: UTC}', name="tuesdays"
+        ),
+    },
+    "a schedule that is due on some of the days": {
+        "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE222⟧weekdays}]"),
+        "schedules/y.yaml": a_schedule(
+            "when: {frequency: daily, at: '05:00', timezone: UTC, calendar: days}",
+            name="weekdays",
+        ),
+        "calendars/days.yaml": a_document("Calendar", "days", "working_days: mon-fri"),
+    },
+    "a schedule to wait for that has mistakes of its own": {
+        "schedules/x.yaml": a_schedule("wait_for: [{schedule: y}]"),
+        "schedules/y.yaml": a_schedule("when: ⟦BOE060⟧{timezone: UTC}", name="y"),
+    },
+    "a schedule to wait for whose times come from its template": {
+        "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE222⟧y}]"),
+        "schedules/y.yaml": a_document(
+            "Schedule", "y", "report: sales\ndeliver_to: [archive]\ntemplate: once-only"
+        ),
+        "schedules/template.yaml": a_document(
+            "ScheduleTemplate",
+            "once-only",
+            "when: {once: ['2020-01-01T00:00:00Z'], timezone: UTC}",
+        ),
+    },
+    "files to wait for": {
+        "schedules/x.yaml": a_schedule(
+            "wait_for: [{file: ⟦BOE221⟧../x.csv}, {file: ⟦BOE221⟧/x.csv}, "
+            '{file: "in/{date}/*.csv"}, {file: "in/⟦BOE160⟧{day_of}.csv"}, {file: a}]'
+        )
+    },
+    "an approval that would end by itself": {
+        "schedules/x.yaml": a_schedule(
+            "approval: {by: [a@example.com], otherwise: ⟦BOE223⟧send}"
+        ),
+        "schedules/y.yaml": a_schedule(
+            "approval: {by: [a@example.com], otherwise: send, before: 4h}", name="y"
+        ),
     },
     "one address": {
         "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),

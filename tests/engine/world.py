@@ -87,6 +87,7 @@ class World:
             blobs=self.blobs,
             backends=self.backends,
             clock=self.clock,
+            data_root=self.root,
             scratch=self.root / ".boe" / "scratch",
             random=lambda: 0.5,
             observe=self.observe,
@@ -122,7 +123,7 @@ class World:
             attempted="folder@sha1:1",
             serving="folder@sha1:1",
             objects=(),
-            stalled=(),
+            statuses=(),
             schedules=schedules,
             problems=(),
         )
@@ -202,6 +203,8 @@ def a_spec(query: str = "select 1 as one", **fields: Any) -> RunSpec:
         "if_empty",
         "if_unchanged",
         "only_if",
+        "wait_for",
+        "approval",
         "ping",
     )
     return RunSpec.model_validate(

@@ -66,11 +66,12 @@ def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
         attempted=base.revision,
         serving=base.revision,
         objects=found.objects,
-        stalled=found.stalled,
+        statuses=found.statuses,
         problems=found.problems,
         environment=found.environment,
     )
-    return _compared(before, served, found.stalled, head, terms)
+    unknown = [each for each in found.statuses if not each.ready]
+    return _compared(before, served, unknown, head, terms)
 
 
 def compare_with_served(
@@ -132,7 +133,7 @@ def _compared(
 
 def _edited(served: Served, after: Plan) -> list[str]:
     """The Environments that the head holds, and not as they are served."""
-    was = {key: one.data for key, one in served.by_key.items()}
+    was = {(one.kind, one.name): one.data for one in served.objects}
     return [
         one.name
         for key, one in sorted(after.objects.items())
@@ -142,7 +143,10 @@ def _edited(served: Served, after: Plan) -> list[str]:
 
 def _there(served: Served, head: Snapshot, terms: Terms) -> tuple[Plan | None, Plan]:
     """Both sides in an Environment, as if it served the same revision."""
-    known = ("Environment", terms.environment) in served.by_key
+    known = any(
+        (one.kind, one.name) == ("Environment", terms.environment)
+        for one in served.objects
+    )
     before = (
         served_plan(served, now=terms.now, read_blob=terms.read_blob) if known else None
     )

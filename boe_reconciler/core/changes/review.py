@@ -54,7 +54,7 @@ class Review:
     @property
     def kept(self) -> Sequence[ObjectStatus]:
         """Objects that are not served as the newer side has them."""
-        return self.comparison.after.activation.stalled
+        return [one for one in self.comparison.after.statuses if not one.ready]
 
     @property
     def errors(self) -> int:

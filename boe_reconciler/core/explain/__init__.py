@@ -23,6 +23,8 @@ GATES = {
     "serving": gates.serving,
     "clock": gates.clock,
     "running": gates.going_on,
+    "wait_for": gates.wait_for,
+    "hold": gates.hold,
     "retry": gates.waiting,
     "jitter": gates.jitter,
     "overlap": gates.overlap,

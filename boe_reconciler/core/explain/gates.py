@@ -12,6 +12,7 @@ from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.resources.others import CalendarSpec, DaysOff
 from boe_reconciler.core.runs import Delivery, Pause, PauseTarget, Run, RunStatus
 from boe_reconciler.core.spec import PlannedSchedule
+from boe_reconciler.core.waits import REASON as WAITS
 from boe_reconciler.core.wording import sentence
 
 # --- The files ----------------------------------------------------------------------
@@ -242,10 +243,49 @@ def going_on(facts: Facts) -> Gate | None:
     )
 
 
+def wait_for(facts: Facts) -> Gate | None:
+    """What it waits for before it begins."""
+    run = facts.run
+    if run is None or run.status is not RunStatus.WAITING or run.reason != WAITS:
+        return None
+    place = facts.place("spec", "wait_for")
+    at = f" (`wait_for` at {place})" if place else ""
+    return Gate(
+        gate="wait_for",
+        passed=False,
+        reason_code=WAITS,
+        place=place,
+        verdict="waits",
+        text=f"{run.message.rstrip('.')}{at}. It looks again on "
+        f"{facts.when(run.not_before)}, by itself.",
+    )
+
+
+def hold(facts: Facts) -> Gate | None:
+    """Somebody has to release it."""
+    run = facts.run
+    if run is None or not run.held:
+        return None
+    path = _HELD_BY[run.reason]
+    return Gate(
+        gate="hold",
+        passed=False,
+        reason_code=run.reason,
+        place=facts.place("spec", *path),
+        verdict="waits",
+        text=f"{run.message} `boe cancel {run.run_id}` ends it.",
+    )
+
+
+_HELD_BY = {"approval": ("approval",), "recipients": ("burst", "max_change")}
+
+
 def waiting(facts: Facts) -> Gate | None:
     """A retry of the export or of a delivery, and what happened before it."""
     record = facts.record
     if record is None or record.run.status is not RunStatus.WAITING:
+        return None
+    if record.run.held or record.run.reason in (WAITS, "released"):
         return None
     run = record.run
     late = next((one for one in record.deliveries if one.next_attempt_at), None)

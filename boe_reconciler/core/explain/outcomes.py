@@ -38,6 +38,7 @@ _DECIDED_BY = {
     "catchup_max_runs": ("spec", "execution", "catchup_max_runs"),
     "catchup_none": ("spec", "execution", "catchup"),
     "only_if": ("spec", "only_if"),
+    "wait_for": ("spec", "wait_for"),
     "unchanged": ("spec", "if_unchanged"),
     "empty": ("spec", "if_empty"),
     "gave_up": ("spec", "execution", "retry"),

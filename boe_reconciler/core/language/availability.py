@@ -31,8 +31,6 @@ _NOTICE = "a notice instead of a file"
 
 #: Empty, once all of the language works.
 NOT_AVAILABLE: tuple[Lack, ...] = (
-    Lack(place="Schedule", path=("wait_for",), what="waiting for something"),
-    Lack(place="Schedule", path=("approval",), what="approval"),
     Lack(place="Schedule", path=("burst",), what="burst"),
     Lack(place="Schedule", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
@@ -50,7 +48,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         values=("s3", "gcs", "azure"),
         what="delivery to an object store",
     ),
-    Lack(place="Destination", path=("type",), values=("webhook",), what="webhook"),
     Lack(
         place="Connection",
         path=("rate_limit", "per_session"),

@@ -7,23 +7,17 @@ cannot be used keeps its last good version), and tell all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache, read
 from boe_reconciler.core.plan.removals import removals_of, removed_environment
-from boe_reconciler.core.plan.revision import (
-    Old,
-    Served,
-    judge_for,
-    judge_revision,
-    judging,
-)
+from boe_reconciler.core.plan.revision import Served, judge_for, judge_revision, judging
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
-from boe_reconciler.core.plan.world import Key, World
+from boe_reconciler.core.plan.world import Key, Verdict, World
 from boe_reconciler.core.problems import Problem, in_order
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
@@ -36,7 +30,7 @@ from boe_reconciler.core.spec import (
 
 __all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
 
-_NOTHING = Served(attempted=None, serving=None)
+_NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +93,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     """
     cache = cache or PlanCache()
     served = served or _NOTHING
-    old = served.by_key
+    old = {(one.kind, one.name): one for one in served.objects}
     reading = read(snapshot, cache)
     before = judging(served, snapshot.revision)
     judge = judge_for(reading, before, cache)
@@ -124,15 +118,14 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         activation=Activation(
             attempted=snapshot.revision,
             serving=None if refused else snapshot.revision,
-            objects=_objects(chosen, None if refused else served.serving),
-            stalled=telling.stalled(chosen, snapshot.revision, served.serving),
+            objects=_objects(chosen, snapshot.revision),
+            statuses=telling.statuses(chosen, snapshot.revision),
             schedules=_schedules(chosen),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
             judge=before,
-            before=served.serving,
         ),
-        blobs=_blobs(chosen, old),
+        blobs=_blobs(chosen),
         world=chosen,
     )
 
@@ -146,7 +139,7 @@ def served_plan(
     nothing = Snapshot(revision=revision, files={}, read=no_blob)
     overlay = ("Environment", served.environment) if served.environment else None
     world = World.of(nothing, read_blob, overlay)
-    old = served.by_key
+    old = {(one.kind, one.name): one for one in served.objects}
     court = Court(judge=cache.judge_by(None, None), now=now)
     serving = Serving(court=court, revision=world, old=old, cache=cache)
     chosen = serving.as_before()
@@ -154,7 +147,7 @@ def served_plan(
         attempted=revision,
         serving=revision,
         objects=served.objects,
-        stalled=served.stalled,
+        statuses=served.statuses,
         schedules=_schedules(chosen),
         problems=served.problems,
         environment=served.environment,
@@ -184,27 +177,30 @@ def _schedules(chosen: World) -> list[PlannedSchedule]:
     return [one.product for one in found if one.entry.kind == "Schedule"]
 
 
-def _objects(chosen: World, served_from: str | None) -> list[ServedObject]:
-    """What goes on beside a newer revision names the one that it is from."""
+def _objects(chosen: World, revision: str) -> list[ServedObject]:
     return [
-        _kept(verdict.entry.served, served_from)
-        if verdict.entry.served
-        else verdict.as_served
+        verdict.entry.served or _object(verdict, revision)
         for verdict in chosen.verdicts.values()
     ]
 
 
-def _kept(one: ServedObject, served_from: str | None) -> ServedObject:
-    return one if one.revision else replace(one, revision=served_from)
+def _object(verdict: Verdict, revision: str) -> ServedObject:
+    entry = verdict.entry
+    return ServedObject(
+        kind=entry.kind,
+        name=entry.name,
+        file=entry.document.filename,
+        index=entry.document.index,
+        data=entry.document.data,
+        files={path: sha256 for path, (sha256, _) in verdict.contents.items()},
+        revision=revision,
+    )
 
 
-def _blobs(chosen: World, old: Old) -> dict[str, bytes]:
-    """Files of what was served by an earlier plan of this process are stored already."""
+def _blobs(chosen: World) -> dict[str, bytes]:
     return {
         sha256: content
-        for key, verdict in chosen.verdicts.items()
-        if verdict.files
-        and verdict.entry.served is None
-        and verdict.as_served is not old.get(key)
+        for verdict in chosen.verdicts.values()
+        if verdict.files and verdict.entry.served is None
         for sha256, content in verdict.contents.values()
     }

@@ -14,6 +14,7 @@ from pydantic_core import ValidationError
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.names import transform_parts
+from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
@@ -219,7 +220,7 @@ def is_private(host: str) -> bool:
     """Whether a host is no public address by its text alone."""
     host = host.rstrip(".")
     try:
-        return not ip_address(host).is_global
+        return not is_public(ip_address(host))
     except ValueError:
         last = host.rpartition(".")[2]
         # 127.1, 0x7f.1 and 2130706433 are addresses, too.

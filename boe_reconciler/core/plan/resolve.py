@@ -19,6 +19,7 @@ from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_environment import Overlay
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
+from boe_reconciler.core.plan.check_waits import check_waits
 from boe_reconciler.core.plan.check_when import check_when
 from boe_reconciler.core.plan.delivering import Holder, distribution, used
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
@@ -31,7 +32,11 @@ from boe_reconciler.core.resources.connection import SopsSecret
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.resources.report import Workbook
-from boe_reconciler.core.resources.schedule import DistributionRef, Export
+from boe_reconciler.core.resources.schedule import (
+    Approval,
+    DistributionRef,
+    Export,
+)
 from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import (
     OccurrenceSet,
@@ -50,6 +55,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     occurrences, timetable = _when(check, schedule)
     report = _report(check, schedule)
     _people(check, schedule)
+    check_waits(check, schedule, report, timetable)
     _ping(check, schedule)
     _export(check, schedule, report)
     planned, holders = _destinations(check, schedule)
@@ -203,10 +209,6 @@ def _people(check: Check, schedule: Schedule) -> None:
     for number, name in enumerate(spec.approval.by if spec.approval else ()):
         if "@" not in name:
             check.use("Group", name, ("spec", "approval", "by", number))
-    for number, condition in enumerate(spec.wait_for):
-        other: str | None = getattr(condition, "schedule", None)
-        if other and not check.knows("Schedule", other):
-            check.use("Schedule", other, ("spec", "wait_for", number, "schedule"))
 
 
 def _ping(check: Check, schedule: Schedule) -> None:
@@ -383,11 +385,13 @@ def _run_spec(
         if_empty=spec.if_empty,
         if_unchanged=spec.if_unchanged,
         only_if=spec.only_if,
+        wait_for=spec.wait_for,
+        approval=spec.approval,
         execution=spec.execution,
         ping=ping,
         destinations=destinations,
         connections=_all_zoned(uses.connections, policy.defaults.get("timezone")),
-        groups=uses.groups,
+        groups={**uses.groups, **_approvers(check, spec.approval)},
         files={**report.files, **pinned_files(ping, export), **uses.files},
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
@@ -398,6 +402,17 @@ def _run_spec(
         max_recipients=policy.limits.max_recipients,
         environment=check.world.environment[1] if check.world.environment else None,
     )
+
+
+def _approvers(check: Check, approval: Approval | None) -> dict[str, Any]:
+    """The Groups that an approval names."""
+    found = {}
+    for number, name in enumerate(approval.by if approval else ()):
+        if "@" not in name and check.knows("Group", name):
+            group = check.use("Group", name, ("spec", "approval", "by", number))
+            if group is not None:
+                found[name] = group.spec
+    return found
 
 
 def _own_ping(check: Check, ping: Any) -> Any:

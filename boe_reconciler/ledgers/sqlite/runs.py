@@ -20,8 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
+from boe_reconciler.core.holds import OF_OPEN_RUNS
 from boe_reconciler.core.overlap import Candidate
-from boe_reconciler.core.runs import Claim, Run
+from boe_reconciler.core.runs import Claim, Run, RunStatus
 from boe_reconciler.ledgers._store import Lease, Page, Query
 from boe_reconciler.ledgers.sqlite.bulk import (
     Bulk,
@@ -43,6 +44,10 @@ CHUNK = 500
 # Words instead of parameters: an index over part of the rows is used only if SQLite
 # sees its condition.
 UNSTARTED = text("runs.status IN ('pending', 'waiting')")
+#: Without those that only a person lets go on.
+_UNRELEASED = not_(
+    and_(runs.c.status == RunStatus.WAITING, runs.c.reason.in_(OF_OPEN_RUNS))
+)
 RUNNING = text("runs.status = 'running'")
 _NOT_BEGUN = text("runs.status = 'pending' AND runs.started_at IS NULL")
 _DELIVERED = text("runs.status = 'succeeded' AND runs.whole")
@@ -283,7 +288,8 @@ class Runs(Schedules):
         return run_id
 
     def open_runs(self) -> int:
-        parts = (_COUNT.where(UNSTARTED, NOT_HELD), _COUNT.where(RUNNING))
+        unstarted = _COUNT.where(UNSTARTED, NOT_HELD, _UNRELEASED)
+        parts = (unstarted, _COUNT.where(RUNNING))
         return sum(self._c.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:

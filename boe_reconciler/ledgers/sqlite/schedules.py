@@ -18,7 +18,6 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    or_,
     select,
     text,
 )
@@ -29,10 +28,10 @@ from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import Pause
-from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.spec import RunSpec, Served
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, driver, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
@@ -62,15 +61,9 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 
 _NAMES = schedules.c.keys()
 _ALL = Reading(select(schedules).order_by(schedules.c.name))
-_FORM = select(schedules.c.name, *(schedules.c[name] for name in Form._fields))
-_FORMS = Reading(_FORM)
-_SOME_FORMS = Reading(
-    _FORM.where(
-        or_(
-            schedules.c.next_due <= bindparam("now"),
-            text("schedules.paused"),
-            among(schedules.c.name, "names"),
-        )
+_FORMS = Reading(
+    select(schedules.c.name, *(schedules.c[name] for name in Form._fields)).order_by(
+        schedules.c.name
     )
 )
 _ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
@@ -94,6 +87,9 @@ _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _HOLDS = select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID)
 _HOLD = select(holds).where(holds.c.hold_id == bindparam("hold_id"))
+_HOLDS_OF = (
+    select(holds).where(holds.c.subject == bindparam("subject")).order_by(_ROWID)
+)
 _PUT_HOLD = upsert(holds, "hold_id")
 _INCIDENTS = select(incidents).order_by(incidents.c.subject)
 _PUT_INCIDENT = upsert(incidents, "subject")
@@ -186,17 +182,8 @@ class Schedules:
     def standings(self) -> Sequence[Standing]:
         return self._standings(_ALL)
 
-    def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
-        rows = (
-            _FORMS.rows(self._c)
-            if names is None
-            else _SOME_FORMS.rows(self._c, now=now, names=[*names])
-        )
-        return {row[0]: Form._make(row[1:]) for row in rows}
-
-    def planned(self) -> Mapping[str, PlannedSchedule] | None:
-        mark = self._mark("served")
-        return self._kept.get(mark.get("token"))[1] if mark else None
+    def forms(self) -> Mapping[str, Form]:
+        return {row[0]: Form._make(row[1:]) for row in _FORMS.rows(self._c)}
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         return self._standings(_DUE, now=now, most=limit)
@@ -266,17 +253,15 @@ class Schedules:
         if mark is None:
             return served.NOTHING
         token = mark.get("token")
-        known, _ = self._kept.get(token)
+        known = self._kept.get(token)
         return known or self._kept.put(token, served.read(self._c, mark))
 
     def environment(self) -> str | None:
         mark = self._mark("served")
         return None if mark is None else mark.get("environment", "")
 
-    def put_served(
-        self, new: Served, planned: Mapping[str, PlannedSchedule] | None
-    ) -> None:
-        served.write(self._c, new, self.served())
+    def put_served(self, new: Served) -> None:
+        served.write(self._c, new, self.served(), self._kept)
         token = uuid_utils.uuid7().hex
         mark: dict[str, Any] = {
             "attempted": new.attempted,
@@ -290,7 +275,7 @@ class Schedules:
         if new.judge is not None:
             mark["judge"] = tables.values(new.judge)
         self._put_mark("served", mark)
-        self._kept.put(token, new, planned)
+        self._kept.put(token, new)
 
     def ticks(self) -> Ticks:
         known = self._mark("ticks")
@@ -323,6 +308,10 @@ class Schedules:
     def hold(self, hold_id: str) -> Hold | None:
         found = self._c.execute(_HOLD, {"hold_id": hold_id}).first()
         return Hold(**found._mapping) if found else None
+
+    def holds_of(self, subject: str) -> Sequence[Hold]:
+        found = self._c.execute(_HOLDS_OF, {"subject": subject})
+        return [Hold(**row._mapping) for row in found]
 
     def put_holds(self, new: Sequence[Hold]) -> None:
         self._many(_PUT_HOLD, [tables.values(one) for one in new])

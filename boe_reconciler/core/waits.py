@@ -1,0 +1,74 @@
+"""What a run waits for before it begins (`wait_for`), in words and instants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from boe_reconciler.core.records import dataclass
+from boe_reconciler.core.resources.schedule import (
+    WaitForFile,
+    WaitForQuery,
+    WaitForSchedule,
+)
+from boe_reconciler.core.runs import Event, Run
+from boe_reconciler.core.wording import both
+
+REASON = "wait_for"
+#: The action of an event: a run went on without what it waited for.
+NOTE = "sent_with_note"
+
+Condition = WaitForQuery | WaitForFile | WaitForSchedule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """Something of `wait_for` that is not there."""
+
+    condition: Condition
+    #: What it is and why it does not count: "the file in/a.csv, which is empty".
+    what: str
+    #: When to look again.
+    again: datetime
+    #: When the wait for it is over.
+    deadline: datetime
+
+    def note(self, zone: str) -> str:
+        """The same at each look."""
+        what = self.what.partition(",")[0]
+        return f"Made without waiting any longer for {what}: not there by {both(self.deadline, zone)}."
+
+
+def deadline(condition: Condition, run: Run, now: datetime) -> datetime:
+    """From its first look on: a restart prolongs nothing."""
+    return (run.started_at or now) + condition.deadline
+
+
+def local_day(occurrence: datetime, zone: str) -> tuple[datetime, datetime]:
+    """The first and the last second of its day there."""
+    there = ZoneInfo(zone)
+    day = occurrence.astimezone(there).date()
+    start, end = (
+        datetime.combine(one, time(), there).astimezone(occurrence.tzinfo)
+        for one in (day, day + timedelta(days=1))
+    )
+    return start, end - timedelta(seconds=1)
+
+
+def over(missing: Sequence[Missing], how: str, now: datetime) -> list[Missing]:
+    """Those whose deadline has passed, and that say this of it."""
+    return [
+        one
+        for one in missing
+        if one.deadline <= now and one.condition.on_timeout == how
+    ]
+
+
+def names(missing: Iterable[Missing]) -> str:
+    return " and ".join(one.what for one in missing)
+
+
+def notes(events: Iterable[Event]) -> list[str]:
+    """What a reader of its files has to know, in the order in which it was noted."""
+    return [one.message for one in events if one.action == NOTE]
