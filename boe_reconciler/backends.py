@@ -57,9 +57,12 @@ PASSWORDS = {
 DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
     "email": "boe_reconciler.destinations.email",
+    "s3": "boe_reconciler.destinations.s3",
     "sftp": "boe_reconciler.destinations.sftp",
     "webhook": "boe_reconciler.destinations.webhook",
 }
+#: Types of Connection that a destination of another type goes through.
+_BEHIND = {"smtp": "email", "ses": "email"}
 #: Sources that need no secret: with `isolate` a child reads, else the main process
 #: does and hands the rows to the child.
 WITHOUT_SECRETS = ("duckdb", "sqlite")
@@ -157,7 +160,16 @@ class Backends:
         return made
 
     def check(self, connection: ConnectionSpec) -> None:
-        """Connect and ask for one row: Temporary or Permanent when that fails."""
+        """Whether it answers and takes its secrets; Temporary or Permanent if not.
+
+        A database is asked for one row; a far side as its destination's module does
+        it, which leaves nothing there.
+        """
+        if connection.type not in SOURCES:
+            kind = _BEHIND.get(connection.type, connection.type)
+            module = importlib.import_module(DESTINATIONS[kind])
+            module.check(connection, self.secrets)
+            return
         source = self._create(connection)
         try:
             source.check()

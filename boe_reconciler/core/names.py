@@ -127,6 +127,16 @@ def dated_folder(occurrence: datetime, timezone: ZoneInfo) -> str:
     return occurrence.astimezone(timezone).strftime("%Y/%m/%d")
 
 
+def key_folder(
+    prefix: str, dated: bool, occurrence: datetime, timezone: ZoneInfo
+) -> str:
+    """What an object's key has before the file's name: empty, or with a / at its end."""
+    parts = [part for part in prefix.split("/") if part]
+    if dated:
+        parts.append(dated_folder(occurrence, timezone))
+    return "".join(f"{part}/" for part in parts)
+
+
 # --- Making safe --------------------------------------------------------------
 
 #: Bytes that a name may have on every common file system.

@@ -85,6 +85,18 @@ def test_what_cannot_be_asked_yet_is_named(boe: Boe, folder: Path) -> None:
     assert "Not asked, since this version cannot: mail (smtp)." in said.err
 
 
+def test_a_connection_that_files_are_delivered_through_is_asked(
+    boe: Boe, folder: Path
+) -> None:
+    keys = {"access_key_id": {"env": "CANARY"}, "secret_access_key": {"env": "CANARY"}}
+    there = {"endpoint_url": "http://127.0.0.1:1", "region": "eu-central-1"}
+    connection(folder, "lake", {"type": "s3", **keys, **there})
+    said = boe(folder, "validate", "--online", "--format", "json")
+    (found,) = said.json["diagnostics"]
+    assert (found["code"], found["path"]) == ("BOE174", "spec.endpoint_url")
+    assert "canary" not in said.out + said.err
+
+
 def test_only_the_files_that_were_named_are_asked(boe: Boe, folder: Path) -> None:
     connection(folder, "a", {**SERVER, "password": {"env": "NOT_SET"}})
     for path, code in (("schedules/daily.yaml", 0), ("connections/a.yaml", 1)):

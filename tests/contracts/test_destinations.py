@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,137 +12,41 @@ import pytest
 
 from boe_reconciler.backends import DESTINATIONS
 from boe_reconciler.core.errors import Cancelled
-from boe_reconciler.core.ports import Destination, Shipment
+from boe_reconciler.core.ports import Shipment
 from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS
-from boe_reconciler.core.runs import DeliveryStatus
-from tests import mail_servers, sftp_servers
-from tests.mail_servers import Arrived
-from tests.receivers import receiving
-from tests.shipments import CONTENT, a_shipment, means
+from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from tests import sftp_servers
+from tests.cutting import Fault, cutting
+from tests.far_sides import (
+    FarSide,
+    Servers,
+    Start,
+    aiosmtpd,
+    local,
+    postfix,
+    s3_moto,
+    s3_rclone,
+    ses,
+    sftp,
+    webhook,
+)
+from tests.shipments import CONTENT, a_shipment
 
 
 class Cancel:
-    def __init__(self, *, cancelled: bool = False) -> None:
-        self.cancelled = cancelled
+    """Cancelled after as many looks; None: never."""
+
+    def __init__(self, *, after: int | None = None) -> None:
+        self._left = after
 
     def check(self) -> None:
-        if self.cancelled:
+        if self._left is not None:
+            self._left -= 1
+        if self._left is not None and self._left < 0:
             raise Cancelled("cancelled", "somebody asked for it")
 
     def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
         return nullcontext()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FarSide:
-    destination: Destination
-    #: The destination's fields in YAML.
-    fields: dict[str, Any]
-    #: The bytes of every file that arrived there.
-    arrived: Callable[[], list[bytes]]
-    #: Whether it can be asked later what became of a delivery.
-    tells: bool = True
-    recipient: str = "-"
-    #: It is sent again instead, and known there by its identity.
-    repeats: bool = False
-
-
-Start = Callable[[Path], AbstractContextManager[FarSide]]
-ADDRESS = "anna@example.com"
-
-
-@contextmanager
-def local(tmp_path: Path) -> Iterator[FarSide]:
-    root = tmp_path / "root"
-    root.mkdir()
-    module = importlib.import_module(DESTINATIONS["local"])
-    yield FarSide(
-        destination=module.create(means(tmp_path, local_root=root)),
-        fields={"type": "local", "base_path": "exports"},
-        arrived=lambda: [p.read_bytes() for p in root.rglob("*") if p.is_file()],
-    )
-
-
-def sftp(serve: Callable[[Path], AbstractContextManager[Any]]) -> Start:
-    @contextmanager
-    def start(tmp_path: Path) -> Iterator[FarSide]:
-        with serve(tmp_path / "root") as server:
-            module = importlib.import_module(DESTINATIONS["sftp"])
-            yield FarSide(
-                destination=module.create(
-                    means(
-                        tmp_path,
-                        connections={"bank": server.connection()},
-                        environment=server.environment,
-                    )
-                ),
-                fields={"type": "sftp", "connection": "bank", "base_path": server.path},
-                arrived=server.files,
-            )
-
-    return start
-
-
-def mails(
-    home: Path, connection: dict[str, Any], arrived: Callable[[], Iterable[Arrived]]
-) -> FarSide:
-    spec = {"from": "reports@example.com", **connection}
-    keys = {"KEY_ID": "AKIAEXAMPLE", "KEY": "s3cret-key-of-ses"}
-    found = means(home, connections={"mail": spec}, environment=keys)
-    return FarSide(
-        destination=importlib.import_module(DESTINATIONS["email"]).create(found),
-        fields={
-            "type": "email",
-            "connection": "mail",
-            "to": [ADDRESS],
-            "subject": "Carriers",
-        },
-        arrived=lambda: [
-            content for mail in arrived() for content in mail.files.values()
-        ],
-        tells=False,
-        recipient=ADDRESS,
-    )
-
-
-@contextmanager
-def aiosmtpd(tmp_path: Path) -> Iterator[FarSide]:
-    with mail_servers.smtp_server() as inbox:
-        server = {"type": "smtp", "host": "localhost", "port": inbox.port}
-        yield mails(tmp_path, {**server, "tls": "none"}, lambda: inbox.mails)
-
-
-@contextmanager
-def postfix(tmp_path: Path) -> Iterator[FarSide]:
-    with mail_servers.postfix("anna") as running:
-        server = {"type": "smtp", "host": "localhost", "port": running.port}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SSL_CERT_FILE", str(running.trusted))
-            yield mails(tmp_path, server, lambda: running.mails("anna"))
-
-
-@contextmanager
-def ses(tmp_path: Path) -> Iterator[FarSide]:
-    keys = {"access_key_id": {"env": "KEY_ID"}, "secret_access_key": {"env": "KEY"}}
-    region = {"type": "ses", "region": "eu-central-1"}
-    with (
-        mail_servers.ses_server() as running,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("AWS_ENDPOINT_URL_SESV2", running.url)
-        yield mails(tmp_path, region | keys, running.mails)
-
-
-@contextmanager
-def webhook(tmp_path: Path) -> Iterator[FarSide]:
-    with receiving() as receiver:
-        module = importlib.import_module(DESTINATIONS["webhook"])
-        yield FarSide(
-            destination=module.create(means(tmp_path, private_addresses=True)),
-            fields={"type": "webhook", "url": receiver.url, "send": "file"},
-            arrived=receiver.files,
-            repeats=True,
-        )
 
 
 #: One row for each destination and each server behind it: what starts its far side.
@@ -152,16 +55,30 @@ FAR_SIDES: dict[str, Start] = {
     "email aiosmtpd": aiosmtpd,
     "email postfix": postfix,
     "email ses": ses,
+    "s3 moto": s3_moto,
+    "s3 rclone": s3_rclone,
     "sftp asyncssh": sftp(sftp_servers.in_process),
     "sftp openssh": sftp(sftp_servers.openssh),
     "sftp rclone": sftp(sftp_servers.rclone),
     "webhook": webhook,
 }
+#: Those whose promises the quicker ones beside them, or the tests of the destination
+#: itself, show too.
+_SLOW = (
+    "email postfix",
+    "email ses",
+    "s3 moto",
+    "s3 rclone",
+    "sftp openssh",
+    "sftp rclone",
+)
 
 
-#: Those whose promises the quicker ones beside them show, too.
-#: Those whose promises the quicker ones beside them show, too.
-_SLOW = ("sftp openssh", "sftp rclone", "email postfix", "email ses")
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    started = Servers()
+    yield started
+    started.close()
 
 
 @pytest.fixture(
@@ -170,8 +87,10 @@ _SLOW = ("sftp openssh", "sftp rclone", "email postfix", "email ses")
         for name in FAR_SIDES
     ]
 )
-def far_side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FarSide]:
-    with FAR_SIDES[request.param](tmp_path) as started:
+def far_side(
+    request: pytest.FixtureRequest, tmp_path: Path, servers: Servers
+) -> Iterator[FarSide]:
+    with FAR_SIDES[request.param](tmp_path, servers) as started:
         yield started
 
 
@@ -180,10 +99,13 @@ Ship = Callable[..., Shipment]
 
 @pytest.fixture
 def ship(tmp_path: Path, far_side: FarSide) -> Ship:
-    def make(run_id: str = "run-1", content: bytes = CONTENT) -> Shipment:
+    def make(
+        run_id: str = "run-1", content: bytes = CONTENT, **fields: Any
+    ) -> Shipment:
+        spec = far_side.fields | fields
         return a_shipment(
             tmp_path,
-            far_side.fields,
+            spec,
             run_id=run_id,
             content=content,
             recipient=far_side.recipient,
@@ -289,5 +211,223 @@ def test_a_cancelled_delivery_stops_before_the_act(
     far_side: FarSide, ship: Ship
 ) -> None:
     with pytest.raises(Cancelled):
-        list(far_side.destination.deliver([ship()], Cancel(cancelled=True)))
+        list(far_side.destination.deliver([ship()], Cancel(after=0)))
     assert far_side.arrived() == []
+
+
+# --- Crashes, conflicts, lost answers -----------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def one(far_side: FarSide, shipment: Shipment) -> Outcome:
+    (outcome,) = far_side.destination.deliver([shipment], Cancel())
+    return outcome
+
+
+def need(there: Any, why: str) -> None:
+    if not there:
+        pytest.skip(why)
+
+
+@pytest.fixture
+def keeps(far_side: FarSide, ship: Ship) -> FarSide:
+    """One that keeps files under names, and can refuse a name that is taken."""
+    need(hasattr(ship().spec, "if_exists"), "it keeps no files")
+    return far_side
+
+
+@pytest.fixture
+def wired(far_side: FarSide) -> FarSide:
+    need(far_side.with_connection, "nothing lies between it and us")
+    return far_side
+
+
+def test_the_same_delivery_again_is_done_already(keeps: FarSide, ship: Ship) -> None:
+    first = ship(if_exists="error")
+    assert one(keeps, first).status is DeliveryStatus.ACCEPTED
+    again = one(keeps, begun(first))
+    assert again.status is DeliveryStatus.ACCEPTED
+    assert keeps.arrived() == [CONTENT]
+
+
+def test_a_file_of_other_content_is_a_conflict_and_stays(
+    keeps: FarSide, ship: Ship
+) -> None:
+    one(keeps, ship("run-1", if_exists="error"))
+    outcome = one(keeps, ship("run-2", b"other", if_exists="error"))
+    assert (outcome.status, outcome.reason) == (DeliveryStatus.FAILED, "exists")
+    assert "if_exists" in outcome.message
+    assert keeps.arrived() == [CONTENT]
+
+
+def test_overwriting_replaces_it(keeps: FarSide, ship: Ship) -> None:
+    one(keeps, ship("run-1", if_exists="overwrite"))
+    outcome = one(keeps, ship("run-2", b"other", if_exists="overwrite"))
+    assert outcome.status is DeliveryStatus.ACCEPTED
+    assert keeps.arrived() == [b"other"]
+
+
+def test_a_crash_right_before_the_act_leaves_nothing(
+    far_side: FarSide, ship: Ship
+) -> None:
+    intents: list[Mapping[str, str]] = []
+
+    def killed(intent: Mapping[str, str]) -> None:
+        intents.append(dict(intent))
+        raise Killed
+
+    with pytest.raises(Killed):
+        one(far_side, replace(ship(), begin=killed))
+    assert far_side.arrived() == []
+    after = replace(ship(), intent=intents[-1])
+    found = far_side.destination.probe(after)
+    if not far_side.tells:
+        assert found is not None
+        assert found.status is DeliveryStatus.UNCONFIRMED
+        return
+    assert found is None
+    assert one(far_side, after).status is DeliveryStatus.ACCEPTED
+    assert far_side.arrived() == [CONTENT]
+
+
+def test_the_marker_comes_last_and_its_retry_sends_no_data(
+    keeps: FarSide, ship: Ship
+) -> None:
+    shipment = ship(done_marker="{file}.done", if_exists="error")
+    one(keeps, replace(shipment, spec=ship(if_exists="error").spec))
+    # As after a crash between the two; whatever would be sent now would be wrong.
+    shipment.path.write_bytes(bytes(len(CONTENT)))
+    outcome = one(keeps, begun(shipment))
+    assert outcome.status is DeliveryStatus.ACCEPTED
+    assert outcome.remote
+    assert outcome.remote.endswith("carriers.csv")
+    assert sorted(keeps.arrived()) == [b"", CONTENT]
+
+
+def test_a_target_that_is_not_there_is_told(keeps: FarSide, ship: Ship) -> None:
+    need(keeps.missing, "it makes what is not there")
+    outcome = one(keeps, ship(**keeps.missing))
+    assert outcome.status is not DeliveryStatus.ACCEPTED
+    assert outcome.reason
+    assert outcome.message
+    assert keeps.arrived() == []
+
+
+@pytest.mark.slow
+def test_a_large_file_arrives_whole(far_side: FarSide, ship: Ship) -> None:
+    content = bytes(range(256)) * (36 << 10)  # 9 MiB
+    assert one(far_side, ship(content=content)).status is DeliveryStatus.ACCEPTED
+    assert far_side.arrived() == [content]
+
+
+@pytest.mark.slow
+def test_a_cancel_stops_a_large_file_and_leaves_nothing(
+    far_side: FarSide, ship: Ship
+) -> None:
+    shipment = ship(content=bytes(9 << 20))
+    with pytest.raises(Cancelled):
+        list(far_side.destination.deliver([shipment], Cancel(after=2)))
+    assert far_side.arrived() == []
+
+
+def test_a_file_that_changed_since_it_was_made_is_not_sent(
+    keeps: FarSide, ship: Ship
+) -> None:
+    shipment = ship()
+    shipment.path.write_bytes(bytes(len(CONTENT)))
+    outcome = one(keeps, shipment)
+    assert outcome.status is DeliveryStatus.FAILED
+    assert outcome.reason == "artifact_changed"
+    assert keeps.arrived() == []
+
+
+@pytest.mark.slow
+def test_refused_credentials_are_final_and_stay_secret(
+    wired: FarSide, ship: Ship, caplog: pytest.LogCaptureFixture
+) -> None:
+    need(wired.refused, "this server takes any")
+    destination = wired.with_connection(**wired.refused)  # type: ignore[misc]  # is there
+    (outcome,) = destination.deliver([ship()], Cancel())
+    assert outcome.status is DeliveryStatus.FAILED
+    assert outcome.reason
+    (wrong,) = wired.refused["environment"].values()
+    assert wrong not in f"{outcome} {caplog.text}"
+    assert wired.arrived() == []
+
+
+@pytest.mark.slow
+def test_a_secret_that_is_missing_is_told(wired: FarSide, ship: Ship) -> None:
+    need(wired.refused, "this server takes any")
+    nothing = dict.fromkeys(wired.refused["environment"], "")
+    destination = wired.with_connection(environment=nothing)  # type: ignore[misc]  # is there
+    (outcome,) = destination.deliver([ship()], Cancel())
+    assert outcome.status is DeliveryStatus.FAILED
+    assert outcome.reason == "secret_missing"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_down_is_tried_later(wired: FarSide, ship: Ship) -> None:
+    destination = wired.with_connection(port=1)  # type: ignore[misc]  # is there
+    (outcome,) = destination.deliver([ship()], Cancel())
+    assert outcome.status is DeliveryStatus.DEFERRED
+    assert outcome.reason
+
+
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_given_up_in_time(
+    wired: FarSide, ship: Ship
+) -> None:
+    with cutting(wired.port or 0, Fault(does="stall", times=None)) as proxy:
+        slow = wired.with_connection(port=proxy.port, timeout="1s")  # type: ignore[misc]  # is there
+        (outcome,) = slow.deliver([ship()], Cancel())
+    assert outcome.status is DeliveryStatus.DEFERRED
+    assert outcome.reason == "timeout"
+    assert wired.arrived() == []
+
+
+#: What goes wrong, after how many bytes of what is sent, and the size of the file.
+WIRE = [
+    ("cut", (0, 1, 300, 700, 1200, 1700), len(CONTENT)),
+    ("swallow", (1, 300, 700, 1200, 1700), len(CONTENT)),
+    ("stall", (1, 700, 1200), len(CONTENT)),
+    ("cut", (1500, 1 << 20, 9 << 20, (9 << 20) + 3000), 9 << 20),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("does", "points", "size"), WIRE)
+def test_whatever_the_wire_does_there_is_one_file_in_the_end(
+    wired: FarSide, ship: Ship, does: Any, points: tuple[int, ...], size: int
+) -> None:
+    """What is said of a broken connection is so, and a retry ends it."""
+    content = (CONTENT * (size // len(CONTENT) + 1))[:size]
+    for number, after in enumerate(points):
+        shipment = replace(ship(f"run-{number}", content), filename=f"{number}.csv")
+        with cutting(wired.port or 0, Fault(does=does, after=after)) as proxy:
+            far = wired.with_connection(port=proxy.port, timeout="1s")  # type: ignore[misc]  # is there
+            (outcome,) = far.deliver([shipment], Cancel())
+        there = len(wired.arrived())
+        if outcome.status is DeliveryStatus.ACCEPTED:
+            assert there == number + 1
+        else:
+            assert outcome.status is DeliveryStatus.DEFERRED
+        assert one(wired, shipment).status is DeliveryStatus.ACCEPTED
+        assert wired.arrived() == [content] * (number + 1)
+
+
+@pytest.mark.slow
+def test_a_lost_answer_to_the_act_is_a_success_that_is_looked_up(
+    wired: FarSide, ship: Ship
+) -> None:
+    need(wired.plain, "nobody can tell the act from what goes over the wire")
+    shipment = ship()
+    fault = Fault(does="swallow", at=CONTENT[-9:])
+    with cutting(wired.port or 0, fault) as proxy:
+        far = wired.with_connection(port=proxy.port, timeout="5s")  # type: ignore[misc]  # is there
+        (outcome,) = far.deliver([shipment], Cancel())
+        assert proxy.happened == 1
+    assert outcome.status is DeliveryStatus.ACCEPTED
+    assert wired.arrived() == [CONTENT]

@@ -30,7 +30,6 @@ NOTHING: dict[str, Any] = {
         ({"if_empty": "notice"}, "spec.if_empty"),
         ({"if_unchanged": "notice"}, "spec.if_unchanged"),
         ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
-        ({"deliver_to": [{"type": "s3"}]}, "spec.deliver_to[0].type"),
         ({"deliver_to": [{"if_empty": "notice"}]}, "spec.deliver_to[0].if_empty"),
     ],
 )

@@ -275,6 +275,15 @@ def test_a_base_path_lies_in_one_of_the_roots(
     assert (names.check_base_path(path, roots) == "") is fine
 
 
+def test_an_objects_folder_has_one_slash_between_its_parts() -> None:
+    def folder(prefix: str, *, dated: bool) -> str:
+        return names.key_folder(prefix, dated, VALUES.occurrence, ZoneInfo("UTC"))
+
+    assert folder("", dated=False) == ""
+    assert folder("a//b", dated=False) == folder("a/b/", dated=False) == "a/b/"
+    assert folder("a", dated=True) == f"a/{VALUES.occurrence:%Y/%m/%d}/"
+
+
 def test_dated_folders_follow_the_local_day() -> None:
     day = names.dated_folder(VALUES.occurrence, ZoneInfo("America/New_York"))
     assert day == "2026/11/23"

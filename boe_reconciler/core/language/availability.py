@@ -45,7 +45,7 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(
         place="Destination",
         path=("type",),
-        values=("s3", "gcs", "azure"),
+        values=("gcs", "azure"),
         what="delivery to an object store",
     ),
     Lack(

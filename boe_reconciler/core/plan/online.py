@@ -22,9 +22,11 @@ from boe_reconciler.core.resources.connection import (
     SopsSecret,
 )
 
+#: The types of Connection that this version can ask.
+_ASKED = (*DATABASE_TYPES, "s3")
 _SECRETS = (EnvSecret, FileSecret, SopsSecret)
 #: The field of a Connection that says where it leads, the first that is there.
-_PLACES = ("host", "url", "path", "type")
+_PLACES = ("host", "url", "path", "endpoint_url", "account_url", "endpoint", "type")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +48,7 @@ class Question:
     @property
     def is_available(self) -> bool:
         """Whether this version can ask it at all."""
-        return self.is_secret or self.what.type in DATABASE_TYPES
+        return self.is_secret or self.what.type in _ASKED
 
     @property
     def name(self) -> str:

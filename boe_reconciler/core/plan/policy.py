@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
 
 from pydantic_core import ValidationError
 
+from boe_reconciler.core.hosts import is_allowed
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.names import transform_parts
@@ -192,16 +192,14 @@ def host_of(text: str) -> str:
 
 def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
     allow = judge.spec.allow
-    if allow.hosts is not None and not any(
-        fnmatchcase(host, pattern.lower()) for pattern in allow.hosts
-    ):
+    if not is_allowed(host, allow.hosts):
         where = judge.where("allow", "hosts")
         yield Finding(
             code="BOE133",
             path=(),
             detail=f"{host} may not be reached ({where})",
             help=judge.todo(
-                f"allowed: {', '.join(allow.hosts) or 'none'}", "allow", "hosts"
+                f"allowed: {', '.join(allow.hosts or []) or 'none'}", "allow", "hosts"
             ),
         )
     elif webhook and not allow.private_addresses and is_private(host):
