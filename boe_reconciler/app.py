@@ -279,6 +279,7 @@ class App:
             # Spreads retries; nothing secret depends on it.
             random=random.random,
             observe=self.observe,
+            version=installed_version(),
         )
         return Executor(
             ledger=self.ledger,

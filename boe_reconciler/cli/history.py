@@ -25,6 +25,7 @@ from boe_reconciler.cli.planned import instant
 from boe_reconciler.cli.shapes import (
     details_json,
     hold_json,
+    manifests_json,
     notice_json,
     parameters,
     pause_json,
@@ -304,6 +305,10 @@ def show(
     context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN")],
     output: _Format = OutputFormat.TEXT,
+    manifest: Annotated[
+        bool,
+        typer.Option("--manifest", help="Show where its files came from, as JSON."),
+    ] = False,
 ) -> None:
     """Show one run: attempts, files, deliveries, events.
 
@@ -313,9 +318,13 @@ def show(
     Examples:
       boe show carriers-daily
       boe show carriers-daily.20261124T113000Z --format json
+      boe show carriers-daily --manifest
     """
     app = door(context).looking_app()
     record = find_run(app, run)
+    if manifest:
+        say_json(manifests_json(app.ledger, record))
+        return
     if output is OutputFormat.JSON:
         gone = parts_gone(app, record)
         said = {

@@ -43,6 +43,33 @@ def run_json(record: RunRecord) -> dict[str, Any]:
     }
 
 
+def manifests_json(ledger: Ledger, record: RunRecord) -> dict[str, Any]:
+    """The manifest of each file, and whether they are those it was recorded with."""
+    from boe_reconciler.core.manifest import Origin, recorded
+
+    run, spec = record.run, ledger.run_spec(record.run.run_id)
+    known = recorded(ledger.events(run.run_id))
+    found: dict[str, Any] = {
+        "format_version": "1.0",
+        "run_id": run.run_id,
+        "recorded": known is not None,
+        "unchanged": None,
+        "manifests": [],
+    }
+    if spec is None or known is None:
+        return found
+    version, sha256 = known
+    origin = Origin(run=run, spec=spec, parameters=run.parameters, version=version)
+    return {
+        **found,
+        "unchanged": origin.common_sha256(record.artifacts) == sha256,
+        "manifests": [
+            {"sha256": origin.sha256(one), "manifest": origin.manifest(one)}
+            for one in record.artifacts
+        ],
+    }
+
+
 def parameters(run: Run) -> dict[str, str]:
     """Those it was made with; before it has begun, those that somebody asked for."""
     return {**run.options.parameters, **run.parameters}

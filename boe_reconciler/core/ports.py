@@ -508,9 +508,13 @@ class Ledger(Protocol):
         artifacts: Sequence[Artifact],
         deliveries: Sequence[NewDelivery],
         *,
+        events: Sequence[Event] = (),
         now: datetime,
     ) -> None:
-        """The export is done: its artifacts and the deliveries they owe; the attempt succeeded."""
+        """The export is done: its artifacts and the deliveries they owe; the attempt succeeded.
+
+        `events` are what the run's history says of them.
+        """
 
     def intend(
         self,
@@ -657,6 +661,9 @@ class Ledger(Protocol):
         limit: int = 50,
     ) -> Sequence[RunRecord]:
         """Those with an occurrence in [since, until], the newest first."""
+
+    def run_spec(self, run_id: str) -> RunSpec | None:
+        """What it runs, or ran."""
 
     def events(self, run_id: str) -> Sequence[Event]: ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from boe_reconciler.core import retry
@@ -266,7 +266,26 @@ def _shipment(
         intent=delivery.intent,
         begin=partial(_begin, job, delivery.key),
         context=job.prepared.context,
+        provenance=_provenance(job, artifact),
     )
+
+
+def _provenance(job: Job, artifact: Artifact) -> dict[str, str]:
+    run = job.run
+    found = {
+        "run": run.run_id,
+        "schedule": run.schedule,
+        "occurrence": f"{run.occurrence.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "revision": run.revision,
+        "spec": run.spec_digest,
+        "sha256": artifact.sha256,
+        "manifest": job.origin.sha256(artifact),
+        "rows": str(artifact.rows),
+    }
+    return {
+        name: text.encode("ascii", "backslashreplace").decode()
+        for name, text in found.items()
+    }
 
 
 def _begin(job: Job, key: DeliveryKey, intent: Mapping[str, str]) -> None:

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
 from boe_reconciler.core.facts import Observe, unobserved
+from boe_reconciler.core.manifest import Origin
 from boe_reconciler.core.names import NameValues
+from boe_reconciler.core.parameters import parameter_text
 from boe_reconciler.core.ports import (
     Blobs,
     Claimed,
@@ -66,6 +68,8 @@ class Tools:
     #: A number in [0, 1), for the jitter of retries.
     random: Callable[[], float]
     observe: Observe = unobserved
+    #: Of this BOE.
+    version: str = "0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +80,8 @@ class Job:
     prepared: Prepared
     #: This claim's own folder for unfinished files.
     folder: Path
+    #: The version of the BOE that writes, or wrote, its files.
+    built_by: str
 
     @property
     def spec(self) -> RunSpec:
@@ -88,6 +94,22 @@ class Job:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.spec.timezone)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """As text; without those that have no value."""
+        given = self.prepared.parameters.items()
+        return {key: parameter_text(value) for key, value in given if value is not None}
+
+    @property
+    def origin(self) -> Origin:
+        """What the manifests of its files have in common."""
+        return Origin(
+            run=self.run,
+            spec=self.spec,
+            parameters=self.parameters,
+            version=self.built_by,
+        )
 
     @property
     def formats(self) -> list[str]:
@@ -146,14 +168,16 @@ class Job:
 
     def note(self, action: str, message: str) -> None:
         """Add an event to the run's history, without any secret in it."""
-        event = Event(
+        self.tools.ledger.note([self.event(action, message)])
+
+    def event(self, action: str, message: str) -> Event:
+        return Event(
             at=self.tools.clock.now(),
             action=action,
             message=self.tools.backends.redact(message),
             run_id=self.run.run_id,
             schedule=self.run.schedule,
         )
-        self.tools.ledger.note([event])
 
     def destination_name(self, artifact: Artifact, pattern: str | None) -> str:
         """The artifact's name at a destination with a pattern of its own."""

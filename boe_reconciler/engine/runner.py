@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from boe_reconciler.core import approval, retry, waits
+from boe_reconciler.core import approval, manifest, retry, waits
 from boe_reconciler.core.errors import (
     Cancelled,
     LeaseLost,
@@ -19,7 +19,6 @@ from boe_reconciler.core.errors import (
 )
 from boe_reconciler.core.facts import AttemptBegun, Built, RunEnded, RunPutOff
 from boe_reconciler.core.outcome import Verdict, verdict
-from boe_reconciler.core.parameters import parameter_text
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.prepare import prepare
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
@@ -87,6 +86,7 @@ class Runner:
                 cancel=cancel,
                 prepared=prepared,
                 folder=folder,
+                built_by=self._built_by(claimed),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -134,6 +134,13 @@ class Runner:
                 job.note(waits.NOTE, note)
         return [one for one in missing if one not in noted]
 
+    def _built_by(self, claimed: Claimed) -> str:
+        """Files that are there already may be those of an older BOE."""
+        known = None
+        if claimed.record.artifacts:
+            known = manifest.recorded(self._tools.ledger.events(claimed.claim.run_id))
+        return known[0] if known else self._tools.version
+
     def _build(self, job: Job) -> bool:
         """One attempt: gate, export, commit. False when the run ended at a gate."""
         self._begin(job)
@@ -149,14 +156,8 @@ class Runner:
         return True
 
     def _begin(self, job: Job) -> None:
-        given = job.prepared.parameters
-        texts = {
-            name: parameter_text(value)
-            for name, value in given.items()
-            if value is not None
-        }
         self._tools.ledger.begin_attempt(
-            job.claimed.claim, parameters=texts, now=self._now()
+            job.claimed.claim, parameters=job.parameters, now=self._now()
         )
         self._tools.observe(AttemptBegun(claimed=job.claimed))
         self._limit(job)
@@ -190,7 +191,11 @@ class Runner:
         ]
         job.cancel.check()
         self._tools.ledger.commit_artifacts(
-            job.claimed.claim, artifacts, owed(job, artifacts), now=self._now()
+            job.claimed.claim,
+            artifacts,
+            owed(job, artifacts),
+            events=[job.event(manifest.ACTION, job.origin.sentence(artifacts))],
+            now=self._now(),
         )
         self._tools.observe(Built(artifacts=artifacts))
 

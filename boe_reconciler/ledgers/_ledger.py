@@ -140,13 +140,14 @@ class StoredLedger:
         artifacts: Sequence[Artifact],
         deliveries: Sequence[NewDelivery],
         *,
+        events: Sequence[Event] = (),
         now: datetime,
     ) -> None:
-        self._write(
-            lambda store: _work.commit_artifacts(
-                store, claim, artifacts, deliveries, now=now
-            )
-        )
+        def work(store: Store) -> None:
+            _work.commit_artifacts(store, claim, artifacts, deliveries, now=now)
+            store.insert_events(events)
+
+        self._write(work)
 
     def intend(
         self,
@@ -305,6 +306,13 @@ class StoredLedger:
             schedule=schedule, status=status, since=since, until=until, limit=limit
         )
         return self._read(lambda store: _rows.records(store, store.find(query)))
+
+    def run_spec(self, run_id: str) -> RunSpec | None:
+        def look(store: Store) -> RunSpec | None:
+            run = store.run(run_id)
+            return store.spec(run.spec_digest) if run else None
+
+        return self._read(look)
 
     def events(self, run_id: str) -> Sequence[Event]:
         return self._read(lambda store: store.events(run_id))

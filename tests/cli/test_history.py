@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,6 +58,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (repo / "schedules/bad.yaml").write_text("kind: Schedule\n")
     assert run(["-C", str(repo), "run", "--once"]) == 0
     return repo
+
+
+def test_a_manifest_is_what_jq_makes_of_it(folder: Path, boe: Boe) -> None:
+    """Its hash can be checked with `jq -S . | sha256sum`."""
+    told = boe(folder, "show", "good", "--manifest").json
+    assert (told["recorded"], told["unchanged"]) == (True, True)
+    (one,) = told["manifests"]
+    manifest = one["manifest"]
+    assert manifest["artifact"]["name"].startswith("Good_")
+    assert manifest["parameters"] == {"n": "7"}
+    canonical = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False)
+    assert hashlib.sha256(f"{canonical}\n".encode()).hexdigest() == one["sha256"]
+
+
+def test_a_run_without_files_has_no_manifest(folder: Path, boe: Boe) -> None:
+    told = boe(folder, "show", "broken", "--manifest").json
+    assert told["manifests"] == []
+    assert (told["recorded"], told["unchanged"]) == (False, None)
 
 
 def runs(boe: Boe, folder: Path, *arguments: str) -> list[dict[str, Any]]:

@@ -800,6 +800,27 @@ def test_what_was_settled_stays_settled(hourly: Ledger) -> None:
         hourly.intend(claimed.claim, key, {}, now=now)
 
 
+def test_what_is_said_of_files_is_committed_with_them(hourly: Ledger) -> None:
+    claimed = one_claim(hourly)
+    run_id = claimed.claim.run_id
+    now = START + HOUR
+    hourly.begin_attempt(claimed.claim, parameters={}, now=now)
+    told = Event(at=now, action="manifest_made", message="Told.", run_id=run_id)
+    hourly.commit_artifacts(claimed.claim, [an_artifact()], [], events=[told], now=now)
+    assert told in hourly.events(run_id)
+    stale = replace(claimed.claim, fence=0)
+    with pytest.raises(LeaseLost):
+        hourly.commit_artifacts(stale, [], [], events=[told], now=now)
+    assert list(hourly.events(run_id)).count(told) == 1
+
+
+def test_a_run_keeps_the_spec_it_was_made_with(hourly: Ledger) -> None:
+    claimed = one_claim(hourly)
+    hourly.activate(an_activation(revision="r2"), now=START + HOUR)
+    assert hourly.run_spec(claimed.claim.run_id) == claimed.spec
+    assert hourly.run_spec("unknown") is None
+
+
 def test_nothing_is_delivered_that_was_not_committed(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
     owed = [a_delivery(claimed.claim.run_id, part="other")]

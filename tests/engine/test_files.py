@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from msoffcrypto.exceptions import InvalidKeyError
 from pypdf.errors import FileNotDecryptedError
 
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.ports import Sealing
-from boe_reconciler.core.runs import RunRecord, RunStatus
+from boe_reconciler.core.manifest import Origin, recorded
+from boe_reconciler.core.ports import Cancel, Sealing, Shipment
+from boe_reconciler.core.runs import DeliveryStatus, Outcome, RunRecord, RunStatus
 from boe_reconciler.engine import export
 from boe_reconciler.passwords import xlsx
 from tests.engine.world import START, World, a_spec
@@ -146,6 +150,96 @@ def test_a_workbook_that_would_fill_the_memory_is_refused(
     sealing = Sealing(password=PASSWORD, name="x.xlsx", occurrence=START)
     with pytest.raises(Permanent, match="3 bytes"):
         xlsx.create().protect(plain, io.BytesIO(), sealing)
+
+
+# --- Where they come from ---------------------------------------------------------
+
+
+def origin_of(world: World, record: RunRecord) -> tuple[Origin, str]:
+    """As anybody can make it from the ledger, and the sha256 it was recorded with."""
+    run = record.run
+    spec = world.ledger.run_spec(run.run_id)
+    found = recorded(world.ledger.events(run.run_id))
+    assert spec is not None
+    assert found is not None
+    version, sha256 = found
+    origin = Origin(run=run, spec=spec, parameters=run.parameters, version=version)
+    return origin, sha256
+
+
+def test_each_file_has_a_manifest_that_the_ledger_alone_can_make_again(
+    world: World,
+) -> None:
+    query = "select $month as month".replace("$", ":")
+    fields: dict[str, Any] = {
+        "parameters": {"month": "2026-10"},
+        "report": {"parameters": {"month": {"type": "string"}}},
+        "export": {"format": ["csv", "json"]},
+    }
+    record = world.run_now(a_spec(query, **fields))
+    origin, sha256 = origin_of(world, record)
+    assert origin.common_sha256(record.artifacts) == sha256
+    found = origin.manifest(record.artifacts[1])
+    content = world.blobs.read(record.artifacts[1].sha256)
+    assert found["artifact"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert found["queries"] == [
+        {"sheet": None, "sha256": hashlib.sha256(query.encode()).hexdigest()}
+    ]
+    assert found["parameters"] == {"month": "2026-10"}
+    assert found["revision"] == "folder@sha1:1"
+    assert found["occurrence"]["local"] == "2026-11-24T06:00:00+01:00"
+
+
+def test_a_changed_record_does_not_fit_its_manifest(world: World) -> None:
+    record = world.run_now(a_spec())
+    origin, sha256 = origin_of(world, record)
+    (artifact,) = record.artifacts
+    assert origin.common_sha256([replace(artifact, rows=2)]) != sha256
+    other = replace(origin.run, revision="folder@sha1:2")
+    assert replace(origin, run=other).common_sha256([artifact]) != sha256
+
+
+class _Listening:
+    """Notes the provenance of what it is given, and accepts it at the second try."""
+
+    def __init__(self) -> None:
+        self.heard: list[Mapping[str, str]] = []
+
+    def deliver(
+        self, shipments: Iterable[Shipment], cancel: Cancel
+    ) -> Iterator[Outcome]:
+        del cancel
+        for one in shipments:
+            self.heard.append(one.provenance)
+            again = len(self.heard) < 2
+            status = DeliveryStatus.DEFERRED if again else DeliveryStatus.ACCEPTED
+            one.begin({})
+            yield Outcome(status=status)
+
+    def probe(self, shipment: Shipment) -> None:
+        del shipment
+
+
+def test_every_try_tells_its_destination_the_same_provenance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one by a newer BOE, of the file that the older one wrote."""
+    listening = _Listening()
+    monkeypatch.setattr(world.backends, "destination", lambda *_: listening)
+    world.tools = replace(world.tools, version="1.0")
+    world.run_now(a_spec())
+    world.tools = replace(world.tools, version="2.0")
+    world.clock.move(120)
+    world.work()
+    (record,) = world.ledger.runs(limit=9)
+    assert record.run.status is RunStatus.SUCCEEDED
+    origin, _ = origin_of(world, record)
+    first, second = listening.heard
+    assert first == second
+    assert first["manifest"] == origin.sha256(record.artifacts[0])
+    assert first["sha256"] == record.artifacts[0].sha256
+    assert first["run"] == record.run.run_id
+    assert all(text.isascii() for text in first.values())
 
 
 # --- Splitting ------------------------------------------------------------------
