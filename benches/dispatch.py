@@ -86,7 +86,7 @@ def activation(count: int) -> Activation:
         attempted="folder@sha1:1",
         serving="folder@sha1:1",
         objects=(),
-        statuses=(),
+        stalled=(),
         schedules=[
             PlannedSchedule(name=name, spec=spec(name), occurrences=times, paused=False)
             for name in names

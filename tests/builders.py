@@ -23,7 +23,6 @@ from boe_reconciler.core.runs import (
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,
-    ObjectStatus,
     OccurrenceSet,
     PlannedSchedule,
     RunSpec,
@@ -98,22 +97,10 @@ def an_activation(
                 file=f"schedules/{one.name}.yaml",
                 index=0,
                 data={"metadata": {"name": one.name}},
-                revision=revision,
             )
             for one in schedules
         ],
-        statuses=[
-            ObjectStatus(
-                kind="Schedule",
-                name=one.name,
-                ready=True,
-                reason="Served",
-                message="",
-                observed_revision=revision,
-                serving_revision=revision,
-            )
-            for one in schedules
-        ],
+        stalled=[],
         schedules=schedules,
         problems=problems,
         waits=waits,

@@ -123,7 +123,7 @@ class Ledger:
             attempted=found.attempted,
             serving=found.serving or (self.served and self.served.serving),
             objects=[through_json(one) for one in objects],
-            statuses=found.statuses,
+            stalled=found.stalled,
             problems=found.problems,
             judge=found.judge if found.serving else self.served and self.served.judge,
             environment=found.environment,

@@ -155,7 +155,7 @@ def _compared(app: App, ref: str) -> tuple[Plan, Plan]:
     found = compare(older, newer, terms)
     assert found.before  # noqa: S101 `compare` makes both
     usable(found.after)
-    kept = [one for one in found.after.statuses if not one.ready]
+    kept = found.after.activation.stalled
     if kept:
         complain(
             f"{counted(len(kept), 'object')} of {head or 'the folder'} cannot be used: "

@@ -156,11 +156,10 @@ def finding(activation: Activation) -> Finding | None:
     if in_time(activation):
         return None
     errors = [one for one in activation.problems if one["severity"] == "error"]
-    stalled = [one for one in activation.statuses if not one.ready]
     keys = {
         f"{one['code']} {one['range']['filename']} {_object(one)}" for one in errors
     }
-    keys |= {f"{one.reason} {one.kind} {one.name}" for one in stalled}
+    keys |= {f"{one.reason} {one.kind} {one.name}" for one in activation.stalled}
     message = f"{activation.attempted}: {headline(activation)}"
     if not keys and activation.serving == activation.attempted:
         return Finding(failing="", message=message)
@@ -180,12 +179,12 @@ def in_time(activation: Activation) -> bool:
 
 def headline(activation: Activation) -> str:
     """One sentence: how much of it is served."""
-    total = len(activation.statuses)
+    total = activation.total
     if in_time(activation):
         return activation.waits[0].message
     if activation.serving != activation.attempted:
         return f"Nothing of it is served. {_first(activation)}".rstrip()
-    stalled = [one for one in activation.statuses if not one.ready]
+    stalled = activation.stalled
     kept = sum(one.serving_revision is not None for one in stalled)
     parts = []
     if kept:

@@ -178,8 +178,31 @@ class ServedObject:
     data: Mapping[str, Any]
     #: Path of each file it refers to -> sha256 in the Blobs store.
     files: Mapping[str, str] = field(default_factory=dict)
-    #: The revision it was activated from.
-    revision: str
+    #: The older revision it was activated from; None: it is from the one that is served.
+    revision: str | None = None
+
+
+def _statuses(
+    found: Activation | Served, served_from: str | None
+) -> Sequence[ObjectStatus]:
+    """Of each object in the files, and of each that is served beyond those, in order.
+
+    Made when they are asked for: a new revision changes all of them.
+    """
+    served = {
+        (one.kind, one.name): ObjectStatus(
+            kind=one.kind,
+            name=one.name,
+            ready=True,
+            reason="Served",
+            message="",
+            observed_revision=found.attempted or "",
+            serving_revision=one.revision or served_from,
+        )
+        for one in found.objects
+    }
+    every = served | {(one.kind, one.name): one for one in found.stalled}
+    return [every[key] for key in sorted(every)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,8 +212,10 @@ class Activation:
     attempted: str
     #: None: nothing of it is served, all goes on as before.
     serving: str | None
+    #: What is served then.
     objects: Sequence[ServedObject]
-    statuses: Sequence[ObjectStatus]
+    #: Objects that are not served as they stand in it; all others are.
+    stalled: Sequence[ObjectStatus]
     schedules: Sequence[PlannedSchedule]
     #: `Problem.as_diagnostic()` of each Problem.
     problems: Sequence[Mapping[str, Any]]
@@ -200,17 +225,39 @@ class Activation:
     environment: str | None = None
     #: The Policy that was served before, which judged it; None: its own did, or nobody's.
     judge: ServedObject | None = None
+    #: The revision that was served before it; None: none was.
+    before: str | None = None
+
+    @property
+    def statuses(self) -> Sequence[ObjectStatus]:
+        return _statuses(self, self.serving or self.before)
+
+    @property
+    def total(self) -> int:
+        """How many statuses there are."""
+        new = sum(one.serving_revision is None for one in self.stalled)
+        return len(self.objects) + new
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Served:
     """The last activation, as the ledger keeps it."""
 
     attempted: str | None
     serving: str | None
-    objects: Sequence[ServedObject]
-    statuses: Sequence[ObjectStatus]
-    problems: Sequence[Mapping[str, Any]]
+    objects: Sequence[ServedObject] = ()
+    #: Objects that are not served as they stand in the attempted revision.
+    stalled: Sequence[ObjectStatus] = ()
+    problems: Sequence[Mapping[str, Any]] = ()
     environment: str | None = None
     #: The Policy that judged what is served: looked at again, it is judged by the same.
     judge: ServedObject | None = None
+
+    @property
+    def statuses(self) -> Sequence[ObjectStatus]:
+        return _statuses(self, self.serving)
+
+    @cached_property
+    def by_key(self) -> Mapping[tuple[str, str], ServedObject]:
+        """The objects by kind and name."""
+        return {(one.kind, one.name): one for one in self.objects}

@@ -89,5 +89,4 @@ class Vitals:
 
 def _serves(activation: Activation) -> bool:
     """At least something of it, or of an earlier revision."""
-    kept = (one.serving_revision for one in activation.statuses)
-    return activation.serving is not None or any(kept)
+    return activation.serving is not None or bool(activation.objects)

@@ -17,6 +17,8 @@ from boe_reconciler.ledgers._store import Store
 
 #: Makes the uid of a new schedule, or of a Hold.
 NewUid = Callable[[], str]
+#: Schedules by name.
+Planned = Mapping[str, PlannedSchedule]
 
 
 def activate(
@@ -27,7 +29,7 @@ def activate(
         attempted=activation.attempted,
         serving=activation.serving,
         objects=sorted(activation.objects, key=attrgetter("kind", "name")),
-        statuses=activation.statuses,
+        stalled=activation.stalled,
         problems=activation.problems,
         environment=activation.environment,
         judge=activation.judge,
@@ -41,45 +43,61 @@ def activate(
                 serving=before.serving,
                 objects=before.objects,
                 judge=before.judge,
-            )
+            ),
+            store.planned(),
         )
         return
-    _serve(store, activation, now, new_uid)
+    planned = {one.name: one for one in activation.schedules}
+    _serve(store, activation, planned, now, new_uid)
     store.put_tzdb(TZDB_VERSION)
-    store.put_served(served)
+    store.put_served(served, planned)
     message = f"{activation.serving} is served."
     store.insert_events([Event(at=now, action="activated", message=message)])
 
 
 def _serve(
-    store: Store, activation: Activation, now: datetime, new_uid: NewUid
+    store: Store,
+    activation: Activation,
+    new: Planned,
+    now: datetime,
+    new_uid: NewUid,
 ) -> None:
     entry = _Entry(pauses=store.pauses(), now=now)
-    old = store.forms()
     # Other zone data may put every next occurrence elsewhere.
     anew = store.tzdb() != TZDB_VERSION
-    changed = [
-        planned
-        for planned in activation.schedules
-        if anew or not entry.goes_on(old.get(planned.name), planned)
-    ]
-    same = {planned.name for planned in activation.schedules}
-    same -= {planned.name for planned in changed}
+    known = None if anew else store.planned()
+    open_ = new.keys() if known is None else _touched(known, new)
+    old = store.forms(now, None if known is None else open_)
+    changed = {
+        name: new[name]
+        for name in sorted((open_ | old.keys()) & new.keys())
+        if anew or not entry.goes_on(old.get(name), new[name])
+    }
     owing = [
-        one.uid for name, one in old.items() if name not in same or one.is_due(now)
+        one.uid
+        for name, one in old.items()
+        if name in changed or name not in new or one.is_due(now)
     ]
     _rows.cover(store, store.standings_of(owing), store.ticks(), now)
-    _rename(store, activation.schedules)
-    for name in old.keys() - {planned.name for planned in activation.schedules}:
+    _rename(store, changed, new)
+    for name in old.keys() - new.keys():
         _remove(store, name, now)
-    store.put_specs({planned.digest: planned.spec for planned in changed})
+    store.put_specs({one.digest: one.spec for one in changed.values()})
     _limits.serve(store, activation.schedules)
     entry = replace(entry, pauses=store.pauses())
     moved = [
-        entry.of(_named(store, planned, now, new_uid), planned) for planned in changed
+        entry.of(_named(store, planned, now, new_uid), planned)
+        for planned in changed.values()
     ]
     _rows.write_owed(store, moved, now)
     store.put_revisions(activation.serving or "", _older(activation))
+
+
+def _touched(known: Planned, new: Planned) -> set[str]:
+    """Names of schedules that this plan made, or that it lacks: what it did not change
+    is the same object."""
+    made = {name for name, planned in new.items() if known.get(name) is not planned}
+    return made | (known.keys() - new.keys())
 
 
 def _older(activation: Activation) -> Mapping[str, str]:
@@ -87,7 +105,7 @@ def _older(activation: Activation) -> Mapping[str, str]:
     return {
         one.name: one.revision
         for one in activation.objects
-        if one.revision != activation.serving and one.kind == "Schedule"
+        if one.revision and one.kind == "Schedule"
     }
 
 
@@ -101,12 +119,11 @@ def _named(
     )
 
 
-def _rename(store: Store, schedules: Sequence[PlannedSchedule]) -> None:
+def _rename(store: Store, changed: Planned, new: Planned) -> None:
     """A schedule that names its former self keeps its uid, its marks and its pause."""
-    names = {planned.name for planned in schedules}
-    for planned in schedules:
+    for planned in changed.values():
         former = planned.renamed_from
-        if former is None or former in names or store.standing(planned.name):
+        if former is None or former in new or store.standing(planned.name):
             continue
         standing = store.standing(former)
         if standing is not None:

@@ -25,7 +25,7 @@ from boe_reconciler.core.runs import (
     Run,
     RunStatus,
 )
-from boe_reconciler.core.spec import RunSpec, Served
+from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 
 T = TypeVar("T")
 
@@ -91,8 +91,13 @@ class Store(Protocol):
 
     def standings(self) -> Sequence[Standing]: ...
 
-    def forms(self) -> Mapping[str, Form]:
-        """Of each, by its name, what a plan decides: all can be had in little time."""
+    def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
+        """What a plan decides of these (None: of all), by name: all can be had in little
+        time. It has those that are due or paused as well, and may have more."""
+
+    def planned(self) -> Mapping[str, PlannedSchedule] | None:
+        """The schedules of the last activation, by name; None where this process did not
+        make it."""
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         """Those with `next_due` at or before `now`, the earliest first."""
@@ -136,7 +141,10 @@ class Store(Protocol):
     def environment(self) -> str | None:
         """As `Ledger.environment`."""
 
-    def put_served(self, served: Served) -> None: ...
+    def put_served(
+        self, served: Served, planned: Mapping[str, PlannedSchedule] | None
+    ) -> None:
+        """What is served; `planned` is what is to be remembered of its schedules."""
 
     def spec(self, digest: str) -> RunSpec: ...
 

@@ -34,12 +34,12 @@ from boe_reconciler.core.runs import (
     Run,
     RunStatus,
 )
-from boe_reconciler.core.spec import RunSpec, Served
+from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.ledgers._ledger import StoredLedger
 from boe_reconciler.ledgers._store import Covered, Lease, Page, Query, Store
 
 T = TypeVar("T")
-_NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
+_NOTHING = Served(attempted=None, serving=None)
 _NEVER = Ticks()
 _UNSTARTED = (RunStatus.PENDING, RunStatus.WAITING)
 
@@ -69,6 +69,7 @@ class _Tables:
     outbox: dict[tuple[str, str], Owed] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     served: Served = _NOTHING
+    planned: Mapping[str, PlannedSchedule] | None = None
     ticks: Ticks = _NEVER
     tzdb: str = ""
 
@@ -139,9 +140,12 @@ class _MemoryStore:
     def standings(self) -> Sequence[Standing]:
         return sorted(self._t.standings.values(), key=lambda one: one.name)
 
-    def forms(self) -> Mapping[str, Form]:
+    def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
         read = attrgetter(*Form._fields)
         return {one.name: Form(*read(one)) for one in self.standings()}
+
+    def planned(self) -> Mapping[str, PlannedSchedule] | None:
+        return self._t.planned
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         dated = [(one.next_due, one.name) for one in self._t.standings.values()]
@@ -196,8 +200,10 @@ class _MemoryStore:
         served = self._t.served
         return None if served.attempted is None else served.environment or ""
 
-    def put_served(self, served: Served) -> None:
-        self._t.served = served
+    def put_served(
+        self, served: Served, planned: Mapping[str, PlannedSchedule] | None
+    ) -> None:
+        self._t.served, self._t.planned = served, planned
 
     def spec(self, digest: str) -> RunSpec:
         return self._t.specs[digest]

@@ -16,32 +16,40 @@ class References:
     """Remembers by path and blob id: only files that changed are parsed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[str, ...]] = {}
+        #: path -> blob id of each that was parsed.
+        self._known: dict[str, str] = {}
+        #: path -> what it refers to, of those that refer to something.
+        self._found: dict[str, tuple[str, ...]] = {}
 
-    def knows(self, path: str, blob: str) -> bool:
-        return (path, blob) in self._known
+    def unknown(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Those of these files (path -> blob id) that are to be learnt."""
+        known = self._known
+        return {path: blob for path, blob in files.items() if known.get(path) != blob}
 
     def learn(self, path: str, blob: str, content: bytes) -> None:
         """Of a file of the repo; one that holds no resources refers to nothing."""
-        if is_resource_file(path) and not self.knows(path, blob):
-            self._known[path, blob] = _references(path, content)
+        if not is_resource_file(path) or self._known.get(path) == blob:
+            return
+        self._known[path] = blob
+        self._found.pop(path, None)
+        if found := _references(path, content):
+            self._found[path] = found
 
     def of(self, files: Mapping[str, str]) -> list[str]:
         """The other files that these (path -> blob id) refer to, sorted."""
         found = {
             reference
-            for path, blob in files.items()
-            for reference in self._known[path, blob]
+            for path, references in self._found.items()
+            if path in files
+            for reference in references
         }
         return sorted(found.difference(files))
 
     def forget_others(self, files: Mapping[str, str]) -> None:
         """What is no longer there need not be remembered."""
-        self._known = {
-            key: value
-            for key, value in self._known.items()
-            if files.get(key[0]) == key[1]
-        }
+        for path in self._known.keys() - files.keys():
+            del self._known[path]
+            self._found.pop(path, None)
 
 
 def _references(path: str, content: bytes) -> tuple[str, ...]:

@@ -246,9 +246,9 @@ class Metrics:
         for severity in ("error", "warning"):
             count = sum(one["severity"] == severity for one in found.problems)
             self._problems.labels(severity).set(count)
-        ready = sum(one.ready for one in found.statuses)
-        self._objects.labels("ready").set(ready)
-        self._objects.labels("stalled").set(len(found.statuses) - ready)
+        stalled = len(found.stalled)
+        self._objects.labels("ready").set(found.total - stalled)
+        self._objects.labels("stalled").set(stalled)
 
     def _word(self, reason: str) -> str:
         if reason not in self._reasons and len(self._reasons) >= _MOST_REASONS:

@@ -121,7 +121,7 @@ def served_by(plan: Plan) -> Served:
         attempted=activation.attempted,
         serving=activation.serving,
         objects=activation.objects,
-        statuses=activation.statuses,
+        stalled=activation.stalled,
         problems=activation.problems,
     )
 

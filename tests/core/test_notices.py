@@ -13,7 +13,7 @@ from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.notices import Finding, Incident, Owed, Sent, Word
 from boe_reconciler.core.spec import Activation, ObjectStatus
-from tests.builders import REVISION, at
+from tests.builders import REVISION, a_schedule, an_activation, at
 
 NOW = at("2026-03-01 06:30")
 MINUTE = timedelta(minutes=1)
@@ -114,11 +114,12 @@ def problem(line: int = 3, **fields: Any) -> dict[str, Any]:
 def activation(
     *statuses: ObjectStatus, serving: str | None = REVISION, problems: Any = ()
 ) -> Activation:
+    served = [a_schedule(one.name) for one in statuses if one.serving_revision]
     return Activation(
         attempted=REVISION,
         serving=serving,
-        objects=(),
-        statuses=statuses,
+        objects=an_activation(*served).objects,
+        stalled=[one for one in statuses if not one.ready],
         schedules=(),
         problems=problems,
     )

@@ -34,7 +34,7 @@ def served(files: dict[str, str]) -> Served:
         attempted=found.attempted,
         serving=found.serving,
         objects=found.objects,
-        statuses=found.statuses,
+        stalled=found.stalled,
         problems=found.problems,
     )
 

@@ -614,3 +614,27 @@ def test_a_first_policy_that_cannot_be_used_removes_nothing() -> None:
     assert reasons["daily"] == "Held"
     plan = ledger.step({**GOOD, "schedules/daily.yaml": newer})
     assert plan.schedules["daily"].occurrences.when.cron == "30 7 * * *"
+
+
+def test_what_lacks_two_things_that_it_names_itself_leaves_a_newer_policy() -> None:
+    owned = GOOD["schedules/daily.yaml"].replace("ops@example.com", "team")
+    files = {
+        **GOOD,
+        "schedules/daily.yaml": owned.replace("when: {", "when: {calendar: work, "),
+        "calendars/work.yaml": a_document("Calendar", "work", "days_off: [2027-01-01]"),
+        "groups/team.yaml": a_document("Group", "team", "members: [ada@example.com]"),
+        "policy.yaml": a_document("Policy", "policy", "limits: {min_interval: 1m}"),
+    }
+    ledger = Ledger()
+    ledger.step(files)
+    newer = {
+        **files,
+        "policy.yaml": a_document("Policy", "policy", "limits: {min_interval: 2m}"),
+    }
+    del newer["calendars/work.yaml"], newer["groups/team.yaml"]
+    plan = ledger.step(newer)
+    assert {one.name: one.reason for one in plan.statuses if not one.ready} == {
+        "daily": "Invalid",
+        "team": "StillNeeded",
+        "work": "StillNeeded",
+    }

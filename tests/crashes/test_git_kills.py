@@ -72,7 +72,7 @@ class Site:
             assert ledger.broken_invariants(now=NOW) == []
             served = ledger.served()
             assert len(served.objects) == 10
-            assert {one.revision for one in served.objects} == {served.serving}
+            assert not any(one.revision for one in served.objects)
             assert {one.serving_revision for one in served.statuses} == {served.serving}
             specs = [ledger.schedule_spec(f"s{n}") for n in range(9)]
             (query,) = {spec.report.query for spec in specs if spec}

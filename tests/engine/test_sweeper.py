@@ -61,7 +61,7 @@ def policy(retention: object) -> Served:
         data=data,
         revision="r",
     )
-    return Served(attempted="r", serving="r", objects=[one], statuses=(), problems=())
+    return Served(attempted="r", serving="r", objects=[one])
 
 
 def run_some(world: World, *numbers: int) -> list[RunRecord]:

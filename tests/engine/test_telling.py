@@ -30,11 +30,11 @@ def good(revision: str = REVISION) -> Activation:
 
 
 def bad(revision: str = REVISION) -> Activation:
-    statuses = [
+    stalled = [
         replace(one, ready=False, reason="Invalid", serving_revision="main@sha1:0")
         for one in good().statuses
     ]
-    return replace(good(revision), statuses=statuses)
+    return replace(good(revision), stalled=stalled)
 
 
 class Weak(MemoryLedger):

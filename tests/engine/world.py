@@ -123,7 +123,7 @@ class World:
             attempted="folder@sha1:1",
             serving="folder@sha1:1",
             objects=(),
-            statuses=(),
+            stalled=(),
             schedules=schedules,
             problems=(),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from boe_reconciler.core.runs import (
     PauseTarget,
     RunStatus,
 )
-from boe_reconciler.core.spec import Activation
+from boe_reconciler.core.spec import Activation, ObjectStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import tables
 from tests.builders import (
@@ -56,13 +57,23 @@ def _activation(title: str = "Ships") -> Activation:
     files = {"queries/ships.sql": "c" * 64}
     patient = {"overlap": "allow_all", "retry": {"max_retries": 2}}
     problem = {"code": "BOE012", "range": {"filename": "x.yaml", "start": {"line": 3}}}
-    return an_activation(
+    found = an_activation(
         a_schedule("ships", title=title, files=files, execution=patient),
         a_schedule("daily", when={"every": "24h"}, labels={"team": "a"}),
         a_schedule("quick", when={"every": "1m"}, execution={"catchup": "none"}),
         a_schedule("asleep", paused=True),
         problems=[problem],
     )
+    stalled = ObjectStatus(
+        kind="Report",
+        name="broken",
+        ready=False,
+        reason="Invalid",
+        message="x.yaml:3:1: error BOE012",
+        observed_revision=found.attempted,
+        serving_revision=None,
+    )
+    return replace(found, stalled=[stalled])
 
 
 def _work_for_a_day(ledger: Ledger) -> None:

@@ -66,12 +66,11 @@ def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
         attempted=base.revision,
         serving=base.revision,
         objects=found.objects,
-        statuses=found.statuses,
+        stalled=found.stalled,
         problems=found.problems,
         environment=found.environment,
     )
-    unknown = [each for each in found.statuses if not each.ready]
-    return _compared(before, served, unknown, head, terms)
+    return _compared(before, served, found.stalled, head, terms)
 
 
 def compare_with_served(
@@ -133,7 +132,7 @@ def _compared(
 
 def _edited(served: Served, after: Plan) -> list[str]:
     """The Environments that the head holds, and not as they are served."""
-    was = {(one.kind, one.name): one.data for one in served.objects}
+    was = {key: one.data for key, one in served.by_key.items()}
     return [
         one.name
         for key, one in sorted(after.objects.items())
@@ -143,10 +142,7 @@ def _edited(served: Served, after: Plan) -> list[str]:
 
 def _there(served: Served, head: Snapshot, terms: Terms) -> tuple[Plan | None, Plan]:
     """Both sides in an Environment, as if it served the same revision."""
-    known = any(
-        (one.kind, one.name) == ("Environment", terms.environment)
-        for one in served.objects
-    )
+    known = ("Environment", terms.environment) in served.by_key
     before = (
         served_plan(served, now=terms.now, read_blob=terms.read_blob) if known else None
     )

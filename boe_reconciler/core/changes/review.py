@@ -54,7 +54,7 @@ class Review:
     @property
     def kept(self) -> Sequence[ObjectStatus]:
         """Objects that are not served as the newer side has them."""
-        return [one for one in self.comparison.after.statuses if not one.ready]
+        return self.comparison.after.activation.stalled
 
     @property
     def errors(self) -> int:

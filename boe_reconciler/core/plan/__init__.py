@@ -7,17 +7,23 @@ cannot be used keeps its last good version), and tell all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache, read
 from boe_reconciler.core.plan.removals import removals_of, removed_environment
-from boe_reconciler.core.plan.revision import Served, judge_for, judge_revision, judging
+from boe_reconciler.core.plan.revision import (
+    Old,
+    Served,
+    judge_for,
+    judge_revision,
+    judging,
+)
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
-from boe_reconciler.core.plan.world import Key, Verdict, World
+from boe_reconciler.core.plan.world import Key, World
 from boe_reconciler.core.problems import Problem, in_order
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
@@ -30,7 +36,7 @@ from boe_reconciler.core.spec import (
 
 __all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
 
-_NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
+_NOTHING = Served(attempted=None, serving=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +99,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     """
     cache = cache or PlanCache()
     served = served or _NOTHING
-    old = {(one.kind, one.name): one for one in served.objects}
+    old = served.by_key
     reading = read(snapshot, cache)
     before = judging(served, snapshot.revision)
     judge = judge_for(reading, before, cache)
@@ -118,14 +124,15 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         activation=Activation(
             attempted=snapshot.revision,
             serving=None if refused else snapshot.revision,
-            objects=_objects(chosen, snapshot.revision),
-            statuses=telling.statuses(chosen, snapshot.revision),
+            objects=_objects(chosen, None if refused else served.serving),
+            stalled=telling.stalled(chosen, snapshot.revision, served.serving),
             schedules=_schedules(chosen),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
             judge=before,
+            before=served.serving,
         ),
-        blobs=_blobs(chosen),
+        blobs=_blobs(chosen, old),
         world=chosen,
     )
 
@@ -139,7 +146,7 @@ def served_plan(
     nothing = Snapshot(revision=revision, files={}, read=no_blob)
     overlay = ("Environment", served.environment) if served.environment else None
     world = World.of(nothing, read_blob, overlay)
-    old = {(one.kind, one.name): one for one in served.objects}
+    old = served.by_key
     court = Court(judge=cache.judge_by(None, None), now=now)
     serving = Serving(court=court, revision=world, old=old, cache=cache)
     chosen = serving.as_before()
@@ -147,7 +154,7 @@ def served_plan(
         attempted=revision,
         serving=revision,
         objects=served.objects,
-        statuses=served.statuses,
+        stalled=served.stalled,
         schedules=_schedules(chosen),
         problems=served.problems,
         environment=served.environment,
@@ -177,30 +184,27 @@ def _schedules(chosen: World) -> list[PlannedSchedule]:
     return [one.product for one in found if one.entry.kind == "Schedule"]
 
 
-def _objects(chosen: World, revision: str) -> list[ServedObject]:
+def _objects(chosen: World, served_from: str | None) -> list[ServedObject]:
+    """What goes on beside a newer revision names the one that it is from."""
     return [
-        verdict.entry.served or _object(verdict, revision)
+        _kept(verdict.entry.served, served_from)
+        if verdict.entry.served
+        else verdict.as_served
         for verdict in chosen.verdicts.values()
     ]
 
 
-def _object(verdict: Verdict, revision: str) -> ServedObject:
-    entry = verdict.entry
-    return ServedObject(
-        kind=entry.kind,
-        name=entry.name,
-        file=entry.document.filename,
-        index=entry.document.index,
-        data=entry.document.data,
-        files={path: sha256 for path, (sha256, _) in verdict.contents.items()},
-        revision=revision,
-    )
+def _kept(one: ServedObject, served_from: str | None) -> ServedObject:
+    return one if one.revision else replace(one, revision=served_from)
 
 
-def _blobs(chosen: World) -> dict[str, bytes]:
+def _blobs(chosen: World, old: Old) -> dict[str, bytes]:
+    """Files of what was served by an earlier plan of this process are stored already."""
     return {
         sha256: content
-        for verdict in chosen.verdicts.values()
-        if verdict.files and verdict.entry.served is None
+        for key, verdict in chosen.verdicts.items()
+        if verdict.files
+        and verdict.entry.served is None
+        and verdict.as_served is not old.get(key)
         for sha256, content in verdict.contents.values()
     }

@@ -14,7 +14,7 @@ from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.code_owners import CodeOwners
 from boe_reconciler.core.plan.policy import Judge, required_findings
-from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World
+from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World, in_order
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
@@ -35,7 +35,7 @@ class Court:
     def judge_all(self, world: World) -> None:
         """Fill `world.verdicts`."""
         context = self._context(world)
-        for entry in world.in_order():
+        for entry in in_order(world.entries.values()):
             world.verdicts[entry.key] = self._verdict(entry, world, context)
 
     def verdict(self, entry: Entry, world: World) -> Verdict:
@@ -50,8 +50,8 @@ class Court:
         self, entry: Entry, world: World, context: tuple[object, ...]
     ) -> Verdict:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
-        owners = self._owners(entry, world)
-        if owners is not None or entry in world.extra:
+        owners = self._owners(entry, world) if self.code_owners else None
+        if owners is not None or (world.extra and entry in world.extra):
             context = *context, owners, *world.extra.get(entry, ())
         for known in entry.memory:
             if known.context == context and _still(known, world):
@@ -106,8 +106,9 @@ def _still(known: Verdict, world: World) -> bool:
     """
     if known.faulty and MISSING in known.lookups.values():
         return False
+    verdicts = world.verdicts
     for key, found in known.lookups.items():
-        if world.look_up(key) is not found:
+        if verdicts.get(key) is not found and world.look_up(key) is not found:
             return False
     return not known.files or all(
         _same_file(path, known, world) for path in known.files

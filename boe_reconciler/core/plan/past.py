@@ -69,7 +69,7 @@ def refused_plan(served: Served, refusal: Refused) -> Plan:
         help=refusal.help,
         range=Range.whole_file(POLICY_FILE),
     )
-    statuses = [
+    stalled = [
         ObjectStatus(
             kind=one.kind,
             name=one.name,
@@ -77,7 +77,7 @@ def refused_plan(served: Served, refusal: Refused) -> Plan:
             reason="Refused",
             message=REASONS["Refused"],
             observed_revision=refusal.revision,
-            serving_revision=one.revision,
+            serving_revision=one.revision or served.serving,
         )
         for one in served.objects
     ]
@@ -85,11 +85,12 @@ def refused_plan(served: Served, refusal: Refused) -> Plan:
         attempted=refusal.revision,
         serving=None,
         objects=served.objects,
-        statuses=statuses,
+        stalled=stalled,
         schedules=(),
         problems=[problem.as_diagnostic()],
         waits=_waits(refusal),
         environment=served.environment,
+        before=served.serving,
     )
     return Plan(problems=[problem], activation=activation, blobs={})
 
@@ -126,8 +127,7 @@ def in_its_window(
     opening = next_window(_policy(served), now)
     if opening and opening.at <= now:
         return plan
-    old = {(one.kind, one.name): one for one in served.objects}
-    if not _changed(plan.objects, old):
+    if not _changed(plan.objects, served.by_key):
         return plan
     when = f"the change window that opens {opening}" if opening else "a change window"
     wait = Wait(
@@ -136,7 +136,7 @@ def in_its_window(
         message=f"{plan.revision} waits for {when}.",
         until=opening.at if opening else None,
     )
-    return _waiting(plan, old, wait)
+    return _waiting(plan, served, wait)
 
 
 def _is_change(plan: Plan, served: Served) -> bool:
@@ -149,19 +149,15 @@ def _is_change(plan: Plan, served: Served) -> bool:
     )
 
 
-def _waiting(plan: Plan, old: Mapping[Key, ServedObject], wait: Wait) -> Plan:
-    """All goes on as it is served, until then."""
-    changed = _changed(plan.objects, old)
-    told = {key: _served(one, plan.revision) for key, one in old.items()}
-    told |= {(one.kind, one.name): one for one in plan.statuses}
+def _waiting(plan: Plan, served: Served, wait: Wait) -> Plan:
+    """All goes on as it is served, until then; what is wrong with the rest stays told."""
+    wrong = {(one.kind, one.name): one for one in plan.activation.stalled}
+    told = sorted(wrong.keys() | _changed(plan.objects, served.by_key))
     activation = replace(
         plan.activation,
         serving=None,
-        objects=list(old.values()),
-        statuses=[
-            _status(one, key in changed, old.get(key), wait)
-            for key, one in sorted(told.items())
-        ],
+        objects=served.objects,
+        stalled=[_stalled(key, wrong.get(key), plan, served, wait) for key in told],
         schedules=(),
         waits=[wait],
     )
@@ -179,23 +175,17 @@ def _what(one: ServedObject | None) -> object:
     return one and (one.data, dict(one.files))
 
 
-def _served(one: ServedObject, revision: str) -> ObjectStatus:
-    return ObjectStatus(
-        kind=one.kind,
-        name=one.name,
-        ready=True,
-        reason="Served",
-        message="",
-        observed_revision=revision,
-        serving_revision=one.revision,
-    )
-
-
-def _status(
-    one: ObjectStatus, changed: bool, before: ServedObject | None, wait: Wait
+def _stalled(
+    key: Key, wrong: ObjectStatus | None, plan: Plan, served: Served, wait: Wait
 ) -> ObjectStatus:
-    """With the version that goes on; what is wrong with the new one stays told."""
-    one = replace(one, serving_revision=before.revision if before else None)
-    if not (changed and one.ready):
-        return one
-    return replace(one, ready=False, reason="ChangeWindow", message=wait.message)
+    """With the version that goes on."""
+    before = served.by_key.get(key)
+    return ObjectStatus(
+        kind=key[0],
+        name=key[1],
+        ready=False,
+        reason=wrong.reason if wrong else "ChangeWindow",
+        message=wrong.message if wrong else wait.message,
+        observed_revision=plan.revision,
+        serving_revision=(before.revision or served.serving) if before else None,
+    )

@@ -66,6 +66,7 @@ class Hidden:
 class Loaded:
     """What one file holds."""
 
+    blob: str = ""
     entries: Sequence[Entry] = ()
     problems: Sequence[Problem] = ()
     hidden: Sequence[Hidden] = ()
@@ -75,8 +76,8 @@ class Loaded:
 class PlanCache:
     """What one plan learnt and the next need not learn again."""
 
-    #: (path, blob id) -> what the file holds.
-    files: dict[tuple[str, str], Loaded] = field(default_factory=dict)
+    #: path -> what the file holds.
+    files: dict[str, Loaded] = field(default_factory=dict)
     #: The served version of objects that fell back to it.
     served: dict[Key, Entry] = field(default_factory=dict)
     #: The one of the last plan: while it is the same, so are its judgements.
@@ -125,13 +126,16 @@ class Reading:
 
 def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
     """Every YAML file, in the order of their paths; unchanged ones come from the cache."""
-    files: dict[tuple[str, str], Loaded] = {}
+    files: dict[str, Loaded] = {}
     for path, blob in sorted(snapshot.files.items()):
-        known = cache.files.get((path, blob))
-        if known or is_resource_file(path):
-            files[path, blob] = known or _load(path, snapshot.read)
-    cache.files = {key: each for key, each in files.items() if each.entries}
+        known = cache.files.get(path)
+        if known and known.blob == blob:
+            files[path] = known
+        elif is_resource_file(path):
+            files[path] = _load(path, blob, snapshot.read)
     found = list(files.values())
+    # What could not be read is tried again.
+    cache.files = {path: each for path, each in files.items() if each.entries}
     if snapshot.unreadable:
         found += _unreadable(snapshot, found)
     return Reading(
@@ -141,7 +145,7 @@ def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
     )
 
 
-def _load(path: str, read_file: Callable[[str], bytes]) -> Loaded:
+def _load(path: str, blob: str, read_file: Callable[[str], bytes]) -> Loaded:
     try:
         content = read_file(path)
     except InputError as error:
@@ -163,6 +167,7 @@ def _load(path: str, read_file: Callable[[str], bytes]) -> Loaded:
             stray += load_resource(document)[1]
     known = {entry.key for entry in entries}
     return Loaded(
+        blob=blob,
         entries=entries,
         problems=[*problems, *stray],
         hidden=[each for each in hidden if each.known not in known],

@@ -61,15 +61,18 @@ def judge_for(reading: Reading, before: ServedObject | None, cache: PlanCache) -
 
 def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Revision:
     """A Verdict on everything that the files describe."""
-    places = _places(reading.entries)
-    first = {entries[0].key: entries[0] for entries in places.values()}
+    first = _first(reading.entries)
+    others = (
+        [one for one in reading.entries if first.get(one.key) is not one]
+        if len(first) < len(reading.entries)
+        else []
+    )
     extra: dict[Entry, list[Problem]] = {}
-    for entry, finding in _findings(places, old, court.judge):
+    for entry, finding in _findings(first, others, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
     hides = reading.seems_to_hide if reading.hidden else hides_nothing
     world = replace(empty, entries=first, hides=hides, extra=extra, verdicts={})
     court.judge_all(world)
-    others = [entry for entry in reading.entries if first.get(entry.key) is not entry]
     doubles = [court.verdict(entry, world) for entry in others]
     return Revision(world=world, doubles=doubles, may_hide=reading.may_hide)
 
@@ -91,17 +94,16 @@ def former_key(entry: Entry, old: Old) -> Key | None:
 
 # --- What only a look at all of them shows --------------------------------------------
 
-#: What stands at one place: a name, or that of the Policy.
-_Places = Mapping[Key, Sequence[Entry]]
+#: One version of each object, by its name; there is one Policy.
+_First = Mapping[Key, Entry]
 
 
-def _places(entries: Sequence[Entry]) -> _Places:
-    found: dict[Key, list[Entry]] = {}
+def _first(entries: Sequence[Entry]) -> dict[Key, Entry]:
+    found = {entry.key: entry for entry in _policies(entries)[:1]}
     for entry in entries:
         if entry.kind != "Policy":
-            found.setdefault(entry.key, []).append(entry)
-    policies = _policies(entries)
-    return {("Policy", ""): policies, **found} if policies else found
+            found.setdefault(entry.key, entry)
+    return found
 
 
 def _policies(entries: Sequence[Entry]) -> list[Entry]:
@@ -112,13 +114,24 @@ def _policies(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _findings(
-    places: _Places, old: Old, judge: Judge
+    first: _First, others: Sequence[Entry], old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
-    for entries in [several for several in places.values() if len(several) > 1]:
+    for entries in _doubles(first, others):
         for entry in entries:
             yield entry, _twice(entry, entries)
-    yield from _renamed_badly(places)
-    yield from _beyond_limits(places, old, judge)
+    yield from _renamed_badly(first)
+    yield from _beyond_limits(first, old, judge)
+
+
+def _doubles(first: _First, others: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """All that share a name; a Policy elsewhere does no harm to that in policy.yaml."""
+    found: dict[Key, list[Entry]] = {}
+    for entry in others:
+        if entry.kind != "Policy":
+            found.setdefault(entry.key, [first[entry.key]]).append(entry)
+    yield from found.values()
+    if others and len(policies := _policies([*first.values(), *others])) > 1:
+        yield policies
 
 
 def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
@@ -134,18 +147,17 @@ def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
     )
 
 
-def _renamed_badly(places: _Places) -> Iterator[tuple[Entry, Finding]]:
+def _renamed_badly(first: _First) -> Iterator[tuple[Entry, Finding]]:
     """`renamed_from` keeps a history only when the old name is gone, and for one."""
     heirs: dict[Key, list[Entry]] = {}
-    for entries in places.values():
-        entry = entries[0]
+    for entry in first.values():
         if entry.renamed_from is not None:
             former = entry.kind, entry.renamed_from
             heirs.setdefault(former, []).append(entry)
     for former_, claiming in heirs.items():
         for entry in claiming:
             kind, name = former_
-            if former_ in places:
+            if former_ in first and kind != "Policy":
                 yield entry, _not_renamed(f'{kind} "{name}" is still there')
             elif len(claiming) > 1:
                 other = next(one for one in claiming if one is not entry)
@@ -163,15 +175,15 @@ def _not_renamed(detail: str) -> Finding:
 
 
 def _beyond_limits(
-    places: _Places, old: Old, judge: Judge
+    first: _First, old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
     """Schedules that are one too many for their owner, by their place."""
     owned = [
-        (entries[0], owner)
-        for entries in places.values()
-        if entries[0].kind == "Schedule" and (owner := entries[0].owner)
+        (entry, owner)
+        for entry in first.values()
+        if entry.kind == "Schedule" and (owner := entry.owner)
     ]
-    counts, least = Counter(owner for _, owner in owned), least_limit(judge)
+    counts, least = Counter([owner for _, owner in owned]), least_limit(judge)
     owned = [each for each in owned if counts[each[1]] > least]
     counted = [(owner, _had(entry, old) == owner) for entry, owner in owned]
     found = beyond_limit(counted, judge)

@@ -7,14 +7,21 @@ around it takes back those that it does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Old, former_key
-from boe_reconciler.core.plan.world import Entry, Key, Verdict, World, hides_nothing
+from boe_reconciler.core.plan.world import (
+    Entry,
+    Key,
+    Verdict,
+    World,
+    hides_nothing,
+    in_order,
+)
 from boe_reconciler.core.records import dataclass
 
 
@@ -116,14 +123,19 @@ class _Choosing:
     def _take_back(self, verdict: Verdict, world: World) -> bool:
         """What a served version does not fit comes back as it was served.
 
-        One thing where that is enough, else all that it refers to.
+        One thing where that is enough, else all that it refers to but for what it fits.
         """
         older = {key: entry for key in verdict.lookups if (entry := self._older(key))}
         for key, entry in older.items():
-            if self._fits_with(verdict, entry, world):
+            if self._fits_with(verdict, [entry], world):
                 self.choice[key] = entry
                 return True
-        self.choice |= older
+        needed = dict(older)
+        for key in older:
+            fewer = [entry for entry in needed.values() if entry.key != key]
+            if self._fits_with(verdict, fewer, world):
+                del needed[key]
+        self.choice |= needed
         return bool(older)
 
     def _older(self, key: Key) -> Entry | None:
@@ -136,13 +148,16 @@ class _Choosing:
             return None
         return self.serving.cache.entry(before)
 
-    def _fits_with(self, verdict: Verdict, older: Entry, world: World) -> bool:
-        """Whether it would fit a World in which one object is as it was.
+    def _fits_with(
+        self, verdict: Verdict, older: Sequence[Entry], world: World
+    ) -> bool:
+        """Whether it would fit a World in which these objects are as they were.
 
         What it needs may lack something as well, and takes that back by itself.
         """
         court = self.serving.court
         tried = world.with_instead(older)
-        tried.verdicts[older.key] = court.verdict(older, tried)
+        for entry in in_order(older):
+            tried.verdicts[entry.key] = court.verdict(entry, tried)
         again = court.verdict(verdict.entry, tried)
         return not again.faulty if verdict.faulty else again.good

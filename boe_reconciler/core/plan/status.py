@@ -33,26 +33,34 @@ class Telling:
     #: The revision is not served at all, since it has Problems.
     refused: bool
 
-    def statuses(self, chosen: World, revision: str) -> list[ObjectStatus]:
-        """Of each object in the files, and of each that is served beyond those."""
-        # A dict keeps their order, which is nearly that which is wanted.
-        keys = {**self.revision.world.entries, **chosen.entries}
-        return [self._status(key, chosen, revision) for key in sorted(keys)]
+    def stalled(
+        self, chosen: World, revision: str, before: str | None
+    ) -> list[ObjectStatus]:
+        """Of what is not served as the files have it; `before` is what was served."""
+        if chosen is self.revision.world:
+            return []
+        kept = {
+            key: entry.served.revision or before
+            for key, entry in chosen.entries.items()
+            if entry.served
+        }
+        lost = self.revision.world.entries.keys() - chosen.entries.keys()
+        return [
+            self._status(key, revision, kept.get(key))
+            for key in sorted(lost | kept.keys())
+        ]
 
-    def _status(self, key: Key, chosen: World, revision: str) -> ObjectStatus:
+    def _status(self, key: Key, revision: str, serving: str | None) -> ObjectStatus:
         kind, name = key
-        entry = chosen.entries.get(key)
-        new = entry is not None and entry.served is None
-        serving = entry.served.revision if entry and entry.served else None
-        reason, message = ("Served", "") if new else self._why(key)
+        reason, message = self._why(key)
         return ObjectStatus(
             kind=kind,
             name=name,
-            ready=new,
+            ready=False,
             reason=reason,
             message=message,
             observed_revision=revision,
-            serving_revision=revision if new else serving,
+            serving_revision=serving,
         )
 
     def _why(self, key: Key) -> tuple[str, str]:

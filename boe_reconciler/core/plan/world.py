@@ -7,7 +7,7 @@ version. Both are judged by the same checks.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -39,6 +39,7 @@ ORDER = (
     "ScheduleTemplate",
     "Schedule",
 )
+_RANKS = {kind: number for number, kind in enumerate(ORDER)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,6 +102,19 @@ class Verdict:
             for path, content in self.files.items()
             if content is not None
         }
+
+    @cached_property
+    def as_served(self) -> ServedObject:
+        """What is served of a version of the attempted revision."""
+        entry = self.entry
+        return ServedObject(
+            kind=entry.kind,
+            name=entry.name,
+            file=entry.document.filename,
+            index=entry.document.index,
+            data=entry.document.data,
+            files={path: sha256 for path, (sha256, _) in self.contents.items()},
+        )
 
     @cached_property
     def faulty(self) -> bool:
@@ -182,6 +196,11 @@ def hides_nothing(key: Key) -> bool:
     return False
 
 
+def in_order(entries: Iterable[Entry]) -> Sequence[Entry]:
+    """Each after those that it refers to."""
+    return sorted(entries, key=lambda entry: _RANKS[entry.kind])
+
+
 @dataclass(kw_only=True, eq=False)
 class World:
     entries: Mapping[Key, Entry]
@@ -230,13 +249,12 @@ class World:
         found = self.snapshot.files.get(path)
         return found or self.snapshot.unreadable.get(path)
 
-    def with_instead(self, entry: Entry) -> World:
-        """The same with another version of what something refers to; no copy of all."""
+    def with_instead(self, entries: Iterable[Entry]) -> World:
+        """The same with other versions of what something refers to; no copy of all."""
+        others = {entry.key: entry for entry in entries}
         found = replace(
             self,
-            entries=ChainMap(
-                {entry.key: entry}, cast("dict[Key, Entry]", self.entries)
-            ),
+            entries=ChainMap(others, cast("dict[Key, Entry]", self.entries)),
             verdicts=ChainMap({}, self.verdicts),
         )
         # All of it would be searched for these; nothing refers to a Policy.
@@ -281,10 +299,3 @@ class World:
         """By which runs are limited; a Policy that is broken is never served."""
         found = self.policy.resource if self.policy else None
         return found.spec if isinstance(found, Policy) else PolicySpec()
-
-    def in_order(self) -> Iterator[Entry]:
-        by_kind: dict[str, list[Entry]] = {kind: [] for kind in ORDER}
-        for entry in self.entries.values():
-            by_kind[entry.kind].append(entry)
-        for entries in by_kind.values():
-            yield from entries

@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -28,10 +29,10 @@ from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import Pause
-from boe_reconciler.core.spec import RunSpec, Served
+from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, driver, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     columns,
@@ -61,9 +62,15 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 
 _NAMES = schedules.c.keys()
 _ALL = Reading(select(schedules).order_by(schedules.c.name))
-_FORMS = Reading(
-    select(schedules.c.name, *(schedules.c[name] for name in Form._fields)).order_by(
-        schedules.c.name
+_FORM = select(schedules.c.name, *(schedules.c[name] for name in Form._fields))
+_FORMS = Reading(_FORM)
+_SOME_FORMS = Reading(
+    _FORM.where(
+        or_(
+            schedules.c.next_due <= bindparam("now"),
+            text("schedules.paused"),
+            among(schedules.c.name, "names"),
+        )
     )
 )
 _ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
@@ -182,8 +189,17 @@ class Schedules:
     def standings(self) -> Sequence[Standing]:
         return self._standings(_ALL)
 
-    def forms(self) -> Mapping[str, Form]:
-        return {row[0]: Form._make(row[1:]) for row in _FORMS.rows(self._c)}
+    def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
+        rows = (
+            _FORMS.rows(self._c)
+            if names is None
+            else _SOME_FORMS.rows(self._c, now=now, names=[*names])
+        )
+        return {row[0]: Form._make(row[1:]) for row in rows}
+
+    def planned(self) -> Mapping[str, PlannedSchedule] | None:
+        mark = self._mark("served")
+        return self._kept.get(mark.get("token"))[1] if mark else None
 
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         return self._standings(_DUE, now=now, most=limit)
@@ -253,15 +269,17 @@ class Schedules:
         if mark is None:
             return served.NOTHING
         token = mark.get("token")
-        known = self._kept.get(token)
+        known, _ = self._kept.get(token)
         return known or self._kept.put(token, served.read(self._c, mark))
 
     def environment(self) -> str | None:
         mark = self._mark("served")
         return None if mark is None else mark.get("environment", "")
 
-    def put_served(self, new: Served) -> None:
-        served.write(self._c, new, self.served(), self._kept)
+    def put_served(
+        self, new: Served, planned: Mapping[str, PlannedSchedule] | None
+    ) -> None:
+        served.write(self._c, new, self.served())
         token = uuid_utils.uuid7().hex
         mark: dict[str, Any] = {
             "attempted": new.attempted,
@@ -275,7 +293,7 @@ class Schedules:
         if new.judge is not None:
             mark["judge"] = tables.values(new.judge)
         self._put_mark("served", mark)
-        self._kept.put(token, new)
+        self._kept.put(token, new, planned)
 
     def ticks(self) -> Ticks:
         known = self._mark("ticks")

@@ -1,29 +1,31 @@
 """The rows of what is served: read once, and written where they changed.
 
-A row that names the revision of the whole holds an empty text in its place. So a new
-revision touches only the rows of what it changed.
+A row names no revision where it is from the one that is served. So a new revision
+touches only the rows of what it changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from boe_reconciler.core.spec import ObjectStatus, Served, ServedObject
-from boe_reconciler.ledgers.sqlite.tables import columns, objects, statuses
+from boe_reconciler.core.spec import (
+    ObjectStatus,
+    PlannedSchedule,
+    Served,
+    ServedObject,
+)
+from boe_reconciler.ledgers.sqlite.bulk import Bulk
+from boe_reconciler.ledgers.sqlite.tables import objects, statuses, values
 
-NOTHING = Served(attempted=None, serving=None, objects=(), statuses=(), problems=())
-#: The values of a row, in the order of its columns.
-_Row = tuple[Any, ...]
-#: By kind and name.
-_Rows = dict[tuple[str, str], _Row]
+NOTHING = Served(attempted=None, serving=None)
+#: Schedules by name.
+Planned = Mapping[str, PlannedSchedule]
 #: Rows that are replaced one by one; of more, all are.
 _FEW = 200
+_PUT_STATUS = Bulk(insert(statuses), statuses.c.keys())
 
 
 class Kept:
@@ -33,124 +35,84 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[str, Served] | None = None
-        #: The rows that were made last, and of what.
-        self._made: tuple[Served, list[_Rows]] | None = None
+        self._last: tuple[str, Served, Planned | None] | None = None
 
-    def get(self, token: str | None) -> Served | None:
+    def get(self, token: str | None) -> tuple[Served | None, Planned | None]:
+        """With the schedules as they were planned, where this process knows of them."""
         last = self._last
-        return last[1] if last and last[0] == token else None
+        return last[1:] if last and last[0] == token else (None, None)
 
-    def put(self, token: str | None, served: Served) -> Served:
-        self._last = (token, served) if token else None
+    def put(
+        self, token: str | None, served: Served, planned: Planned | None = None
+    ) -> Served:
+        self._last = (token, served, planned) if token else None
         return served
-
-    def rows(self, served: Served) -> list[_Rows]:
-        """The rows of each kind as they are stored."""
-        made = self._made
-        if made is None or made[0] is not served:
-            self._made = made = (served, [kind.given(served) for kind in _KINDS])
-        return made[1]
 
 
 def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
-    whole = Served(
+    judge = mark.get("judge")
+    return Served(
         attempted=mark["attempted"],
         serving=mark["serving"],
-        objects=(),
-        statuses=(),
+        objects=[_object(row) for row in _rows(connection, objects)],
+        stalled=[
+            _stalled(row, mark)
+            for row in _rows(connection, statuses)
+            if not row["ready"]
+        ],
         problems=mark["problems"],
         environment=mark.get("environment"),
-        judge=ServedObject(**mark["judge"]) if mark.get("judge") else None,
-    )
-    found: Mapping[str, Any] = {
-        kind.field: [kind.make(**row) for row in kind.rows(connection, whole)]
-        for kind in _KINDS
-    }
-    return replace(whole, **found)
-
-
-def write(connection: Connection, served: Served, before: Served, kept: Kept) -> None:
-    # The old ones first: the new ones are those that are wanted next.
-    for kind, old, new in zip(
-        _KINDS, kept.rows(before), kept.rows(served), strict=True
-    ):
-        gone = [key for key, row in old.items() if new.get(key) != row]
-        come = [*(new.keys() - old.keys()), *(key for key in gone if key in new)]
-        if len(gone) > _FEW:
-            connection.execute(delete(kind.table))
-            come = list(new)
-        else:
-            kind.drop(connection, gone)
-        if come:
-            names = kind.columns
-            rows = [dict(zip(names, new[key], strict=True)) for key in sorted(come)]
-            connection.execute(insert(kind.table), rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    field: str
-    table: Table
-    make: Callable[..., Any]
-    #: Column -> the field of `Served` that it mostly equals.
-    heads: Mapping[str, str]
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """Those that equal a field of `Served` come last."""
-        return [*columns(self.table, *self.heads), *self.heads]
-
-    def given(self, served: Served) -> _Rows:
-        """The rows as they are stored."""
-        most = len(self.columns) - len(self.heads)
-        whole = tuple(getattr(served, field) for field in self.heads.values())
-        short: dict[_Row, _Row] = {}
-        read_ = attrgetter(*self.columns)
-        found = {}
-        for one in getattr(served, self.field):
-            row = read_(one)
-            heads = row[most:]
-            if heads not in short:
-                short[heads] = _shortened(heads, whole)
-            found[one.kind, one.name] = row[:most] + short[heads]
-        return found
-
-    def rows(self, connection: Connection, whole: Served) -> list[dict[str, Any]]:
-        query = select(self.table).order_by(self.table.c.kind, self.table.c.name)
-        found = [dict(row._mapping) for row in connection.execute(query)]
-        for name, head in self.heads.items():
-            for row in found:
-                if row[name] == "":
-                    row[name] = getattr(whole, head)
-        return found
-
-    def drop(self, connection: Connection, keys: list[tuple[str, str]]) -> None:
-        c = self.table.c
-        for kind, name in keys:
-            mine = (c.kind == kind, c.name == name)
-            connection.execute(delete(self.table).where(*mine))
-
-
-def _shortened(values: _Row, whole: _Row) -> _Row:
-    """Empty texts in place of what the whole names as well."""
-    return tuple(
-        "" if value == head is not None else value
-        for value, head in zip(values, whole, strict=True)
+        judge=ServedObject(**judge) if judge else None,
     )
 
 
-_KINDS = (
-    _Kind(
-        field="objects",
-        table=objects,
-        make=ServedObject,
-        heads={"revision": "serving"},
-    ),
-    _Kind(
-        field="statuses",
-        table=statuses,
-        make=ObjectStatus,
-        heads={"observed_revision": "attempted", "serving_revision": "serving"},
-    ),
-)
+def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
+    query = select(table).order_by(table.c.kind, table.c.name)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _object(row: dict[str, Any]) -> ServedObject:
+    return ServedObject(**row | {"revision": row["revision"] or None})
+
+
+def _stalled(row: dict[str, Any], mark: Mapping[str, Any]) -> ObjectStatus:
+    """Where a row names no revision, that of the whole is meant."""
+    observed = row["observed_revision"] or mark["attempted"]
+    serving = (
+        mark["serving"] if row["serving_revision"] == "" else row["serving_revision"]
+    )
+    return ObjectStatus(
+        **row | {"observed_revision": observed, "serving_revision": serving}
+    )
+
+
+def write(connection: Connection, served: Served, before: Served) -> None:
+    old, new = before.by_key, served.by_key
+    # What a plan did not change is the same object in the memory of this process.
+    changed = [
+        key
+        for key, one in new.items()
+        if (was := old.get(key)) is not one and was != one
+    ]
+    gone = [key for key in changed if key in old] + [*(old.keys() - new.keys())]
+    if len(gone) > _FEW:
+        connection.execute(delete(objects))
+        changed = list(new)
+    else:
+        _drop(connection, gone)
+    if changed:
+        rows = [_row(new[key]) for key in sorted(changed)]
+        connection.execute(insert(objects), rows)
+    # Few, and each of them names the revision.
+    connection.execute(delete(statuses))
+    _PUT_STATUS.run(connection, served.stalled)
+
+
+def _drop(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
+    for kind, name in keys:
+        mine = (objects.c.kind == kind, objects.c.name == name)
+        connection.execute(delete(objects).where(*mine))
+
+
+def _row(one: ServedObject) -> dict[str, Any]:
+    return values(one) | {"revision": one.revision or ""}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import InputError
@@ -82,8 +82,7 @@ class Reader:
 
     def read(self, commit: str) -> Files:
         found = _Found()
-        for seen in self._list(commit):
-            found.see(seen)
+        found.see(self._list(commit))
         self._judge_links(commit, found)
         found.leave_out(clashes(found.files))
         found.check_total()
@@ -99,13 +98,14 @@ class Reader:
             fresh=fresh,
         )
 
-    def _list(self, commit: str) -> Iterator[_Seen]:
+    def _list(self, commit: str) -> Sequence[_Seen]:
         """All that the folders of resources hold."""
-        before, self._listed = self._listed, {}
-        for line in list_lines(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True):
-            seen = before.get(line) or _seen(tree_entry(line))
-            self._listed[line] = seen
-            yield seen
+        before = self._listed
+        lines = list_lines(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True)
+        self._listed = {
+            line: before.get(line) or _seen(tree_entry(line)) for line in lines
+        }
+        return list(self._listed.values())
 
     def _judge_links(self, commit: str, found: _Found) -> None:
         """A link may hide YAML where it leads to a folder, or to who knows where."""
@@ -124,11 +124,7 @@ class Reader:
 
     def _learn(self, found: _Found) -> dict[str, bytes]:
         """Look into the files that are new; their contents by blob id."""
-        new = {
-            path: blob
-            for path, blob in found.files.items()
-            if not self._references.knows(path, blob)
-        }
+        new = self._references.unknown(found.files)
         fresh = self.contents.read({blob: found.sizes[blob] for blob in new.values()})
         for path, blob in new.items():
             self._references.learn(path, blob, fresh[blob])
@@ -160,6 +156,8 @@ class _Seen:
     counts: bool
     #: Why it is not read.
     refusal: str
+    #: A file that is read.
+    plain: bool = False
 
 
 def _seen(entry: TreeEntry) -> _Seen:
@@ -167,7 +165,8 @@ def _seen(entry: TreeEntry) -> _Seen:
     if any(map(is_ignored, entry.path.split("/")[1:])):
         return _Seen(entry, counts=False, refusal="")
     if is_resource_file(entry.path):
-        return _Seen(entry, counts=True, refusal=_refusal(entry))
+        refusal = _refusal(entry)
+        return _Seen(entry, counts=True, refusal=refusal, plain=not refusal)
     if entry.mode == SUBMODULE:
         return _Seen(entry, counts=True, refusal=_IS_SUBMODULE)
     if entry.path in FOLDERS and entry.mode != LINK:
@@ -183,9 +182,16 @@ class _Found:
     #: Beside the YAML; where they lead decides whether they are told.
     links: list[TreeEntry] = field(default_factory=list)
 
-    def see(self, seen: _Seen) -> None:
-        if not seen.counts:
-            return
+    def see(self, every: Sequence[_Seen]) -> None:
+        plain = [one.entry for one in every if one.plain]
+        self.files = {entry.path: entry.blob for entry in plain}
+        self.sizes = {entry.blob: entry.size for entry in plain}
+        self._check_limits()
+        for one in every:
+            if one.counts and not one.plain:
+                self._see_odd(one)
+
+    def _see_odd(self, seen: _Seen) -> None:
         if seen.entry.mode == LINK and not seen.refusal:
             self.links.append(seen.entry)
         else:
