@@ -198,6 +198,7 @@ def _of_ledger(
         "was_there": name not in states and bool(latest),
         "served_by": app.who_serves(),
         "clock_behind": max(marks) if marks and now < max(marks) - BEHIND else None,
+        "hold": next((one for one in ledger.holds() if one.waits), None),
         "record": record,
         "last": next((one for one in latest if _counts(one)), None),
         "running": [

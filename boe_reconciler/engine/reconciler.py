@@ -110,15 +110,14 @@ class Reconciler:
         self.observe(Reconciled(activation=plan.activation))
         if self.teller:
             self.teller.found(plan.activation)
-        log.info(
-            "revision_activated",
-            extra={
-                "revision": plan.activation.attempted,
-                "serving": plan.activation.serving,
-                "environment": plan.activation.environment,
-                "problems": len(plan.problems),
-            },
-        )
+        told = {
+            "revision": plan.activation.attempted,
+            "serving": plan.activation.serving,
+            "environment": plan.activation.environment,
+            "problems": len(plan.problems),
+        }
+        known = {name: value for name, value in told.items() if value is not None}
+        log.info("revision_activated", extra=known)
         for problem in plan.problems[:PROBLEMS_TOLD]:
             log.info("problem", extra={"problem": str(problem)})
         return plan

@@ -14,6 +14,7 @@ import pytest
 from boe_reconciler.cli.explaining import gathered
 from boe_reconciler.core.explain import GATES, REASONS, Explanation, explain
 from boe_reconciler.core.plan import make_plan
+from boe_reconciler.core.plan.past import in_its_window
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
     DeliveryStatus,
@@ -148,6 +149,21 @@ def invalid() -> House:
 def older() -> House:
     house = House().served()
     return house.served(text=a_daily("paused: perhaps"))
+
+
+def held() -> House:
+    """A change, and something new, outside of the change windows."""
+    house = House()
+    windows = "change_windows: [{cron: '0 3 * * sun', duration: 1h, timezone: UTC}]"
+    house.write("policy.yaml", a_document("Policy", "policy", windows))
+    house.served()
+    house.write(DAILY, a_daily("paused: true"))
+    house.write("schedules/new.yaml", a_daily().replace("daily", "new"))
+    served = house.ledger.served()
+    plan = make_plan(a_snapshot(house.files), served=served, now=house.now)
+    waiting = in_its_window(plan, served, now=house.now)
+    house.ledger.activate(waiting.activation, now=house.now)
+    return house
 
 
 def needs_what_is_wrong() -> House:
@@ -458,6 +474,8 @@ PLANTED: list[tuple[Plant, str, str, str, str]] = [
     (removed, "daily", "will_not_run", "removed", ""),
     (invalid, "daily", "will_not_run", "invalid", f"{DAILY}: paused"),
     (older, "daily", "will_run", "older_version", f"{DAILY}: paused"),
+    (held, "daily", "will_run", "held", DAILY),
+    (held, "new", "will_not_run", "held", "schedules/new.yaml: apiVersion"),
     (
         *(needs_what_is_wrong, "daily", "will_not_run", "invalid"),
         "reports/sales.yaml: x: 1",

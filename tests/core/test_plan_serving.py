@@ -638,3 +638,22 @@ def test_what_lacks_two_things_that_it_names_itself_leaves_a_newer_policy() -> N
         "team": "StillNeeded",
         "work": "StillNeeded",
     }
+
+
+def test_a_name_that_was_given_up_is_missed_also_where_a_file_cannot_be_read() -> None:
+    ledger = Ledger()
+    ledger.step(GOOD)
+    heir = GOOD["reports/sales.yaml"].replace("name: sales", "name: sold")
+    files = {**GOOD, "reports/sold.yaml": _renamed(heir, "sales")}
+    del files["reports/sales.yaml"]
+    plan = ledger.step(
+        files, unreadable={"reports/other.yaml": "it is a symbolic link"}
+    )
+    reasons = {one.name: one.reason for one in plan.statuses}
+    assert (reasons["daily"], reasons["sold"]) == ("Invalid", "Served")
+    assert "BOE100" in {one.code for one in plan.problems if one.name == "daily"}
+    assert ("Report", "sales") in plan.objects
+
+
+def _renamed(text: str, former: str) -> str:
+    return text.replace("metadata:\n", f"metadata:\n  renamed_from: {former}\n")

@@ -92,7 +92,12 @@ class Commit:
         )
 
     def _is_expected(self, name: str) -> bool:
-        """Where nothing can be read: so nobody is wrong to name it."""
+        """Where nothing can be read: so nobody is wrong to name it.
+
+        What has another name now is not there, whatever cannot be read.
+        """
+        if any(version.renamed_from == name for version in self.new.values()):
+            return False
         folders = {"Policy": "policy.yaml", "ScheduleTemplate": "templates"}
         kind = self.kinds[name]
         folder = folders.get(kind, f"{kind.lower()}s")

@@ -354,6 +354,26 @@ def test_whoever_is_in_a_hurry_waits_for_no_poll(tmp_path, upstream):
     repo.close()
 
 
+def test_a_far_side_that_does_not_answer_holds_nobody_up(repo, upstream, monkeypatch):
+    """What was fetched can be read meanwhile; the answer counts once it comes."""
+    upstream.write("schedules/a.yaml", "a: 1\n")
+    upstream.commit()
+    repo.snapshot()
+    answers, ask = threading.Event(), repo._ask
+    monkeypatch.setattr("boe_reconciler.repos.git.PATIENCE", 0.01)
+    monkeypatch.setattr(repo, "_ask", lambda: answers.wait(60) and ask())
+    upstream.write("schedules/a.yaml", "a: 2\n")
+    upstream.commit()
+    repo.hurry()
+    assert not repo.wait(0)
+    assert repo.last().read("schedules/a.yaml") == b"a: 1\n"
+    assert not repo.wait(0)
+    answers.set()
+    monkeypatch.setattr("boe_reconciler.repos.git.PATIENCE", 60)
+    assert repo.wait(0)
+    assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
+
+
 def test_an_unchanged_branch_costs_one_call(repo, upstream, monkeypatch):
     upstream.commit()
     repo.snapshot()

@@ -40,7 +40,7 @@ _OF_SCHEDULES = ("exists", "file", "timetable", "day_off", "last_run")
 #: What may hold a run back that is there, in the same order.
 RUN_GATES = {name: look for name, look in GATES.items() if name not in _OF_SCHEDULES}
 #: Without a version that is served there is nothing more to ask.
-_NOTHING_MORE = ("unknown_name", "removed", "invalid")
+_NOTHING_MORE = ("unknown_name", "removed", "invalid", "held")
 
 
 def explain(facts: Facts) -> Explanation:

@@ -11,6 +11,7 @@ from boe_reconciler.core.wording import both
 
 if TYPE_CHECKING:
     from boe_reconciler.core.calendar import Timetable
+    from boe_reconciler.core.holds import Hold
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.runs import GapRow, Run, RunRecord, ScheduleState
     from boe_reconciler.core.spec import ObjectStatus, PlannedSchedule
@@ -22,6 +23,7 @@ REASONS = {
     "unknown_name": "No schedule and no run has this name.",
     "removed": "The schedule is no longer in the repo.",
     "invalid": "Its file has a mistake, and no older version is served.",
+    "held": "A newer revision waits for a release, or for its time.",
     "older_version": "Its file cannot be used, so an older version of it is served.",
     "paused_in_git": "Its YAML says `paused: true`.",
     # What people decided at run time.
@@ -138,6 +140,8 @@ class Facts:
     status: ObjectStatus | None = None
     #: The Problem that keeps its file from being used: its place and its sentence.
     problem: tuple[str, str] | None = None
+    #: What lets nothing of a newer revision be served until somebody releases it.
+    hold: Hold | None = None
     #: A file that cannot be read, and may hold what was asked for.
     unreadable: str | None = None
     planned: PlannedSchedule | None = None

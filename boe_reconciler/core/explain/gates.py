@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.calendar import compile_when
 from boe_reconciler.core.explain.facts import Facts, Gate
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.limits import blackout_end
 from boe_reconciler.core.resources.others import CalendarSpec, DaysOff
@@ -52,6 +53,8 @@ def file(facts: Facts) -> Gate | None:
     status = facts.status
     if status is None or status.ready:
         return None
+    if facts.hold and status.reason in ("ChangeWindow", "Refused"):
+        return _held(facts, facts.hold)
     place, why = facts.problem or (facts.place(), status.message)
     if facts.planned is None:
         return Gate(
@@ -70,6 +73,20 @@ def file(facts: Facts) -> Gate | None:
         text += f" That one is due on {facts.when(due)}."
     return Gate(
         gate="file", passed=False, reason_code="older_version", place=place, text=text
+    )
+
+
+def _held(facts: Facts, hold: Hold) -> Gate:
+    """Nothing is wrong with its file."""
+    goes_on = "goes on as it is served" if facts.planned else "does not run"
+    return Gate(
+        gate="file",
+        passed=False,
+        reason_code="held",
+        place=facts.place(),
+        verdict="will_run" if facts.planned else "will_not_run",
+        text=f"A newer revision is held: {hold.message} Until then it {goes_on}; "
+        f"`boe release {hold.hold_id}` has that revision served now.",
     )
 
 

@@ -256,6 +256,10 @@ def required_findings(judge: Judge, document: Document) -> Iterator[Finding]:
                 code="BOE135",
                 path=path,
                 detail=f"{field} is required ({where})",
-                help=f"add {path[-1]}",
+                help=judge.todo(
+                    f"fill in {'.'.join(map(str, path))}, or take {field} out of `require` in "
+                    "policy.yaml",
+                    "require",
+                ),
                 at_key=True,
             )

@@ -70,11 +70,19 @@ def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Re
     extra: dict[Entry, list[Problem]] = {}
     for entry, finding in _findings(first, others, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
-    hides = reading.seems_to_hide if reading.hidden else hides_nothing
+    hides = _hides(reading, first)
     world = replace(empty, entries=first, hides=hides, extra=extra, verdicts={})
     court.judge_all(world)
     doubles = [court.verdict(entry, world) for entry in others]
     return Revision(world=world, doubles=doubles, may_hide=reading.may_hide)
+
+
+def _hides(reading: Reading, first: _First) -> Callable[[Key], bool]:
+    """What has another name now is not hidden, whatever cannot be read."""
+    if not reading.hidden:
+        return hides_nothing
+    renamed = {(one.kind, one.renamed_from) for one in first.values()}
+    return lambda key: key not in renamed and reading.seems_to_hide(key)
 
 
 def former_key(entry: Entry, old: Old) -> Key | None:

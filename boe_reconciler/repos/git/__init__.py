@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
@@ -17,6 +19,8 @@ from boe_reconciler.repos.git.objects import Contents, Damaged
 from boe_reconciler.repos.git.program import Git
 from boe_reconciler.repos.git.reading import Files, Reader, content_of
 
+#: Seconds after which a look at the far side that has no answer yet goes on by itself.
+PATIENCE = 5.0
 #: The wait after a first failure, and the longest one.
 _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
@@ -48,15 +52,28 @@ class GitRepo:
         #: When to ask next, on the monotonic clock.
         self._next = self._clock.monotonic()
         self._hurried = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="git")
+        #: A look that goes on, and whether somebody was in a hurry for it.
+        self._looking: tuple[Future[str], bool] | None = None
 
     def wait(self, timeout: float) -> bool:
-        """True where the head moved, where it can be had again, and after `hurry`."""
-        pause = self._next - self._clock.monotonic()
-        hurried = self._hurried.wait(max(0, min(timeout, pause)))
-        if pause > timeout and not hurried:
+        """True where the head moved, where it can be had again, and after `hurry`.
+
+        A far side that does not answer holds nobody up for long: whoever waits again
+        waits for the same answer.
+        """
+        if self._looking is None:
+            pause = self._next - self._clock.monotonic()
+            hurried = self._hurried.wait(max(0, min(timeout, pause)))
+            if pause > timeout and not hurried:
+                return False
+            self._hurried.clear()
+            self._looking = self._pool.submit(self._tried, self._ask), hurried
+        look, hurried = self._looking
+        if not futures.wait([look], PATIENCE).done:
             return False
-        self._hurried.clear()
-        self._asked = self._tried(self._ask)
+        self._looking = None
+        self._asked = look.result()
         return hurried or self._failures > 0 or self._asked != self._seen
 
     def hurry(self) -> None:
@@ -88,14 +105,22 @@ class GitRepo:
         return self.snapshot()
 
     def close(self) -> None:
+        self._pool.shutdown(wait=False)
         self._contents.close()
 
     # --- The far side
 
     def _snapshot(self) -> Snapshot:
+        self._end_look()
         commit = self._tried(self._fetch)
         self._failures, self._seen = 0, commit
         return self._verified(commit)
+
+    def _end_look(self) -> None:
+        """One git at a time talks to the far side; this one asks anew."""
+        if self._looking:
+            futures.wait([self._looking[0]])
+            self._looking = None
 
     def _prepare(self) -> None:
         if not self._is_ready:
