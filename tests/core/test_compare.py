@@ -108,7 +108,7 @@ def test_a_file_that_both_have_is_parsed_once(monkeypatch) -> None:
     parsed = []
     load = reading._load
     monkeypatch.setattr(
-        reading, "_load", lambda path, read: parsed.append(path) or load(path, read)
+        reading, "_load", lambda path, *more: parsed.append(path) or load(path, *more)
     )
     head = {**GOOD, "schedules/daily.yaml": GOOD["schedules/daily.yaml"] + "\n"}
     compare(a_snapshot(GOOD), a_snapshot(head), Terms(now=NOW))
