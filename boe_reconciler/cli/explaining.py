@@ -183,6 +183,7 @@ def _of_ledger(
     app: App, plan: Plan, name: str, record: RunRecord | None, *, asked: str
 ) -> dict[str, Any]:
     from boe_reconciler.core.due import BEHIND
+    from boe_reconciler.core.holds import OF_REVISIONS
 
     ledger, now = app.ledger, app.clock.now()
     states = {state.name: state for state in ledger.states()}
@@ -198,7 +199,9 @@ def _of_ledger(
         "was_there": name not in states and bool(latest),
         "served_by": app.who_serves(),
         "clock_behind": max(marks) if marks and now < max(marks) - BEHIND else None,
-        "hold": next((one for one in ledger.holds() if one.waits), None),
+        "hold": next(
+            (h for h in ledger.holds() if h.waits and h.kind in OF_REVISIONS), None
+        ),
         "record": record,
         "last": next((one for one in latest if _counts(one)), None),
         "running": [
