@@ -382,7 +382,7 @@ def _print_run(app: App, record: RunRecord) -> None:
         if value:
             say(f"  {label:<11}{value}")
     for hold in app.ledger.holds_of(run.run_id):
-        if hold.waits:
+        if hold.waits and not run.held:
             say(f"  {_held(hold_json(hold))}", style="yellow")
     _print_parts(app, record)
     events = app.ledger.events(run.run_id)

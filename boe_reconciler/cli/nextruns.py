@@ -127,7 +127,10 @@ def _listing(
 def _occurrence(
     schedule: PlannedSchedule, timetable: Timetable, moment: datetime
 ) -> dict[str, Any]:
-    notes = [timetable.note(moment), "paused" if schedule.paused else None]
+    from boe_reconciler.core.waits import foreseen
+
+    paused = "paused" if schedule.paused else None
+    notes = [timetable.note(moment), paused, foreseen(schedule.spec)]
     return {
         "utc": utc(moment),
         "local": moment.astimezone(timetable.zone).isoformat(),

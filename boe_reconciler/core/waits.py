@@ -13,6 +13,7 @@ from boe_reconciler.core.resources.schedule import (
     WaitForSchedule,
 )
 from boe_reconciler.core.runs import Event, Run
+from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.wording import both
 
 REASON = "wait_for"
@@ -38,6 +39,24 @@ class Missing:
         """The same at each look."""
         what = self.what.partition(",")[0]
         return f"Made without waiting any longer for {what}: not there by {both(self.deadline, zone)}."
+
+
+def foreseen(spec: RunSpec) -> str:
+    """What each run of it waits for, as far as its files say; "" where for nothing."""
+    things = [_thing(one) for one in spec.wait_for]
+    if spec.approval:
+        things.append(f"a release by {' or '.join(spec.approval.by)}")
+    return f"waits for {' and '.join(things)}" if things else ""
+
+
+def _thing(condition: Condition) -> str:
+    match condition:
+        case WaitForQuery():
+            return "its query"
+        case WaitForFile():
+            return condition.file
+        case WaitForSchedule():
+            return condition.schedule
 
 
 def deadline(condition: Condition, run: Run, now: datetime) -> datetime:

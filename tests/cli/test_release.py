@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
-from tests.builders import a_schedule, a_wait, an_activation, at
+from tests.builders import (
+    a_delivery,
+    a_manual_run,
+    a_schedule,
+    a_wait,
+    an_activation,
+    an_artifact,
+    at,
+)
 from tests.cli.conftest import Boe
 
 A, B = (f"main@sha1:{digit * 40}" for digit in "ab")
@@ -122,3 +132,88 @@ def test_what_a_release_needs(
     said = boe(folder, "release", *arguments)
     assert said.code == 1
     assert told in said.err
+
+
+# --- Runs -----------------------------------------------------------------------
+
+
+ADA = "ada@example.com"
+APPROVED = f"""
+apiVersion: boe/v1
+kind: Schedule
+metadata: {{name: margin, owner: {ADA}}}
+spec:
+  report: {{connection: db, query: "select 1 as one"}}
+  when: {{frequency: daily, at: "07:00", timezone: UTC}}
+  export: {{format: csv}}
+  wait_for: [{{file: ready.txt}}]
+  approval: {{by: [{ADA}]}}
+  deliver_to: [{{type: local, base_path: exports}}]
+---
+apiVersion: boe/v1
+kind: Connection
+metadata: {{name: db, owner: {ADA}}}
+spec: {{type: duckdb}}
+"""
+
+
+def test_files_wait_are_shown_and_go_on_when_they_are_released(
+    tmp_path: Path, boe: Boe
+) -> None:
+    (tmp_path / "schedules").mkdir()
+    (tmp_path / "schedules" / "margin.yaml").write_text(APPROVED)
+    ready = tmp_path / "ready.txt"
+    ready.write_text("yes")
+    os.utime(ready, (0, 0))
+    done = boe(tmp_path, "trigger", "margin")
+    assert done.code == 0
+    assert f"wait for a release by {ADA}" in done.out
+    assert not (tmp_path / "exports").exists()
+
+    shown = boe(tmp_path, "show", "margin", "--format", "json").json
+    (hold,) = shown["holds"]
+    assert (hold["kind"], hold["subject"]) == ("approval", shown["run_id"])
+    assert Path(shown["stored"]["-"]).read_text() == "one\n1\n"
+    text = boe(tmp_path, "show", "margin").out
+    assert f"stored as {shown['stored']['-']}" in text
+    assert f"boe show {shown['run_id']}" in boe(tmp_path, "release").out
+    said = boe(tmp_path, "explain", shown["run_id"]).out
+    assert f"boe release {hold['hold_id']}" in said
+    assert "9999" not in said
+
+    slip = boe(tmp_path, "release", shown["run_id"], "--why", "x", "--by", "tina")
+    assert slip.code == 1
+    assert f"its approval is by {ADA}" in slip.err
+    command = ("release", shown["run_id"], "--why", "seen", "--by", ADA)
+    assert boe(tmp_path, *command).code == 0
+    assert boe(tmp_path, "run", "--once").code == 0
+    found = boe(tmp_path, "show", shown["run_id"], "--format", "json").json
+    assert found["status"] == "succeeded"
+    assert found["holds"][0]["released_by"] == ADA
+
+
+def test_next_says_what_is_waited_for(tmp_path: Path, boe: Boe) -> None:
+    (tmp_path / "schedules").mkdir()
+    (tmp_path / "schedules" / "margin.yaml").write_text(APPROVED)
+    (found,) = boe(tmp_path, "next", "margin", "-n", "1", "--format", "json").json
+    note = f"waits for ready.txt and a release by {ADA}"
+    assert found["occurrences"][0]["note"] == note
+
+
+def test_what_may_have_arrived_is_left_at_that(tmp_path: Path, boe: Boe) -> None:
+    ledger = sqlite.create(tmp_path / ".boe" / "ledger.sqlite")
+    (tmp_path / ".boe").chmod(0o700)
+    ledger.activate(an_activation(a_schedule()), now=NOW)
+    new = a_manual_run(now=NOW)
+    ledger.enqueue([new], now=NOW)
+    (claimed,) = ledger.claim("worker", now=NOW, limit=1)
+    owed = a_delivery(new.run_id)
+    ledger.begin_attempt(claimed.claim, parameters={}, now=NOW)
+    ledger.commit_artifacts(claimed.claim, [an_artifact()], [owed], now=NOW)
+    ledger.intend(claimed.claim, owed.key, {}, now=NOW)
+    ledger.finish(claimed.claim, RunStatus.FAILED, "unconfirmed", "", now=NOW)
+    ledger.close()
+    assert "Waits for `boe release " in boe(tmp_path, "show", new.run_id).out
+    said = boe(tmp_path, "release", new.run_id, "--why", "it is there")
+    assert said.code == 0
+    assert "That is recorded; nothing is sent." in said.out

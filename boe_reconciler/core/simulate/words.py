@@ -15,6 +15,7 @@ from boe_reconciler.core.simulate.model import (
     Simulated,
 )
 from boe_reconciler.core.spec import PlannedSchedule
+from boe_reconciler.core.waits import foreseen
 
 #: Why something does not run, waits or is left out -> what it means.
 WORDS = {
@@ -52,7 +53,14 @@ def unusual(run: Simulated) -> bool:
 
 
 def note(planned: PlannedSchedule, timetable: Timetable, moment: datetime) -> str:
-    """What is unusual about its time: of most that is nothing, which is found quickly."""
+    """What is unusual about it: of most that is nothing, which is found quickly."""
+    about = [_of_its_time(planned, timetable, moment), foreseen(planned.spec)]
+    return "; ".join(each for each in about if each)
+
+
+def _of_its_time(
+    planned: PlannedSchedule, timetable: Timetable, moment: datetime
+) -> str:
     moves = planned.occurrences.when.if_day_off in ("next", "previous")
     # A quiet day has quiet neighbours, so that the date in UTC does for the local one.
     day = to_day(moment.date())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from boe_reconciler.core.changes.impact.pairs import Look, Side
+from boe_reconciler.core.resources.schedule import WaitForQuery
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.sql_tables import Unreadable, tables_of
 
@@ -20,7 +21,7 @@ class Unread:
     """A query of which nobody can say what it reads."""
 
     side: Literal["before", "after"]
-    #: "query", "sheet NAME", "check NAME" or "only_if".
+    #: "query", "sheet NAME", "check NAME", "only_if" or "wait_for".
     query: str
     why: str
 
@@ -151,6 +152,9 @@ def _queries(spec: RunSpec) -> Iterator[tuple[str, str]]:
         yield f"check {check.name}", check.query
     if spec.only_if:
         yield "only_if", spec.only_if.query
+    for one in spec.wait_for:
+        if isinstance(one, WaitForQuery):
+            yield "wait_for", one.query
 
 
 #: The first part of a SQLAlchemy URL, where it is not the dialect's own name.
