@@ -52,8 +52,6 @@ def _before(text: str, zone: str, now: datetime) -> datetime:
 
 def check(spec: RunSpec, who: str, now: datetime) -> None:
     """InputError unless this is somebody who may: against mistakes, not a wall."""
-    if spec.approval is None:
-        return
     people = approvers(spec, now)
     if who.casefold() not in {one.casefold() for one in people}:
         known = ", ".join(sorted(people)) or "nobody: its Groups are empty now"

@@ -55,7 +55,7 @@ def _thing(condition: Condition) -> str:
             return "its query"
         case WaitForFile():
             return condition.file
-        case WaitForSchedule():
+        case _:
             return condition.schedule
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from boe_reconciler.cli.explaining import gathered
 from boe_reconciler.core.explain import GATES, REASONS, Explanation, explain
+from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.plan import make_plan
 from boe_reconciler.core.plan.past import in_its_window
 from boe_reconciler.core.ports import Claimed
@@ -254,6 +255,39 @@ def retry() -> House:
     claim = house.claim().claim
     again = house.now + 5 * MINUTE
     house.ledger.wait(claim, again, "connection_failed", "db refused", now=house.now)
+    return house
+
+
+def waits_for_a_file() -> House:
+    house = House().due(a_daily("wait_for: [{file: ready.txt}]"))
+    claim, again = house.claim().claim, house.now + 5 * MINUTE
+    words = "It waits for the file ready.txt."
+    house.ledger.wait(claim, again, "wait_for", words, now=house.now)
+    return house
+
+
+def waits_for_a_release(kind: HoldKind = HoldKind.APPROVAL) -> House:
+    house = House().due(a_daily("approval: {by: [ada@example.com]}"))
+    wait = Wait(kind=kind, subject=RUN, message="The files wait.")
+    house.ledger.await_release(house.claim().claim, wait, now=house.now)
+    return house
+
+
+def too_many_recipients() -> House:
+    return waits_for_a_release(HoldKind.RECIPIENTS)
+
+
+def released() -> House:
+    house = waits_for_a_release()
+    (hold,) = house.ledger.holds()
+    by = "ada@example.com"
+    house.ledger.release(hold.hold_id, by=by, why="seen", now=house.now)
+    return house
+
+
+def waited_in_vain() -> House:
+    house = waits_for_a_file().at(DUE + 5 * MINUTE)
+    house.end(RunStatus.SKIPPED, "wait_for", "It waited in vain.")
     return house
 
 
@@ -514,6 +548,11 @@ PLANTED: list[tuple[Plant, str, str, str, str]] = [
     (running, RUN, "running", "running", ""),
     (running_and_asked_to_stop, "daily", "running", "running", ""),
     (retry, "daily", "waits", "retry", f"{DAILY}: spec:"),
+    (waits_for_a_file, "daily", "waits", "wait_for", f"{DAILY}: wait_for"),
+    (waited_in_vain, RUN, "skipped", "wait_for", f"{DAILY}: wait_for"),
+    (waits_for_a_release, RUN, "waits", "approval", f"{DAILY}: approval"),
+    (too_many_recipients, RUN, "waits", "recipients", f"{DAILY}: spec:"),
+    (released, RUN, "will_run", "starting", ""),
     (delivery_retry, RUN, "waits", "delivery_retry", f"{DAILY}: spec:"),
     (lost, "daily", "will_run", "lost", ""),
     (jitter, "daily", "waits", "jitter", f"{DAILY}: jitter"),

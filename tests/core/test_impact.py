@@ -155,9 +155,10 @@ def test_every_query_of_a_run_is_read() -> None:
             "checks": [{"name": "c", "query": "from checks"}],
         },
         only_if={"query": "select true from conditions"},
+        wait_for=[{"file": "x.csv"}, {"query": "select true from arrivals"}],
     )
     [found] = between([a_schedule()], [after]).tables
-    assert found.gained == ("checks", "conditions", "sheets")
+    assert found.gained == ("arrivals", "checks", "conditions", "sheets")
 
 
 def test_other_files_behind_a_view_are_another_reading() -> None:

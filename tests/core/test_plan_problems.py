@@ -713,10 +713,13 @@ CASES: dict[str, dict[str, Any]] = {
     "schedules that wait for each other": {
         "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE220⟧y}]"),
         "schedules/y.yaml": a_schedule(
-            "wait_for: [{schedule: daily}, {schedule: ⟦BOE220⟧z}]", name="y"
+            "wait_for: [{schedule: daily}, {file: a}, {schedule: ⟦BOE220⟧z}]", name="y"
         ),
         "schedules/z.yaml": a_schedule("wait_for: [{schedule: ⟦BOE220⟧x}]", name="z"),
-        "schedules/w.yaml": a_schedule("wait_for: [{schedule: x}]", name="w"),
+        "schedules/w.yaml": a_schedule(
+            "wait_for: [{schedule: x}, {schedule: v}]", name="w"
+        ),
+        "schedules/v.yaml": a_schedule("wait_for: [{schedule: ⟦BOE100⟧u}]", name="v"),
     },
     "a schedule that is never due on the same day": {
         "schedules/x.yaml": a_schedule(
@@ -738,6 +741,12 @@ CASES: dict[str, dict[str, Any]] = {
     "a schedule to wait for that has mistakes of its own": {
         "schedules/x.yaml": a_schedule("wait_for: [{schedule: y}]"),
         "schedules/y.yaml": a_schedule("when: ⟦BOE060⟧{timezone: UTC}", name="y"),
+    },
+    "a schedule to wait for whose times are none, and no report": {
+        "schedules/x.yaml": a_schedule(
+            "report: ⟦BOE100⟧nope\nwait_for: [{schedule: y}, {query: select true}]"
+        ),
+        "schedules/y.yaml": a_schedule("when: ⟦BOE036⟧5", name="y"),
     },
     "a schedule to wait for whose times come from its template": {
         "schedules/x.yaml": a_schedule("wait_for: [{schedule: ⟦BOE222⟧y}]"),

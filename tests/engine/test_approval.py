@@ -16,7 +16,11 @@ from tests.engine.world import START, World, a_spec
 ADA = "ada@example.com"
 WAITS, SUCCEEDED = RunStatus.WAITING, RunStatus.SUCCEEDED
 GROUP = {
-    "members": ["bob@example.com", {"email": "eve@example.com", "until": "2026-11-23"}]
+    "members": [
+        "bob@example.com",
+        {"email": "eve@example.com", "until": "2026-11-23"},
+        {"email": "max@example.com", "until": "2026-11-24"},
+    ]
 }
 
 
@@ -65,7 +69,9 @@ def test_a_released_run_goes_on_at_once(world: World) -> None:
     assert actions.index("held") < actions.index("released")
 
 
-@pytest.mark.parametrize("who", ["bob@example.com", "ADA@example.com"])
+@pytest.mark.parametrize(
+    "who", ["bob@example.com", "ADA@example.com", "max@example.com"]
+)
 def test_a_member_or_an_address_may_release(world: World, who: str) -> None:
     run_id = held(world)
     assert release(world, run_id, who).released_by == who
@@ -76,7 +82,9 @@ def test_nobody_else_may_and_hears_who_may(world: World, who: str) -> None:
     run_id = held(world)
     with pytest.raises(InputError) as error:
         release(world, run_id, who)
-    assert f"approval is by {ADA}, bob@example.com" in error.value.message
+    assert (
+        f"approval is by {ADA}, bob@example.com, max@example.com" in error.value.message
+    )
     assert "--by" in error.value.help
     assert hold_of(world, run_id).waits
 

@@ -20,11 +20,7 @@ from boe_reconciler.core.plan.check_report import ResolvedReport
 from boe_reconciler.core.plan.world import Entry, Verdict
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.envelope import Calendar, Schedule
-from boe_reconciler.core.resources.schedule import (
-    WaitForFile,
-    WaitForQuery,
-    WaitForSchedule,
-)
+from boe_reconciler.core.resources.schedule import WaitForFile, WaitForQuery
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.waits import local_day
 
@@ -45,7 +41,7 @@ def check_waits(
                 _query(check, condition.query, report, (*path, "query"))
             case WaitForFile():
                 _file(check, condition.file, (*path, "file"))
-            case WaitForSchedule():
+            case _:
                 _schedule(check, condition.schedule, timetable, (*path, "schedule"))
     approval = schedule.spec.approval
     if approval and approval.otherwise == "send" and approval.before is None:
