@@ -56,8 +56,8 @@ POINTS: dict[str, tuple[str, str]] = {
         for point, place in _of_verb(verb, transaction).items()
     },
     "export, before": ("boe_reconciler.engine.runner:export", "before"),
-    "export, file begun": (f"{EXPORT}_compressed", "half"),
-    "export, file finished": (f"{EXPORT}_artifact", "before"),
+    "export, file begun": ("boe_reconciler.engine.packing:_compressed", "half"),
+    "export, file finished": (f"{EXPORT}_size", "before"),
     "export, after": ("boe_reconciler.engine.runner:export", "after"),
     "adopt, before": (f"{BLOBS}FolderBlobs.adopt", "before"),
     "adopt, inside": (f"{BLOBS}_sync", "before"),
