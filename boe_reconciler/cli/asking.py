@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,9 +16,13 @@ from boe_reconciler.cli.output import say
 from boe_reconciler.cli.planned import known_schedules
 from boe_reconciler.cli.stored import parts_gone, why_gone
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.addresses import address_flaw, folded
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
+    DeliveryStatus,
     NewRun,
+    Resend,
     RunOptions,
     Trigger,
 )
@@ -58,7 +62,8 @@ def trigger(
         str | None, typer.Option(metavar="DISTRIBUTION", help="Deliver only there.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Not in this version.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="All mails to this address alone."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build the file, deliver nothing.")
@@ -67,13 +72,17 @@ def trigger(
 ) -> int:
     """Run a schedule now. The run has no part in its timetable.
 
+    With --to its mails go to one address, their subjects say so, and what is no mail is
+    left out.
+
     \b
     Examples:
       boe trigger carriers-daily
       boe trigger carriers-daily --param year=2013 --only archive
+      boe trigger carriers-daily --to me@example.com
       boe trigger carriers-daily --dry-run
     """
-    refuse_address(to)
+    check_address(to)
     app = executing_app(context)
     make_served(app)
     states = {state.name: state for state in app.ledger.states()}
@@ -87,9 +96,10 @@ def trigger(
     return execute(app, enqueue_manual(app, [name], options), wait=not no_wait)
 
 
-def refuse_address(to: str | None) -> None:
-    if to is not None:
-        raise InputError("--to: e-mail is not available in this version.")
+def check_address(to: str | None) -> None:
+    flaw = address_flaw(to) if to is not None else None
+    if flaw:
+        raise InputError(f"--to: {flaw}.", "Write an address, such as me@example.com.")
 
 
 def _check_options(app: App, name: str, options: RunOptions) -> None:
@@ -134,24 +144,37 @@ def resend(
     recipient: Annotated[
         str | None, typer.Option(metavar="X", help="Only to this recipient.")
     ] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="D", help="Only to this destination or Distribution."),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what failed or was refused.")
+    ] = False,
+    unconfirmed: Annotated[
+        bool, typer.Option("--unconfirmed", help="Only what nobody can vouch for.")
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what was accepted, as a new copy.")
     ] = False,
     to: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Not in this version.")
+        str | None, typer.Option(metavar="ADDRESS", help="To this address alone.")
     ] = None,
     no_wait: NoWait = False,
 ) -> int:
     """Send the stored file of a run again.
 
-    Nothing is queried. By default only what was not accepted, under the same identities.
+    Nothing is queried. By default only what was not accepted, under the same identities:
+    whoever takes it twice can tell that it is the same. With --to nobody else gets
+    anything, and the run stays what it is.
 
     \b
     Examples:
       boe resend carriers-daily.20261124T113000Z
-      boe resend carriers-daily.20261124T113000Z --all
+      boe resend carriers-daily.20261124T113000Z --recipient anna@example.com --all
+      boe resend carriers-daily.20261124T113000Z --to me@example.com
     """
-    refuse_address(to)
+    check_address(to)
     app = executing_app(context)
     record = find_run(app, run)
     if not record.artifacts:
@@ -160,16 +183,66 @@ def resend(
             f"`boe rerun {record.run.run_id}` builds it again.",
         )
     _check_stored(app, record)
-    keys = app.ledger.reopen(
-        record.run.run_id,
+    wanted = Resend(
         recipient=recipient,
+        destination=destination,
+        states=_states(failed=failed, unconfirmed=unconfirmed, everything=everything),
         everything=everything,
-        now=app.clock.now(),
+        to=to,
     )
+    _check_named(record, wanted)
+    keys = app.ledger.reopen(record.run.run_id, wanted, now=app.clock.now())
     if not keys:
-        say("Everything was accepted already; --all sends it again.")
+        say(_nothing_again(wanted))
         return 0
     return execute(app, [record.run.run_id], wait=not no_wait)
+
+
+def _states(
+    *, failed: bool, unconfirmed: bool, everything: bool
+) -> Collection[DeliveryStatus] | None:
+    if everything and (failed or unconfirmed):
+        raise InputError("--all goes without --failed and --unconfirmed.")
+    chosen: list[DeliveryStatus] = []
+    if failed:
+        chosen += [DeliveryStatus.FAILED, DeliveryStatus.REFUSED]
+    if unconfirmed:
+        chosen.append(DeliveryStatus.UNCONFIRMED)
+    return chosen or None
+
+
+def _check_named(record: RunRecord, wanted: Resend) -> None:
+    """A name that is none of the run's is a mistake, and not "all was accepted"."""
+    keys = [one.key for one in record.deliveries]
+    if wanted.recipient is not None:
+        known = {folded(key.recipient): key.recipient for key in keys}
+        if folded(wanted.recipient) not in known:
+            raise _unknown("recipient", wanted.recipient, known.values(), record)
+    if wanted.destination is not None:
+        names = {key.destination for key in keys}
+        names |= {name.partition("/")[0] for name in names}
+        if wanted.destination not in names:
+            raise _unknown("destination", wanted.destination, names, record)
+    if wanted.to is not None and all(one.type != "email" for one in record.deliveries):
+        raise InputError(
+            f"{record.run.run_id} has no mail that could go to {wanted.to}."
+        )
+
+
+def _unknown(
+    what: str, name: str, known: Iterable[str], record: RunRecord
+) -> InputError:
+    todo = f"`boe show {record.run.run_id}` lists them."
+    return InputError(
+        f'{record.run.run_id} has no {what} "{name}".',
+        did_you_mean(name, sorted(known), todo),
+    )
+
+
+def _nothing_again(wanted: Resend) -> str:
+    if wanted.narrowed:
+        return "Nothing of the run is like that: nothing is sent."
+    return "Everything was accepted already; --all sends it again."
 
 
 def _check_stored(app: App, record: RunRecord) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Standing, execution
 from boe_reconciler.core.runs import (
+    ASKED,
     Delivery,
     DeliveryKey,
     DeliveryStatus,
@@ -158,6 +159,8 @@ def planned(new: NewDelivery, now: datetime) -> Delivery:
         first_attempt_at=None,
         next_attempt_at=None,
         at=now,
+        role=new.role,
+        notice=new.notice,
     )
 
 
@@ -194,7 +197,14 @@ def settled(
         remote=outcome.remote,
         next_attempt_at=next_attempt_at,
         at=now,
+        resent=delivery.resent or _in_doubt(outcome),
     )
+
+
+def _in_doubt(outcome: Outcome) -> bool:
+    """Nobody knows, and it is tried again all the same (`on_unconfirmed: resend`)."""
+    later = outcome.status is DeliveryStatus.DEFERRED
+    return later and outcome.reason == DeliveryStatus.UNCONFIRMED.value
 
 
 def abandoned(delivery: Delivery, reason: str, now: datetime) -> Delivery:
@@ -206,18 +216,23 @@ def abandoned(delivery: Delivery, reason: str, now: datetime) -> Delivery:
 
 def sent_again(delivery: Delivery, now: datetime) -> Delivery:
     """The same delivery with its identity, as if it had never been tried."""
-    fresh = planned(NewDelivery(key=delivery.key, type=delivery.type), now)
+    fresh = _anew(delivery, delivery.key, delivery.role, now)
     return replace(fresh, attempts=delivery.attempts, intent=delivery.intent)
 
 
 def next_copy(delivery: Delivery, now: datetime) -> Delivery:
     """Another copy of what was accepted, with an identity of its own."""
-    key = delivery.key
-    copy = DeliveryKey(
-        run_id=key.run_id,
-        part=key.part,
-        destination=key.destination,
-        recipient=key.recipient,
-        copy=key.copy + 1,
-    )
-    return planned(NewDelivery(key=copy, type=delivery.type), now)
+    key = replace(delivery.key, copy=delivery.key.copy + 1)
+    return _anew(delivery, key, delivery.role, now)
+
+
+def asked_copy(delivery: Delivery, address: str, copy: int, now: datetime) -> Delivery:
+    """A copy for somebody who asked for it."""
+    key = replace(delivery.key, recipient=address, copy=copy)
+    return _anew(delivery, key, ASKED, now)
+
+
+def _anew(delivery: Delivery, key: DeliveryKey, role: str, now: datetime) -> Delivery:
+    notice = delivery.notice
+    new = NewDelivery(key=key, type=delivery.type, role=role, notice=notice)
+    return planned(new, now)

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from boe_reconciler.core.runs import Delivery, DeliveryStatus, RunStatus
+from boe_reconciler.core.runs import ASKED, Delivery, DeliveryStatus, RunStatus
 
-#: A delivery that was left out because the report has no rows.
+#: Deliveries that were left out because the report has no rows, or those of last time.
 EMPTY = "empty"
+UNCHANGED = "unchanged"
 #: One that an Environment leaves out.
 LEFT_OUT = "environment"
+#: One that git no longer names, or whose address wants or takes no more mails.
+REMOVED = "removed"
+LISTED = "suppression_list"
+#: Suppressed for one of these, nobody misses it: somebody decided that it is not sent.
+_SAID = {
+    EMPTY: "The report has no rows.",
+    UNCHANGED: "The rows are those that were last delivered.",
+    LEFT_OUT: "The Environment delivers nothing there.",
+    REMOVED: "Nobody is a recipient of it any more.",
+    LISTED: "Its recipients are on the suppression list.",
+}
 
 
 def left_out(environment: str) -> str:
@@ -28,10 +40,14 @@ class Verdict:
 
 
 def verdict(deliveries: Sequence[Delivery]) -> Verdict:
-    """Succeeded only if every planned delivery was accepted; all are final."""
-    planned = [one for one in deliveries if one.reason not in (EMPTY, LEFT_OUT)]
-    if deliveries and not planned:
-        return _nothing_sent(deliveries)
+    """Succeeded only if every planned delivery was accepted; all are final.
+
+    What somebody had sent to an address of his own changes nothing for the others.
+    """
+    own = [one for one in deliveries if one.role != ASKED] or deliveries
+    planned = [one for one in own if not unwanted(one)]
+    if own and not planned:
+        return _nothing_sent(own)
     bad = [one for one in planned if one.status is not DeliveryStatus.ACCEPTED]
     if not bad:
         return Verdict(status=RunStatus.SUCCEEDED)
@@ -39,20 +55,32 @@ def verdict(deliveries: Sequence[Delivery]) -> Verdict:
     worst = next(
         (one for one in bad if one.status is DeliveryStatus.UNCONFIRMED), bad[0]
     )
-    return Verdict(
-        status=status,
-        reason=_reason(worst),
-        message=f"{worst.key.destination}: {worst.message or worst.reason}",
-    )
+    return Verdict(status=status, reason=_reason(worst), message=_told(worst, bad))
+
+
+def unwanted(delivery: Delivery) -> bool:
+    """Whether nobody expects it to arrive."""
+    return delivery.status is DeliveryStatus.SUPPRESSED and delivery.reason in _SAID
 
 
 def _nothing_sent(deliveries: Sequence[Delivery]) -> Verdict:
-    omitted = next((one for one in deliveries if one.reason == LEFT_OUT), None)
+    first = next((one for one in deliveries if one.reason == LEFT_OUT), deliveries[0])
     return Verdict(
         status=RunStatus.SKIPPED,
-        reason=omitted.reason if omitted else EMPTY,
-        message=omitted.message if omitted else "The report has no rows.",
+        reason=first.reason,
+        message=first.message or _SAID[first.reason],
     )
+
+
+def _told(worst: Delivery, bad: Sequence[Delivery]) -> str:
+    key = worst.key
+    who = (
+        key.destination
+        if key.recipient == "-"
+        else f"{key.recipient} of {key.destination}"
+    )
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return f"{who}: {worst.message or worst.reason}{more}"
 
 
 def _reason(delivery: Delivery) -> str:

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.marks import UNMARKED, Marks
 from boe_reconciler.core.resources.schedule import Dialect
+from boe_reconciler.core.runs import UNACCEPTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Outcome,
         Pause,
         PauseTarget,
+        Resend,
         RunRecord,
         RunStatus,
         ScheduleState,
@@ -267,6 +269,8 @@ class Enclosure:
     bytes: int
     sha256: str
     rows: int
+    #: Where it is instead, as `Shipment.link`.
+    link: str | None = None
 
 
 def _unheard(intent: Mapping[str, str]) -> None:
@@ -516,6 +520,14 @@ class Ledger(Protocol):
         `events` are what the run's history says of them.
         """
 
+    def owe(
+        self, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
+    ) -> None:
+        """More rows after the export, such as that of a file that a mail links to.
+
+        One that is there stays as it is.
+        """
+
     def intend(
         self,
         claim: Claim,
@@ -567,12 +579,11 @@ class Ledger(Protocol):
     def reopen(
         self,
         run_id: str,
+        wanted: Resend = UNACCEPTED,
         *,
-        recipient: str | None = None,
-        everything: bool = False,
         now: datetime,
     ) -> Sequence[DeliveryKey]:
-        """`boe resend`: unaccepted deliveries are pending again; `everything`: new copies too (I4)."""
+        """`boe resend`: these are pending again; what was accepted, as a new copy (I4)."""
 
     def pause(self, pause: Pause) -> None: ...
 

@@ -75,6 +75,10 @@ def check_options(spec: RunSpec, options: RunOptions) -> None:
     if options.only is not None and options.only not in names:
         todo = did_you_mean(options.only, names, f"It has {', '.join(sorted(names))}.")
         raise InputError(f'{spec.schedule} does not deliver to "{options.only}".', todo)
+    mails = any(target.spec.type == "email" for target in spec.destinations)
+    if options.to is not None and not mails:
+        text = f"{spec.schedule} has no mail that could go to {options.to}."
+        raise InputError(text, "--dry-run builds its file and delivers nothing.")
 
 
 def _known(declared: Mapping[str, Any]) -> str:

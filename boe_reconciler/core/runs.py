@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -206,7 +206,7 @@ class Attempt:
 class Artifact:
     """A finished file of a run; its bytes are in the Blobs store under `sha256`."""
 
-    #: "-" unless there are several formats or a burst.
+    #: "-" unless there are several formats or a burst; no two of a run share it.
     part: str
     #: File name without a folder.
     name: str
@@ -217,6 +217,19 @@ class Artifact:
     rows: int
     #: Hex digest of the rows, for `if_unchanged`.
     rows_digest: str = ""
+    #: In a burst the key that its rows belong to, whatever the format; else "-".
+    key: str = "-"
+    #: What templates see as `part`; empty without a burst.
+    values: Mapping[str, str] = field(default_factory=dict)
+    #: As `export.format` names it; "": it was made before that was kept.
+    format: str = ""
+
+
+def files_of(part: str, artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """The files of a delivery: one, but for a mail, which takes all of its key."""
+    known = list(artifacts)
+    exact = [one for one in known if one.part == part]
+    return exact or [one for one in known if one.key == part]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,6 +273,13 @@ class Delivery:
     next_attempt_at: datetime | None
     #: Of the last change.
     at: datetime
+    #: Where a mail names its recipient: "to", "cc" or "bcc"; "asked": somebody had it
+    #: sent to that address; "" for what is no mail.
+    role: str = ""
+    #: There is no file, only this news: "empty" or "unchanged"; "": there is one.
+    notice: str = ""
+    #: Nobody knew what became of it, and it was sent again by itself (once).
+    resent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,6 +365,35 @@ class NewDelivery:
 
     key: DeliveryKey
     type: str
+    #: As in `Delivery`.
+    role: str = ""
+    notice: str = ""
+
+
+#: The role of a mail that somebody had sent to an address of his own.
+ASKED = "asked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resend:
+    """What `boe resend` sends again; each that is given narrows it."""
+
+    recipient: str | None = None
+    #: A destination's key, or its Distribution's name.
+    destination: str | None = None
+    #: In which state it has to be; None: whatever was not accepted.
+    states: Collection[DeliveryStatus] | None = None
+    #: What was accepted too, as a new copy.
+    everything: bool = False
+    #: All of it to this address alone; nothing else changes.
+    to: str | None = None
+
+    @property
+    def narrowed(self) -> bool:
+        return self != replace(UNACCEPTED, everything=self.everything)
+
+
+UNACCEPTED = Resend()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from boe_reconciler.core.holds import Wait
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
-from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty
+from boe_reconciler.core.resources.distribution import DestinationSpec, IfEmpty, Input
 from boe_reconciler.core.resources.others import CalendarSpec, GroupSpec
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import (
@@ -55,8 +55,12 @@ class PlannedDestination(Model):
     distribution: str | None
     spec: DestinationSpec
     inputs: dict[str, Any] = {}
+    #: The inputs that its Distribution declares.
+    declared: dict[str, Input] = {}
     #: The Environment that sends it to `spec` instead of to its own recipients.
     redirected_by: str | None = None
+    #: What `spec` would be without it.
+    redirected_from: DestinationSpec | None = None
     #: The Environment in which nothing is delivered to it.
     left_out_by: str | None = None
     #: Where a mail that would be too big puts its file.

@@ -2,121 +2,159 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.facts import Delivered
-from boe_reconciler.core.outcome import EMPTY, LEFT_OUT, left_out
 from boe_reconciler.core.ports import Destination, Shipment
-from boe_reconciler.core.resources.distribution import DestinationSpec
 from boe_reconciler.core.resources.schedule import DeliveryRetry
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
-    DeliveryKey,
     DeliveryStatus,
-    NewDelivery,
     Outcome,
     RunRecord,
+    files_of,
 )
 from boe_reconciler.core.spec import PlannedDestination
 from boe_reconciler.engine.job import Job
+from boe_reconciler.engine.owing import Meant, omission
+from boe_reconciler.engine.shipping import Load, shipment
+
+log = logging.getLogger(__name__)
+
+#: Tries that lie so close to each other are made together.
+_TOGETHER = timedelta(seconds=10)
+_RETRY = "A destination could not take the file yet."
+#: What a destination says where it knows that its Connection failed, not one delivery.
+CONNECTION_FAILED = frozenset(
+    "unreachable connection_failed connection_lost timeout tls_failed "
+    "login_refused".split()
+)
 
 
-def owed(job: Job, artifacts: Sequence[Artifact]) -> list[NewDelivery]:
-    """The Delivery rows that these artifacts owe."""
-    if job.run.options.dry_run:
-        return []
-    return [
-        NewDelivery(
-            key=DeliveryKey(
-                run_id=job.run.run_id, part=artifact.part, destination=planned.key
-            ),
-            type=planned.spec.type,
-        )
-        for planned in wanted(job)
-        for artifact in artifacts
-    ]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Later:
+    """When a run goes on delivering, and why not now."""
 
-
-def wanted(job: Job) -> list[PlannedDestination]:
-    """Where it goes. Permanent `no_destination` where that would be nowhere."""
-    only = job.run.options.only
-    found = [
-        planned
-        for planned in job.spec.destinations
-        if only is None or only in (planned.distribution, planned.key)
-    ]
-    if not found:
-        text = f'{job.spec.schedule} does not deliver to "{only}".'
-        raise Permanent("no_destination", text, "`boe plan --expand` shows where to.")
-    return found
+    until: datetime
+    reason: str = "delivery_retry"
+    message: str = _RETRY
 
 
 def deliver(
     job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
-) -> datetime | None:
-    """Try what is open and due; the instant of the next try, None when all are final.
+) -> Later | None:
+    """Try what is open and due; None when all are final.
 
     What goes to one destination goes over one connection, one after the other.
     """
-    by_part = {artifact.part: artifact for artifact in artifacts}
     open_ = [one for one in deliveries if not one.status.final]
     now = job.tools.clock.now()
     later = [one for one in open_ if one.next_attempt_at and one.next_attempt_at > now]
-    waits = [one.next_attempt_at for one in later]
+    waits = [Later(until=one.next_attempt_at) for one in later if one.next_attempt_at]
+    rows = Rows(artifacts=artifacts, deliveries=deliveries, meant=Meant(job))
     for key in dict.fromkeys(one.key.destination for one in open_):
         due = [one for one in open_ if one.key.destination == key and one not in later]
-        waits += _Counter(job, key, by_part).serve(due)
-    return min((wait for wait in waits if wait is not None), default=None)
+        waits += Counter(job, rows, planned_as(job, key)).serve(due)
+    return _soonest(waits)
 
 
 def leaves(job: Job, record: RunRecord) -> bool:
     """Whether something of it is still to be sent."""
-    by_part = {artifact.part: artifact for artifact in record.artifacts}
-    planned = {one.key: one for one in job.spec.destinations}
     return any(
         not one.status.final
-        and not _omission(job, by_part[one.key.part], planned.get(one.key.destination))
+        and not omission(
+            job,
+            planned_as(job, one.key.destination),
+            one,
+            files_of(one.key.part, record.artifacts)[0],
+        )
         for one in record.deliveries
     )
 
 
-class _Counter:
+def _soonest(waits: Sequence[Later]) -> Later | None:
+    """The first of them, with those that come right after it."""
+    first = min(waits, key=lambda wait: wait.until, default=None)
+    if first is None:
+        return None
+    near = [w.until for w in waits if w.until <= first.until + _TOGETHER]
+    return replace(first, until=max(near))
+
+
+def planned_as(job: Job, key: str) -> PlannedDestination | None:
+    return next((one for one in job.spec.destinations if one.key == key), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """What a run has to deliver."""
+
+    artifacts: Sequence[Artifact]
+    deliveries: Sequence[Delivery]
+    meant: Meant
+
+    def files(self, delivery: Delivery) -> Sequence[Artifact]:
+        return files_of(delivery.key.part, self.artifacts)
+
+
+class Counter:
     """Where the deliveries to one destination are handed over."""
 
-    def __init__(self, job: Job, key: str, by_part: Mapping[str, Artifact]) -> None:
+    def __init__(
+        self, job: Job, rows: Rows, planned: PlannedDestination | None
+    ) -> None:
         self._job = job
-        self._by_part = by_part
-        self._planned = next(
-            (one for one in job.spec.destinations if one.key == key), None
-        )
-        self._waits: list[datetime | None] = []
-        #: The delivery that the destination has taken.
+        self._rows = rows
+        self._planned = planned
+        self._line = Line(job, planned)
+        self._waits: list[Later] = []
+        #: The delivery that the destination has taken, and what it will use.
         self._taken: Delivery | None = None
+        self._intent: Mapping[str, str] | None = None
+        #: By how often it was tried, and how long to wait at least: the next try.
+        self._again: dict[tuple[int, timedelta], datetime] = {}
 
-    def serve(self, due: Sequence[Delivery]) -> list[datetime | None]:
+    def serve(self, due: Sequence[Delivery]) -> list[Later]:
         """When each that is not final then is tried again."""
         left = [one for one in due if not self._omitted(one)]
-        if self._planned is not None and left:
-            tools, kind = self._job.tools, self._planned.spec.type
-            destination = tools.backends.destination(kind, self._job.spec, tools.blobs)
-            shipments = self._shipments(destination, self._planned, left)
-            for outcome in destination.deliver(shipments, self._job.cancel):
-                assert self._taken is not None  # noqa: S101 one outcome for each
-                self._settle(self._taken, outcome)
+        if self._planned is not None and left and not self._held():
+            with self._line.slot():
+                self._hand_over(self._planned, left)
         return self._waits
 
     def _omitted(self, delivery: Delivery) -> bool:
-        artifact = self._by_part[delivery.key.part]
-        omission = _omission(self._job, artifact, self._planned)
-        if omission is not None:
-            self._settle(delivery, omission)
-        return omission is not None
+        file = self._rows.files(delivery)[0]
+        found = omission(self._job, self._planned, delivery, file)
+        if found is not None:
+            self._settle(delivery, found)
+        return found is not None
+
+    def _held(self) -> bool:
+        """Whether its Connection is left alone now: that uses up no try."""
+        held = self._line.held()
+        if held is not None:
+            self._waits.append(held)
+        return held is not None
+
+    def _hand_over(
+        self, planned: PlannedDestination, deliveries: Sequence[Delivery]
+    ) -> None:
+        tools = self._job.tools
+        kind, spec = planned.spec.type, self._job.spec
+        destination = tools.backends.destination(kind, spec, tools.blobs)
+        shipments = self._shipments(destination, planned, deliveries)
+        for outcome in destination.deliver(shipments, self._job.cancel):
+            assert self._taken is not None  # noqa: S101 one outcome for each
+            self._line.saw(outcome, begun=self._intent is not None)
+            self._settle(self._taken, outcome)
 
     def _shipments(
         self,
@@ -127,48 +165,107 @@ class _Counter:
         """One after the other, as the destination takes them."""
         for delivery in deliveries:
             self._job.cancel.check()
-            try:
-                shipment = _shipment(
-                    self._job, self._by_part[delivery.key.part], delivery, planned
-                )
-                known = self._known(destination, delivery, shipment)
-            except Permanent as error:
-                # Such as a stored file that is gone: the others may still arrive.
-                known = Outcome(
-                    status=_failed(delivery), reason=error.reason, message=error.told
-                )
-            if known is not None:
-                self._settle(delivery, known)
-                continue
-            self._taken = delivery
-            yield shipment
+            if self._line.failed and self._held():
+                return
+            self._taken, self._intent = delivery, None
+            found = self._prepared(destination, planned, delivery)
+            if isinstance(found, Outcome):
+                self._settle(delivery, found)
+            else:
+                yield found
 
-    def _known(
-        self, destination: Destination, delivery: Delivery, shipment: Shipment
-    ) -> Outcome | None:
-        """What became of an interrupted attempt."""
-        if delivery.status is not DeliveryStatus.SENDING:
-            return None
-        return destination.probe(shipment)
+    def _prepared(
+        self, destination: Destination, planned: PlannedDestination, delivery: Delivery
+    ) -> Shipment | Outcome:
+        """What is handed over, or why nothing has to be."""
+        files = self._rows.files(delivery)
+        load = Load(
+            planned=planned,
+            delivery=delivery,
+            files=files,
+            rows=self._rows.deliveries,
+        )
+        try:
+            made = shipment(self._job, load, partial(self._begin, delivery))
+            if delivery.status is DeliveryStatus.SENDING:
+                known = destination.probe(made)
+                if known is not None:
+                    return known
+            return self._rows.meant.refusal(planned, delivery, files[0]) or made
+        except Permanent as error:
+            # Such as a stored file that is gone: the others may still arrive.
+            return Outcome(
+                status=_failed(delivery), reason=error.reason, message=error.told
+            )
+
+    def _begin(self, delivery: Delivery, intent: Mapping[str, str]) -> None:
+        """The row, then the act."""
+        now = self._job.tools.clock.now()
+        claim = self._job.claimed.claim
+        self._job.tools.ledger.intend(claim, delivery.key, intent, now=now)
+        self._intent = intent
+
+    # --- What came of it --------------------------------------------------------
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        self._waits.append(_settle(self._job, delivery, outcome))
+        tools, until = self._job.tools, None
+        now = tools.clock.now()
+        outcome = self._in_doubt(delivery, outcome)
+        if outcome.status is DeliveryStatus.DEFERRED:
+            outcome, until = self._deferred(delivery, outcome, now)
+        outcome = replace(outcome, message=tools.backends.redact(outcome.message))
+        tools.ledger.settle(
+            self._job.claimed.claim,
+            delivery.key,
+            outcome,
+            next_attempt_at=until,
+            now=now,
+        )
+        tools.observe(Delivered(type=delivery.type, outcome=outcome))
+        if until is not None:
+            self._waits.append(Later(until=until))
+        if outcome.status is DeliveryStatus.ACCEPTED:
+            self._drop_stored(delivery)
 
+    def _in_doubt(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """Sent again by itself, once, where the destination wants that."""
+        doubt = outcome.status is DeliveryStatus.UNCONFIRMED and not delivery.resent
+        wish = getattr(getattr(self._planned, "spec", None), "on_unconfirmed", "hold")
+        if not doubt or wish != "resend":
+            return outcome
+        return replace(
+            outcome,
+            status=DeliveryStatus.DEFERRED,
+            reason=DeliveryStatus.UNCONFIRMED.value,
+        )
 
-def _omission(
-    job: Job, artifact: Artifact, planned: PlannedDestination | None
-) -> Outcome | None:
-    """Why it is not delivered at all; None: it is."""
-    reason, message = "", ""
-    if planned is None:
-        reason = "removed"
-    elif planned.left_out_by is not None:
-        reason, message = LEFT_OUT, left_out(planned.left_out_by)
-    elif artifact.rows == 0 and _skips_empty(job, planned):
-        reason = EMPTY
-    else:
-        return None
-    return Outcome(status=DeliveryStatus.SUPPRESSED, reason=reason, message=message)
+    def _deferred(
+        self, delivery: Delivery, outcome: Outcome, now: datetime
+    ) -> tuple[Outcome, datetime | None]:
+        """When to try again, or that the time for it is over.
+
+        Those that were tried equally often are tried again at one instant.
+        """
+        policy = self._job.spec.execution.delivery_retry
+        again = Again(
+            tries=delivery.attempts + 1,
+            since=delivery.first_attempt_at or now,
+            least=timedelta(seconds=outcome.retry_after or 0),
+        )
+        same = (again.tries, again.least)
+        if same not in self._again:
+            self._again[same] = again.next(policy, now, self._job.tools.random())
+        if self._again[same] <= again.end(policy):
+            return outcome, self._again[same]
+        return _given_up(outcome, in_doubt=delivery.resent), None
+
+    def _drop_stored(self, delivery: Delivery) -> None:
+        """What was kept to send the same again is needed no more."""
+        intent = self._intent if self._taken is delivery else None
+        stored = (intent or delivery.intent).get("stored")
+        files = {one.sha256 for one in self._rows.artifacts}
+        if stored is not None and stored not in files:
+            self._job.tools.blobs.remove(stored)
 
 
 def _failed(delivery: Delivery) -> DeliveryStatus:
@@ -177,41 +274,80 @@ def _failed(delivery: Delivery) -> DeliveryStatus:
     return DeliveryStatus.UNCONFIRMED if sending else DeliveryStatus.FAILED
 
 
-def _skips_empty(job: Job, planned: PlannedDestination) -> bool:
-    return (planned.spec.if_empty or job.spec.if_empty) == "skip"
-
-
-def _settle(job: Job, delivery: Delivery, outcome: Outcome) -> datetime | None:
-    now = job.tools.clock.now()
-    until = None
-    if outcome.status is DeliveryStatus.DEFERRED:
-        outcome, until = _deferred(job, delivery, outcome, now)
-    outcome = replace(outcome, message=job.tools.backends.redact(outcome.message))
-    job.tools.ledger.settle(
-        job.claimed.claim, delivery.key, outcome, next_attempt_at=until, now=now
-    )
-    job.tools.observe(Delivered(type=delivery.type, outcome=outcome))
-    return until
-
-
-def _deferred(
-    job: Job, delivery: Delivery, outcome: Outcome, now: datetime
-) -> tuple[Outcome, datetime | None]:
-    """When to try again, or that the time for it is over."""
-    again = Again(
-        tries=delivery.attempts + 1,
-        since=delivery.first_attempt_at or now,
-        least=timedelta(seconds=outcome.retry_after or 0),
-    )
-    until = again.at(job.spec.execution.delivery_retry, now, job.tools.random())
-    if until is not None:
-        return outcome, until
+def _given_up(outcome: Outcome, *, in_doubt: bool) -> Outcome:
+    """What was sent once without an answer may have arrived all the same."""
+    in_doubt = in_doubt or outcome.reason == DeliveryStatus.UNCONFIRMED.value
     return replace(
         outcome,
-        status=DeliveryStatus.FAILED,
+        status=DeliveryStatus.UNCONFIRMED if in_doubt else DeliveryStatus.FAILED,
         reason="gave_up",
         message=f"Given up: {outcome.message}",
-    ), None
+    )
+
+
+class Line:
+    """The Connection of a destination, and how it does."""
+
+    def __init__(self, job: Job, planned: PlannedDestination | None) -> None:
+        self._job = job
+        self._name: str | None = getattr(
+            planned.spec if planned else None, "connection", None
+        )
+        #: Whether it failed since anybody looked whether it is left alone.
+        self.failed = False
+        self._well = False
+
+    def slot(self) -> AbstractContextManager[None]:
+        """Waits for one of its `max_concurrent`."""
+        spec = self._job.spec.connections.get(self._name or "")
+        if self._name is None or spec is None:
+            return nullcontext()
+        tools, cancel = self._job.tools, self._job.cancel
+        most = spec.max_concurrent
+        return tools.slots.one_of(most, self._name, tools.clock, cancel)
+
+    def held(self) -> Later | None:
+        """Until when a blackout or its open breaker leaves it alone."""
+        self.failed = False
+        if self._name is None:
+            return None
+        now = self._job.tools.clock.now()
+        states = self._job.tools.ledger.limits(now=now)
+        state = next((one for one in states if one.name == self._name), None)
+        if state is not None and state.blackout_until is not None:
+            text = f"The Connection {self._name} is in a blackout."
+            return Later(until=state.blackout_until, reason="blackout", message=text)
+        if state is not None and state.breaker_until is not None:
+            text = f"The Connection {self._name} is left alone: {state.cause}"
+            return Later(until=state.breaker_until, reason="breaker_open", message=text)
+        return None
+
+    def saw(self, outcome: Outcome, *, begun: bool) -> None:
+        """Feeds its breaker.
+
+        What could not even begin met nobody; a recipient that is told to come back later
+        is no failure of the Connection.
+        """
+        if self._name is None:
+            return
+        deferred = outcome.status is DeliveryStatus.DEFERRED
+        bad = deferred and (not begun or outcome.reason in CONNECTION_FAILED)
+        if bad:
+            self.failed, self._well = True, False
+            self._used(self._job.tools.backends.redact(outcome.message))
+        elif outcome.status is DeliveryStatus.ACCEPTED and not self._well:
+            self._well = True
+            self._used(None)
+
+    def _used(self, failure: str | None) -> None:
+        events = self._job.tools.ledger.used(
+            self._name or "",
+            failure=failure,
+            run_id=self._job.run.run_id,
+            now=self._job.tools.clock.now(),
+        )
+        for event in events:
+            log.warning(event.action, extra={"detail": event.message})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,66 +374,19 @@ class Again:
             tries=max(tries, default=1), since=min(first, default=now), least=least
         )
 
+    def next(self, policy: DeliveryRetry, now: datetime, random: float) -> datetime:
+        delay = retry.delay(
+            self.tries, initial=policy.initial, most=policy.max, random=random
+        )
+        return now + max(delay, self.least)
+
+    def end(self, policy: DeliveryRetry) -> datetime:
+        """After it, it is given up."""
+        return self.since + policy.give_up_after
+
     def at(
         self, policy: DeliveryRetry, now: datetime, random: float
     ) -> datetime | None:
         """The instant of the next try; None when the time for it is over."""
-        delay = retry.delay(
-            self.tries, initial=policy.initial, most=policy.max, random=random
-        )
-        until = now + max(delay, self.least)
-        return until if until <= self.since + policy.give_up_after else None
-
-
-def _shipment(
-    job: Job, artifact: Artifact, delivery: Delivery, planned: PlannedDestination
-) -> Shipment:
-    return Shipment(
-        key=delivery.key,
-        spec=_spec(job, artifact, planned),
-        path=job.tools.blobs.path(artifact.sha256),
-        filename=job.destination_name(artifact, planned.spec.filename_pattern),
-        media_type=artifact.media_type,
-        bytes=artifact.bytes,
-        sha256=artifact.sha256,
-        rows=artifact.rows,
-        occurrence=job.run.occurrence,
-        timezone=job.zone,
-        intent=delivery.intent,
-        begin=partial(_begin, job, delivery.key),
-        context=job.prepared.context,
-        provenance=_provenance(job, artifact),
-    )
-
-
-def _provenance(job: Job, artifact: Artifact) -> dict[str, str]:
-    run = job.run
-    found = {
-        "run": run.run_id,
-        "schedule": run.schedule,
-        "occurrence": f"{run.occurrence.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "revision": run.revision,
-        "spec": run.spec_digest,
-        "sha256": artifact.sha256,
-        "manifest": job.origin.sha256(artifact),
-        "rows": str(artifact.rows),
-    }
-    return {
-        name: text.encode("ascii", "backslashreplace").decode()
-        for name, text in found.items()
-    }
-
-
-def _begin(job: Job, key: DeliveryKey, intent: Mapping[str, str]) -> None:
-    """The row, then the act."""
-    now = job.tools.clock.now()
-    job.tools.ledger.intend(job.claimed.claim, key, intent, now=now)
-
-
-def _spec(job: Job, artifact: Artifact, planned: PlannedDestination) -> DestinationSpec:
-    """The destination's spec, its done_marker filled but for {file}."""
-    marker = getattr(planned.spec, "done_marker", None)
-    if marker is None:
-        return planned.spec
-    pattern = job.marker_pattern(marker, artifact)
-    return planned.spec.model_copy(update={"done_marker": pattern})
+        until = self.next(policy, now, random)
+        return until if until <= self.end(policy) else None

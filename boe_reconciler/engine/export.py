@@ -343,6 +343,7 @@ def _build(
         bytes=_size(job, path),
         sha256=job.tools.blobs.adopt(path),
         rows=written.rows,
+        format=format_name,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -30,6 +30,7 @@ from boe_reconciler.core.prepare import Prepared
 from boe_reconciler.core.runs import Artifact, Event, Run
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.engine.cancel import CancelToken
+from boe_reconciler.engine.pacing import Slots
 
 
 class Backends(Protocol):
@@ -53,6 +54,10 @@ class Backends(Protocol):
         """The text without any secret's value."""
 
 
+def _nobody(address: str) -> str | None:
+    """Is on no list."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """What all runs share."""
@@ -70,6 +75,9 @@ class Tools:
     observe: Observe = unobserved
     #: Of this BOE.
     version: str = "0"
+    slots: Slots = field(default_factory=Slots)
+    #: Why an address gets no mail any more (it bounced, it asked for that); None: it does.
+    listed: Callable[[str], str | None] = _nobody
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +150,8 @@ class Job:
 
     def format_of(self, artifact: Artifact) -> str:
         several = self.spec.export.several
-        return artifact.part.split(" ")[0] if several else self.formats[0]
+        told = artifact.part.split(" ")[0] if several else self.formats[0]
+        return artifact.format or told
 
     def piece(self, artifact: Artifact) -> str:
         """What tells it from other files of its format; "" where there is no other."""

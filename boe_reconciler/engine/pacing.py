@@ -1,7 +1,10 @@
-"""How fast deliveries of all runs together use a Connection (`rate_limit.per_second`)."""
+"""How fast, and how many at once, deliveries of all runs together use a Connection."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 from boe_reconciler.core.limits import Budget, next_free, spent
@@ -12,7 +15,10 @@ _LOOK = 0.25
 
 
 class Paces:
-    """One for each process that executes: there is only one at a time."""
+    """How fast (`rate_limit.per_second`).
+
+    One for each process that executes: there is only one at a time.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,3 +39,31 @@ class Paces:
             if free <= now:
                 self._budgets[connection] = spent(known, per_second, 1, now)
             return (free - now).total_seconds()
+
+
+class Slots:
+    """How many destinations work with a Connection at once (`max_concurrent`)."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._lock = Lock()
+
+    @contextmanager
+    def one_of(
+        self, most: int | None, connection: str, clock: Clock, cancel: Cancel
+    ) -> Iterator[None]:
+        """Wait for a free one, and have it for as long as the context lasts."""
+        while not self._take(connection, most):
+            cancel.check()
+            clock.sleep(_LOOK)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[connection] -= 1
+
+    def _take(self, connection: str, most: int | None) -> bool:
+        with self._lock:
+            free = most is None or self._taken[connection] < most
+            self._taken[connection] += free
+            return free

@@ -26,13 +26,15 @@ from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.waits import Missing
 from boe_reconciler.engine import waiting
 from boe_reconciler.engine.cancel import CancelToken, Drained
-from boe_reconciler.engine.deliver import Again, deliver, leaves, owed, wanted
+from boe_reconciler.engine.deliver import Again, deliver, leaves
 from boe_reconciler.engine.export import Exported, export, holds
 from boe_reconciler.engine.job import Job, Tools
+from boe_reconciler.engine.owing import owed, wanted
 
 log = logging.getLogger(__name__)
 
 
+_SAME_ROWS = "The rows are those that were last delivered."
 #: Reasons of Temporary errors that tell of a source that is down, busy or too slow.
 _SOURCE_FAILURES = frozenset(
     "database_unreachable database_busy database_conflict database_full database_io "
@@ -148,11 +150,13 @@ class Runner:
             reason = self._gate(job)
             if reason is None:
                 exported = export(job)
-                reason = self._unchanged(job, exported)
+                unchanged = self._unchanged(job, exported)
+                if unchanged and job.spec.if_unchanged == "skip":
+                    reason = _skipped("unchanged", _SAME_ROWS)
         if reason is not None:
             self._finish(job.claimed, reason)
             return False
-        self._commit(job, exported)
+        self._commit(job, exported, unchanged=unchanged)
         return True
 
     def _begin(self, job: Job) -> None:
@@ -176,24 +180,24 @@ class Runner:
             return None
         return _skipped("only_if", "The query of only_if did not give true.")
 
-    def _unchanged(self, job: Job, exported: Exported) -> Verdict | None:
+    def _unchanged(self, job: Job, exported: Exported) -> bool:
+        """Whether the rows are those of last time, and that makes a difference."""
         if job.spec.if_unchanged == "send" or job.run.options.dry_run:
-            return None
+            return False
         last = self._tools.ledger.last_rows_digest(job.run.schedule)
-        if exported.rows_digest != last:
-            return None
-        return _skipped("unchanged", "The rows are those that were last delivered.")
+        return exported.rows_digest == last
 
-    def _commit(self, job: Job, exported: Exported) -> None:
+    def _commit(self, job: Job, exported: Exported, *, unchanged: bool) -> None:
         artifacts = [
             replace(artifact, rows_digest=exported.rows_digest)
             for artifact in exported.artifacts
         ]
         job.cancel.check()
+        deliveries = owed(job, artifacts, unchanged=unchanged)
         self._tools.ledger.commit_artifacts(
             job.claimed.claim,
             artifacts,
-            owed(job, artifacts),
+            deliveries,
             events=[job.event(manifest.ACTION, job.origin.sentence(artifacts))],
             now=self._now(),
         )
@@ -215,10 +219,10 @@ class Runner:
         """Deliver what is open, then record: a final state, or a wait for the next try."""
         self._limit(job)
         record = self._record(job.claimed)
-        until = deliver(job, record.artifacts, record.deliveries)
-        if until is not None:
-            text = "A destination could not take the file yet."
-            self._put_off(job, until, "delivery_retry", text)
+        later = deliver(job, record.artifacts, record.deliveries)
+        if later is not None:
+            text = self._tools.backends.redact(later.message)
+            self._put_off(job, later.until, later.reason, text)
             return
         record = self._record(job.claimed)
         self._finish(job.claimed, self._verdict(record), _rows(job, record))

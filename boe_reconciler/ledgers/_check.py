@@ -16,6 +16,7 @@ from boe_reconciler.core.runs import (
     Run,
     RunRecord,
     RunStatus,
+    files_of,
 )
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
@@ -85,10 +86,10 @@ def _of_attempts(record: RunRecord) -> Sentences:
 
 def _of_deliveries(record: RunRecord) -> Sentences:
     run = record.run
-    parts = {artifact.part for artifact in record.artifacts if artifact.sha256}
+    whole = [artifact for artifact in record.artifacts if artifact.sha256]
     for one in record.deliveries:
         accepted = one.status is DeliveryStatus.ACCEPTED
-        if accepted and one.key.part not in parts:
+        if accepted and not files_of(one.key.part, whole):
             yield f"I8: {run.run_id}: {one.key.destination} accepted a file without hash"
         if run.status.final and not one.status.final:
             yield (

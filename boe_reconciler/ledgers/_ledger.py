@@ -12,6 +12,7 @@ from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.retention import Swept
 from boe_reconciler.core.runs import (
+    UNACCEPTED,
     Artifact,
     Claim,
     DeliveryKey,
@@ -22,6 +23,7 @@ from boe_reconciler.core.runs import (
     Outcome,
     Pause,
     PauseTarget,
+    Resend,
     RunRecord,
     RunStatus,
     ScheduleState,
@@ -149,6 +151,11 @@ class StoredLedger:
 
         self._write(work)
 
+    def owe(
+        self, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
+    ) -> None:
+        self._write(lambda store: _work.owe(store, claim, deliveries, now=now))
+
     def intend(
         self,
         claim: Claim,
@@ -200,16 +207,11 @@ class StoredLedger:
     def reopen(
         self,
         run_id: str,
+        wanted: Resend = UNACCEPTED,
         *,
-        recipient: str | None = None,
-        everything: bool = False,
         now: datetime,
     ) -> Sequence[DeliveryKey]:
-        return self._write(
-            lambda store: _people.reopen(
-                store, run_id, recipient, everything=everything, now=now
-            )
-        )
+        return self._write(lambda store: _people.reopen(store, run_id, wanted, now=now))
 
     def pause(self, pause: Pause) -> None:
         self._write(lambda store: _time.pause(store, pause))

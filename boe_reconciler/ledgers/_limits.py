@@ -13,6 +13,7 @@ from boe_reconciler.core.limits import (
     UNLIMITED,
     ConnectionState,
     Left,
+    Limited,
     Phase,
     Use,
 )
@@ -36,7 +37,10 @@ class Gate:
 
 def serve(store: Store, schedules: Iterable[PlannedSchedule]) -> None:
     """The Connections of a new plan; what goes on being served keeps its state."""
-    specs = {one.spec.connection_name: one.spec.connection for one in schedules}
+    specs: dict[str, Limited] = {}
+    for one in schedules:
+        specs |= one.spec.connections
+        specs[one.spec.connection_name] = one.spec.connection
     known = {use.name: use for use in store.uses()}
     for name in known.keys() - specs.keys():
         store.drop_use(name)

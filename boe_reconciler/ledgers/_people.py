@@ -7,10 +7,12 @@ from datetime import datetime
 
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.language.addresses import folded
 from boe_reconciler.core.runs import (
     Delivery,
     DeliveryKey,
     DeliveryStatus,
+    Resend,
     Run,
     RunStatus,
     event_of,
@@ -34,7 +36,7 @@ def cancel(store: Store, run_id: str, *, by: str, now: datetime) -> RunStatus:
 
 
 def reopen(
-    store: Store, run_id: str, recipient: str | None, *, everything: bool, now: datetime
+    store: Store, run_id: str, wanted: Resend, *, now: datetime
 ) -> Sequence[DeliveryKey]:
     run = _known(store, run_id)
     if not run.status.final:
@@ -42,26 +44,22 @@ def reopen(
             f"{run_id} is {run.status}: it still delivers by itself.",
             "Wait for its end, or cancel it first.",
         )
-    last = _last_copies(store.deliveries([run_id]).get(run_id, ()))
-    if not last:
+    known = store.deliveries([run_id]).get(run_id, ())
+    if not known:
         raise InputError(
             f"{run_id} has no deliveries that could be sent again.",
-            f"`boe rerun` exports anew what {run.schedule} missed.",
+            f"`boe rerun {run_id}` exports anew.",
         )
-    wanted = [one for one in last if recipient in (None, one.key.recipient)]
-    again = [
-        lifecycle.next_copy(one, now)
-        if one.status is DeliveryStatus.ACCEPTED
-        else lifecycle.sent_again(one, now)
-        for one in wanted
-        if everything or one.status is not DeliveryStatus.ACCEPTED
-    ]
+    chosen = [one for one in _last_copies(known) if _is_wanted(one, wanted)]
+    if wanted.to is None:
+        again = [_again(one, now) for one in chosen]
+    else:
+        again = _asked(chosen, wanted.to, known, now)
     if again:
         store.put_runs([lifecycle.reopened(run, now)])
         store.put_deliveries(again)
         _held.reopened(store, run, now)
-        words = f"{len(again)} deliveries are sent again."
-        store.insert_events([event_of(run, "reopened", words, now)])
+        store.insert_events([event_of(run, "reopened", _said(again, wanted), now)])
     return [one.key for one in again]
 
 
@@ -71,6 +69,56 @@ def _last_copies(deliveries: Sequence[Delivery]) -> list[Delivery]:
     for one in sorted(deliveries, key=lambda one: one.key.copy):
         newest[one.key.part, one.key.destination, one.key.recipient] = one
     return list(newest.values())
+
+
+def _is_wanted(one: Delivery, wanted: Resend) -> bool:
+    key = one.key
+    names = (key.destination, key.destination.partition("/")[0])
+    return (
+        (wanted.recipient is None or folded(wanted.recipient) == folded(key.recipient))
+        and (wanted.destination is None or wanted.destination in names)
+        and _in_state(one, wanted)
+    )
+
+
+def _in_state(one: Delivery, wanted: Resend) -> bool:
+    accepted = one.status is DeliveryStatus.ACCEPTED
+    any_ = wanted.everything or wanted.to is not None
+    states = wanted.states
+    return (any_ or not accepted) and (states is None or one.status in states)
+
+
+def _again(one: Delivery, now: datetime) -> Delivery:
+    accepted = one.status is DeliveryStatus.ACCEPTED
+    return lifecycle.next_copy(one, now) if accepted else lifecycle.sent_again(one, now)
+
+
+def _asked(
+    chosen: Sequence[Delivery], to: str, known: Sequence[Delivery], now: datetime
+) -> list[Delivery]:
+    """One copy of each mail to one address; its other recipients get none."""
+    mails = {
+        (one.key.part, one.key.destination): one
+        for one in chosen
+        if one.type == "email"
+    }
+    found = []
+    for (part, destination), one in mails.items():
+        copies = [
+            other.key.copy
+            for other in known
+            if (other.key.part, other.key.destination) == (part, destination)
+            and other.key.recipient == to
+        ]
+        copy = max(copies, default=-1) + 1
+        found.append(lifecycle.asked_copy(one, to, copy, now))
+    return found
+
+
+def _said(again: Sequence[Delivery], wanted: Resend) -> str:
+    count = "1 delivery is" if len(again) == 1 else f"{len(again)} deliveries are"
+    to = f" to {wanted.to}" if wanted.to else ""
+    return f"{count} sent again{to}."
 
 
 def _known(store: Store, run_id: str) -> Run:

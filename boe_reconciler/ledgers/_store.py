@@ -251,7 +251,11 @@ class Store(Protocol):
     def artifacts_in_use(
         self, hashes: Sequence[str], ended_after: datetime
     ) -> set[str]:
-        """Of these, those of runs that have not ended, or not before then."""
+        """Of these, those of runs that have not ended, or not before then.
+
+        Files, and what a destination stored (`intent["stored"]`) for a delivery that
+        was not accepted.
+        """
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
         """Of these runs: the run's id, the file's name, and its hash."""

@@ -68,6 +68,14 @@ def commit_artifacts(
     _source_answered(store, run, now)
 
 
+def owe(
+    store: Store, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
+) -> None:
+    _rows.prove(store, claim, now)
+    new = [one for one in deliveries if store.delivery(one.key) is None]
+    store.put_deliveries([lifecycle.planned(one, now) for one in new])
+
+
 def _source_answered(store: Store, run: Run, now: datetime) -> None:
     if run.connection is not None:
         _limits.used(store, run.connection, None, run.run_id, now)

@@ -27,12 +27,14 @@ from boe_reconciler.core.runs import (
     Claim,
     Delivery,
     DeliveryKey,
+    DeliveryStatus,
     Event,
     GapRow,
     Pause,
     PauseTarget,
     Run,
     RunStatus,
+    files_of,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.ledgers._ledger import StoredLedger
@@ -428,8 +430,16 @@ class _MemoryStore:
     def artifacts_in_use(
         self, hashes: Sequence[str], ended_after: datetime
     ) -> set[str]:
-        found = self.artifact_names(ended_after)
-        return {sha256 for *_, sha256 in found}.intersection(hashes)
+        found = {sha256 for *_, sha256 in self.artifact_names(ended_after)}
+        found |= {
+            one.intent["stored"]
+            for run_id, deliveries in self._t.deliveries.items()
+            for one in deliveries.values()
+            if one.status is not DeliveryStatus.ACCEPTED
+            and "stored" in one.intent
+            and (self._t.runs[run_id].finished_at or ended_after) >= ended_after
+        }
+        return found.intersection(hashes)
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
         return [
@@ -469,10 +479,7 @@ class _MemoryStore:
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         for one in deliveries:
-            parts = [
-                artifact.part for artifact in self._t.artifacts.get(one.key.run_id, ())
-            ]
-            if one.key.part not in parts:
+            if not files_of(one.key.part, self._t.artifacts.get(one.key.run_id, ())):
                 raise ValueError(f"{one.key} delivers a part that was not committed")
             before = self._t.deliveries.get(one.key.run_id, {})
             self._t.deliveries[one.key.run_id] = {**before, one.key: one}

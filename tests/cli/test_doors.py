@@ -116,7 +116,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["trigger", "quick", "--param", "x"], "'x' is not of the form name=value"),
         (["trigger", "quick", "--param", "x=1"], "x"),
         (["trigger", "quick", "--only", "archive"], "archive"),
-        (["trigger", "quick", "--to", "me@example.com"], "not available"),
+        (["trigger", "quick", "--to", "me@example.com"], "has no mail"),
         (["resend", "quik"], "There is no run"),
         (["rerun"], "Name a RUN, --failed, or NAME with --from and --to"),
         (["rerun", "quick", "--from", "2026-01-01"], "--from and --to"),

@@ -15,6 +15,7 @@ from boe_reconciler.core.runs import (
     NewRun,
     Outcome,
     PauseTarget,
+    Resend,
     RunStatus,
     Trigger,
 )
@@ -145,7 +146,7 @@ def test_a_run_that_has_not_ended_is_kept(ledger: Ledger, state: str) -> None:
 def test_a_run_that_is_sent_again_is_kept(ledger: Ledger) -> None:
     old = delivered(ledger, START + HOUR)
     delivered(ledger, START + 2 * HOUR)
-    ledger.reopen(old, everything=True, now=START + 900 * DAY)
+    ledger.reopen(old, Resend(everything=True), now=START + 900 * DAY)
     sweep_all(ledger, DAY, START + 900 * DAY)
     assert old in ids(ledger)
 
@@ -252,7 +253,9 @@ def test_a_file_is_in_use_while_its_run_is_kept_or_open(ledger: Ledger) -> None:
     delivered(ledger, START + HOUR, old)
     delivered(ledger, START + 2 * HOUR, open_)
     ledger.reopen(
-        ids(ledger)[-1], everything=True, now=START + 2 * HOUR + timedelta(minutes=1)
+        ids(ledger)[-1],
+        Resend(everything=True),
+        now=START + 2 * HOUR + timedelta(minutes=1),
     )
     now = START + 9 * DAY
     (again,) = ledger.claim("worker", now=now, limit=1)

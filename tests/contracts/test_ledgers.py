@@ -26,6 +26,7 @@ from boe_reconciler.core.runs import (
     NewRun,
     Outcome,
     PauseTarget,
+    Resend,
     RunRecord,
     RunStatus,
     Trigger,
@@ -1075,7 +1076,7 @@ def test_a_resend_opens_what_was_not_accepted(hourly: Ledger) -> None:
         hourly.intend(claimed.claim, new.key, {}, now=now)
         hourly.settle(claimed.claim, new.key, outcome, now=now)
     end(hourly, claimed, now, RunStatus.PARTIAL)
-    assert hourly.reopen(run_id, recipient="bob", now=now) == [owed[1].key]
+    assert hourly.reopen(run_id, Resend(recipient="bob"), now=now) == [owed[1].key]
     found = record(hourly, run_id)
     assert [one.status for one in found.deliveries] == [
         "accepted",
@@ -1100,7 +1101,7 @@ def test_a_resend_of_everything_makes_new_copies(hourly: Ledger) -> None:
     assert hourly.reopen(key.run_id, now=now) == []
     assert statuses(hourly) == {"07:00": "succeeded"}
     for copy in (1, 2):
-        (again,) = hourly.reopen(key.run_id, everything=True, now=now)
+        (again,) = hourly.reopen(key.run_id, Resend(everything=True), now=now)
         assert again == replace(key, copy=copy)
         assert again.identity != key.identity
         (claimed,) = take(hourly, now)

@@ -185,6 +185,7 @@ def test_all_findings_come_at_once() -> None:
         ({"parameters": {"month": "x"}}, "The parameter month", ""),
         ({"only": "locl"}, 'does not deliver to "locl"', 'did you mean "local"?'),
         ({"only": "zzz"}, 'does not deliver to "zzz"', "It has local."),
+        ({"to": "me@example.com"}, "has no mail that could go to me@", "--dry-run"),
     ],
 )
 def test_a_slip_at_the_command_line_is_told_before_anything_runs(

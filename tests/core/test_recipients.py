@@ -135,11 +135,11 @@ def test_members_of_a_group_are_told_one_by_one_until_they_leave() -> None:
         "anna@example.com",
         {"email": "ben@example.com", "until": "2026-11-22"},
         {"email": "cleo@example.com", "until": "2026-11-23"},
-        {"email": "dora@example.com", "until": date(2027, 1, 1)},
+        {"email": "dora@example.com", "until": "2027-01-01"},
         {"email": "Emil <emil@example.com>"},
     ]
     mail = {**MAIL, "to": [{"group": "g"}, "Anna <anna@example.com>"]}
-    people = found(delivering(mail), an_object("Group", "g", {"members": members}))
+    people = found(delivering(mail, groups={"g": {"members": members}}))
     assert [(one.name.partition("@")[0], one.group, one.until) for one in people] == [
         ("anna", "g", None),
         ("cleo", "g", date(2026, 11, 23)),
@@ -172,12 +172,12 @@ def through(label: str, given: Mapping[str, Any], to: str) -> PlannedSchedule:
         "distribution": label,
         "spec": {**MAIL, "to": to},
         "inputs": given,
+        "declared": DECLARED,
     }
     return a_schedule("daily", destinations=[planned])
 
 
 DECLARED = {"to": {"type": "emails", "default": "anna@example.com"}}
-STATEMENT = an_object("Distribution", "statement", {"inputs": DECLARED})
 GIVEN = {"to": "ben@example.com, cleo@example.com"}
 
 
@@ -190,26 +190,7 @@ GIVEN = {"to": "ben@example.com, cleo@example.com"}
 )
 def test_inputs_are_filled_in(given: Mapping[str, Any], people: list[str]) -> None:
     schedule = through("statement", given, "{{ inputs.to }}")
-    assert [one.name for one in found(schedule, STATEMENT)] == people
-
-
-@pytest.mark.parametrize("layer", ["Schedule", "ScheduleTemplate", "Policy"])
-def test_a_distribution_is_known_by_the_name_it_has_where_it_is_used(
-    layer: str,
-) -> None:
-    named = {"deliver_to": ["x", {"distribution": "statement", "as": "label"}]}
-    own = named if layer == "Schedule" else {"template": "t"}
-    template = named if layer == "ScheduleTemplate" else {}
-    policy = {"defaults": named} if layer == "Policy" else {}
-    schedule = through("label", GIVEN, "{{ inputs.to }}")
-    people = found(
-        schedule,
-        STATEMENT,
-        an_object("Schedule", "daily", own),
-        an_object("ScheduleTemplate", "t", template),
-        an_object("Policy", "policy", policy),
-    )
-    assert [one.name for one in people] == ["ben@example.com", "cleo@example.com"]
+    assert [one.name for one in found(schedule)] == people
 
 
 def test_what_is_known_only_as_it_runs_is_told_as_it_is_written() -> None:
@@ -238,8 +219,8 @@ def test_each_format_and_each_pattern_gives_a_file() -> None:
     first, second = found(
         delivering(plain, own, export=export, period="previous_month")
     )
-    assert first.files == ("Daily_2026-11-23.zip", "Daily_2026-11-23.zip")
-    assert second.files == ("2026-10_csv.zip", "2026-10_xlsx.zip")
+    assert first.files == ("Daily_2026-11-23.csv.zip", "Daily_2026-11-23.xlsx.zip")
+    assert second.files == ("2026-10_csv.csv.zip", "2026-10_xlsx.xlsx.zip")
 
 
 # --- Environments -----------------------------------------------------------------

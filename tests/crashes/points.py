@@ -73,9 +73,10 @@ POINTS: dict[str, tuple[str, str]] = {
     "deliver, after": (f"{LOCAL}LocalDestination._deliver", "after"),
 }
 
-#: Met only by a process that takes over what another left, that drains, that sweeps, or
-#: that serves a branch of git.
+#: Met only by a process that takes over what another left, that drains, that sweeps, that
+#: serves a branch of git, or whose mail links to a file.
 OTHERS = {
+    **_of_verb("owe", "boe_reconciler.ledgers._work:owe"),
     **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
     **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
     **_of_verb("sweep", "boe_reconciler.ledgers._sweep:sweep_runs"),

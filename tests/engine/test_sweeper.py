@@ -13,7 +13,7 @@ import pytest
 
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.retention import Swept, files_kept, retention_of
-from boe_reconciler.core.runs import RunRecord, RunStatus
+from boe_reconciler.core.runs import Resend, RunRecord, RunStatus
 from boe_reconciler.core.spec import Served, ServedObject
 from boe_reconciler.engine import sweeper as module
 from boe_reconciler.engine.lock import SweepLock
@@ -144,7 +144,9 @@ def test_the_stored_file_of_an_open_delivery_stays(
 ) -> None:
     (record,) = run_some(world, 1)
     world.clock.move(500 * DAY)
-    world.ledger.reopen(record.run.run_id, everything=True, now=world.clock.now())
+    world.ledger.reopen(
+        record.run.run_id, Resend(everything=True), now=world.clock.now()
+    )
     sweeper.sweep(always)
     assert stored(world) == [record.artifacts[0].sha256]
     world.work()

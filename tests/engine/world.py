@@ -107,7 +107,12 @@ class World:
             observe=self.observe,
         )
 
-    def serve(self, *specs: RunSpec, when: Mapping[str, Any] | None = None) -> None:
+    def serve(
+        self,
+        *specs: RunSpec,
+        when: Mapping[str, Any] | None = None,
+        renamed_from: str | None = None,
+    ) -> None:
         """Activate these specs; due daily at 06:30 in Berlin unless `when` differs."""
         times = When.model_validate(dict(when or {"frequency": "daily", "at": "06:30"}))
         schedules = [
@@ -116,6 +121,7 @@ class World:
                 spec=spec,
                 occurrences=OccurrenceSet(when=times, timezone=spec.timezone),
                 paused=False,
+                renamed_from=renamed_from,
             )
             for spec in specs
         ]

@@ -21,6 +21,7 @@ from boe_reconciler.core.runs import (
     Event,
     Outcome,
     PauseTarget,
+    Resend,
     RunStatus,
 )
 from boe_reconciler.core.spec import Activation, ObjectStatus
@@ -85,7 +86,7 @@ def _work_for_a_day(ledger: Ledger) -> None:
         for one in ledger.claim("worker", now=now, limit=10):
             _end(ledger, one, hour)
     (good,) = ledger.runs(status=RunStatus.SUCCEEDED, limit=1)
-    ledger.reopen(good.run.run_id, everything=True, now=now)
+    ledger.reopen(good.run.run_id, Resend(everything=True), now=now)
     (again,) = ledger.claim("worker", now=now, limit=10)
     ledger.finish(again.claim, RunStatus.PARTIAL, "gave_up", "No.", rows=1, now=now)
     ledger.note([Event(at=now, action="clock_jumped", message="By an hour.")])

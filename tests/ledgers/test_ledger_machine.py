@@ -31,6 +31,7 @@ from boe_reconciler.core.runs import (
     NewRun,
     Outcome,
     PauseTarget,
+    Resend,
     Run,
     RunOptions,
     RunStatus,
@@ -475,7 +476,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.cancel(run_id, by="ada", now=self.now)
             return
         try:
-            if self.ledger.reopen(run_id, everything=everything, now=self.now):
+            if self.ledger.reopen(run_id, Resend(everything=everything), now=self.now):
                 self.ends.pop(run_id, None)
         except InputError:
             pass

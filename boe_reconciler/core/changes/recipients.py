@@ -11,14 +11,12 @@ from zoneinfo import ZoneInfo
 from boe_reconciler.core import names
 from boe_reconciler.core.changes.masks import masked_text, site_of
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.language.addresses import addresses_in
 from boe_reconciler.core.plan.world import Key
-from boe_reconciler.core.prepare import INPUTS, About, Binding, prepare
+from boe_reconciler.core.prepare import About, prepare
+from boe_reconciler.core.recipients import People, recipients
 from boe_reconciler.core.records import dataclass
-from boe_reconciler.core.resources.distribution import GroupRef, Input
 from boe_reconciler.core.run_ids import run_id
 from boe_reconciler.core.spec import PlannedDestination, PlannedSchedule, ServedObject
-from boe_reconciler.core.templates import TemplateError, render
 
 #: What is served, by kind and name.
 Objects = Mapping[Key, ServedObject]
@@ -203,15 +201,20 @@ def _webhook(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
 
 
 def _email(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
-    target: Any = planned.spec
-    inputs = _inputs(run, planned)
-    context = {**run.context, "inputs": inputs}
-    for value in (target.to, target.cc, target.bcc):
-        for one in value if isinstance(value, list) else [value or ""]:
-            if isinstance(one, GroupRef):
-                yield from _members(run, one.group)
-            else:
-                yield from map(_person, _addresses(one, context))
+    people = People(
+        groups=run.schedule.spec.groups,
+        context=run.context,
+        day=run.occurrence.astimezone(run.zone).date(),
+        unknown=masked_text,
+    )
+    for one in recipients(planned, people):
+        domain = one.address.rpartition("@")[2].lower()
+        yield {
+            "name": one.address,
+            "place": f"domain {domain}",
+            "group": one.group,
+            "until": one.until,
+        }
 
 
 _FAR_SIDES: Mapping[str, Callable[[_Run, PlannedDestination], Iterator[_Fields]]] = {
@@ -223,55 +226,3 @@ _FAR_SIDES: Mapping[str, Callable[[_Run, PlannedDestination], Iterator[_Fields]]
     "sftp": _sftp,
     "webhook": _webhook,
 }
-
-
-# --- People -----------------------------------------------------------------------
-
-
-def _person(text: str) -> dict[str, Any]:
-    """`Anna <anna@example.com>` is anna@example.com."""
-    address = next((found[0] for found in addresses_in(text)), text)
-    return {"name": address, "place": f"domain {address.rpartition('@')[2].lower()}"}
-
-
-def _members(run: _Run, group: str) -> Iterator[_Fields]:
-    """Those who have not left by then."""
-    day = run.occurrence.date()
-    for member in run.spec_of("Group", group).get("members") or ():
-        listed = member if isinstance(member, Mapping) else {"email": member}
-        until = listed.get("until")
-        last = date.fromisoformat(until) if isinstance(until, str) else until
-        if last is None or last >= day:
-            yield {**_person(str(listed.get("email"))), "group": group, "until": last}
-
-
-def _addresses(text: str, context: Mapping[str, Any]) -> list[str]:
-    """Those that a template gives; itself, where that is known only as it runs."""
-    try:
-        return [found[0] for found in addresses_in(render(text, context))]
-    except TemplateError:
-        return [masked_text(text)]
-
-
-def _inputs(run: _Run, planned: PlannedDestination) -> Mapping[str, Any]:
-    """What a Distribution's inputs are for this Schedule."""
-    if planned.distribution is None:
-        return {}
-    name = _distribution(run, planned.distribution)
-    declared = run.spec_of("Distribution", name).get("inputs") or {}
-    definitions = {key: Input.model_validate(each) for key, each in declared.items()}
-    binding = Binding(definitions=definitions, context=run.context, words=INPUTS)
-    return binding.bind(planned.inputs)[0]
-
-
-def _distribution(run: _Run, label: str) -> str:
-    """The name of a Distribution that may have another one where it is used."""
-    own = run.spec_of("Schedule", run.schedule.name)
-    template = run.spec_of("ScheduleTemplate", own.get("template"))
-    policies = (key for key in run.objects if key[0] == "Policy")
-    defaults = (run.spec_of(*key).get("defaults") for key in policies)
-    for spec in (own, template, *defaults):
-        for target in (spec or {}).get("deliver_to") or ():
-            if isinstance(target, Mapping) and target.get("as") == label:
-                return str(target.get("distribution"))
-    return label

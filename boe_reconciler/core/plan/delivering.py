@@ -13,7 +13,7 @@ from boe_reconciler.core.plan.sops import pinned_files
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
-from boe_reconciler.core.resources.distribution import Attach, FileText, GroupRef
+from boe_reconciler.core.resources.distribution import Attach, FileText, GroupRef, Input
 from boe_reconciler.core.spec import PlannedDestination, PlannedLink
 
 #: Fields of a mail that may be a file of the repo, and those that name people.
@@ -32,6 +32,8 @@ class Holder:
     #: The Distribution's name or `as`; None: they stand in the Schedule.
     label: str | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
+    #: Those that the Distribution declares.
+    declared: dict[str, Input] = field(default_factory=dict)
 
     def planned(self, check: Check) -> list[PlannedDestination]:
         return [self.one(check, target) for target in self.targets]
@@ -42,6 +44,7 @@ class Holder:
             distribution=self.label,
             spec=self._from_root(target),
             inputs=self.inputs,
+            declared=self.declared,
             link=_link(check, self, target),
         )
 
@@ -90,6 +93,7 @@ def distribution(check: Check, name: str) -> Holder | None:
         file=found.entry.document.filename,
         contents=found.files,
         label=name,
+        declared=found.product.spec.inputs,
     )
 
 
@@ -128,8 +132,9 @@ def used(
     for one in planned:
         for target in (one.spec, one.link.spec if one.link else None):
             _connection(check, found, getattr(target, "connection", None), at)
-        for group in _groups(one.spec):
-            _group(check, found, group, at)
+        for target in (one.spec, one.redirected_from):
+            for group in _groups(target):
+                _group(check, found, group, at)
     return found
 
 

@@ -24,6 +24,7 @@ def redirected(planned: PlannedDestination, overlay: Overlay) -> PlannedDestinat
         update = {
             "spec": spec,
             "redirected_by": overlay.environment,
+            "redirected_from": planned.spec,
             # Nothing leaves the house beside the one place that is named.
             "link": None,
         }

@@ -17,6 +17,8 @@ from boe_reconciler.ledgers.sqlite.bulk import Reading, among
 from boe_reconciler.ledgers.sqlite.opening import PATIENCE
 from boe_reconciler.ledgers.sqlite.runs import Runs, chunks
 from boe_reconciler.ledgers.sqlite.tables import (
+    Instant,
+    Json,
     artifacts,
     columns,
     deliveries,
@@ -100,6 +102,15 @@ _ARTIFACTS_IN_USE = (
     )
     .distinct()
 )
+_STORED_IN_USE = text(
+    """
+    SELECT json_extract(intent, '$.stored') FROM deliveries JOIN runs USING (run_id)
+    WHERE deliveries.status <> 'accepted'
+        AND json_extract(intent, '$.stored') IS NOT NULL
+        AND json_extract(intent, '$.stored') IN (SELECT value FROM json_each(:hashes))
+        AND (runs.finished_at IS NULL OR runs.finished_at >= :ended_after)
+    """
+).bindparams(bindparam("hashes", type_=Json), bindparam("ended_after", type_=Instant))
 _ARTIFACT_NAMES = (
     select(runs.c.run_id, artifacts.c.name, artifacts.c.sha256)
     .join(runs, runs.c.run_id == artifacts.c.run_id)
@@ -135,8 +146,9 @@ class Sweeping(Runs):
         return {
             sha256
             for chunk in chunks(hashes)
+            for statement in (_ARTIFACTS_IN_USE, _STORED_IN_USE)
             for (sha256,) in self._c.execute(
-                _ARTIFACTS_IN_USE, {"hashes": chunk, "ended_after": ended_after}
+                statement, {"hashes": list(chunk), "ended_after": ended_after}
             )
         }
 

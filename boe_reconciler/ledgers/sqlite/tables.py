@@ -24,7 +24,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0006"
+NEWEST = "0008"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -188,6 +188,9 @@ artifacts = Table(
     metadata,
     *_text("run_id", "part", "name", "media_type", "sha256", "rows_digest"),
     *_integers("bytes", "rows"),
+    Column("key", Text, quote=True),
+    Column("values", Json, quote=True),
+    *_text("format"),
 )
 deliveries = Table(
     "deliveries",
@@ -203,6 +206,8 @@ deliveries = Table(
     *_text("reason", "message", "receipt", "remote"),
     Column("intent", Json),
     *_instants("first_attempt_at", "next_attempt_at", "at"),
+    *_text("role", "notice"),
+    Column("resent", Boolean),
 )
 gaps = Table(
     "gaps",

@@ -1,0 +1,214 @@
+"""The Delivery rows that a run's files owe, and who of them is still meant now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.language.addresses import folded
+from boe_reconciler.core.outcome import EMPTY, LEFT_OUT, LISTED, REMOVED, left_out
+from boe_reconciler.core.recipients import (
+    NOBODY,
+    People,
+    Recipient,
+    recipients,
+    refusal,
+    same_place,
+    too_many,
+)
+from boe_reconciler.core.runs import (
+    ASKED,
+    Artifact,
+    Delivery,
+    DeliveryKey,
+    DeliveryStatus,
+    NewDelivery,
+    Outcome,
+    files_of,
+)
+from boe_reconciler.core.spec import PlannedDestination, RunSpec
+from boe_reconciler.engine.job import Job
+
+MAIL = "email"
+_REFUSED = {
+    "bad_address": DeliveryStatus.FAILED,
+    "not_allowed": DeliveryStatus.SUPPRESSED,
+}
+
+
+def wanted(job: Job) -> list[PlannedDestination]:
+    """Where it goes. Permanent `no_destination` where that would be nowhere."""
+    options = job.run.options
+    found = [
+        planned
+        for planned in job.spec.destinations
+        if options.only is None or options.only in (planned.distribution, planned.key)
+    ]
+    if not found:
+        text = f'{job.spec.schedule} does not deliver to "{options.only}".'
+        raise Permanent("no_destination", text, "`boe plan --expand` shows where to.")
+    mails = [planned for planned in found if planned.spec.type == MAIL]
+    if options.to is not None and not mails:
+        text = f"{job.spec.schedule} has no mail that could go to {options.to}."
+        raise Permanent("no_destination", text, "Leave --to out.")
+    return mails if options.to is not None else found
+
+
+def owed(
+    job: Job, artifacts: Sequence[Artifact], *, unchanged: bool = False
+) -> list[NewDelivery]:
+    """The rows of these files; `unchanged`: there is only the news that they are so.
+
+    Permanent where it cannot be said who gets them, or they are too many.
+    """
+    if job.run.options.dry_run:
+        return []
+    found = [
+        new
+        for planned in wanted(job)
+        for new in _rows(job, planned, artifacts, unchanged=unchanged)
+    ]
+    wrong = too_many((one.key.recipient for one in found), job.spec.max_recipients)
+    if wrong:
+        todo = "Take some out, or raise it."
+        raise Permanent("too_many_recipients", wrong, todo)
+    return found
+
+
+def _rows(
+    job: Job,
+    planned: PlannedDestination,
+    artifacts: Sequence[Artifact],
+    *,
+    unchanged: bool,
+) -> Iterator[NewDelivery]:
+    mail = planned.spec.type == MAIL
+    parts = [one.key if mail else one.part for one in artifacts]
+    for part in dict.fromkeys(parts):
+        files = files_of(part, artifacts)
+        for one in _meant(job, planned, files[0]):
+            yield NewDelivery(
+                key=DeliveryKey(
+                    run_id=job.run.run_id,
+                    part=part,
+                    destination=planned.key,
+                    recipient=one.address,
+                ),
+                type=planned.spec.type,
+                role=one.role,
+                notice="unchanged" if unchanged else _news(job, planned, files[0]),
+            )
+
+
+def _meant(job: Job, planned: PlannedDestination, file: Artifact) -> list[Recipient]:
+    """Whoever is meant; a mail to nobody has a row too, which says so."""
+    to = job.run.options.to
+    if planned.spec.type == MAIL and to is not None:
+        return [Recipient(address=to, role=ASKED)]
+    if planned.left_out_by is not None:
+        return [Recipient()]
+    return recipients(planned, people(job, job.spec, file)) or [Recipient()]
+
+
+def _news(job: Job, planned: PlannedDestination, file: Artifact) -> str:
+    return "empty" if file.rows == 0 and if_empty(job, planned) == "notice" else ""
+
+
+def if_empty(job: Job, planned: PlannedDestination) -> str:
+    return planned.spec.if_empty or job.spec.if_empty
+
+
+def context_of(job: Job, file: Artifact) -> Mapping[str, Any]:
+    """What templates see, of the key of a burst too."""
+    part = {"part": dict(file.values)} if file.values else {}
+    return {**job.prepared.context, **part}
+
+
+def people(job: Job, spec: RunSpec, file: Artifact) -> People:
+    return People(groups=spec.groups, context=context_of(job, file), day=today(job))
+
+
+def today(job: Job) -> date:
+    """In the schedule's zone: who left yesterday gets nothing, however late it is."""
+    return job.tools.clock.now().astimezone(job.zone).date()
+
+
+# --- Who is meant now ---------------------------------------------------------------
+
+
+def omission(
+    job: Job, planned: PlannedDestination | None, delivery: Delivery, file: Artifact
+) -> Outcome | None:
+    """Why it is not delivered at all, whatever is served now; None: it is."""
+    if planned is None:
+        return _suppressed(REMOVED, "The run's spec has no such destination.")
+    if planned.left_out_by is not None:
+        return _suppressed(LEFT_OUT, left_out(planned.left_out_by))
+    if delivery.notice and planned.spec.type != MAIL:
+        return _suppressed(delivery.notice, "")
+    if file.rows == 0 and if_empty(job, planned) == "skip":
+        return _suppressed(EMPTY, "")
+    if planned.spec.type == MAIL and delivery.key.recipient == NOBODY:
+        text = "The mail names no recipient."
+        return Outcome(
+            status=DeliveryStatus.FAILED, reason="no_recipients", message=text
+        )
+    return None
+
+
+class Meant:
+    """Holds recipients against the plan that is served at this moment."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._known: dict[tuple[int, str, str, date], set[tuple[str, str]]] = {}
+
+    def refusal(
+        self, planned: PlannedDestination, delivery: Delivery, file: Artifact
+    ) -> Outcome | None:
+        """Why it is not sent now; None: it is. Permanent where nobody can say."""
+        spec = self._served()
+        if delivery.role != ASKED and not self._still(spec, planned, delivery, file):
+            revision = self._job.tools.ledger.served().serving
+            return _suppressed(REMOVED, f"Removed in {revision}.")
+        if planned.spec.type != MAIL:
+            return None
+        address = delivery.key.recipient
+        why = refusal(address, (spec or self._job.spec).email_domains)
+        if why is not None:
+            return Outcome(status=_REFUSED[why[0]], reason=why[0], message=why[1])
+        listed = self._job.tools.listed(address)
+        return None if listed is None else _suppressed(LISTED, listed)
+
+    def _served(self) -> RunSpec | None:
+        """The spec that its schedule has now, whatever it is called."""
+        ledger, run = self._job.tools.ledger, self._job.run
+        found = ledger.schedule_spec(run.schedule)
+        if found is not None:
+            return found
+        names = [one.name for one in ledger.states() if one.uid == run.schedule_uid]
+        return ledger.schedule_spec(names[0]) if names else None
+
+    def _still(
+        self,
+        spec: RunSpec | None,
+        planned: PlannedDestination,
+        delivery: Delivery,
+        file: Artifact,
+    ) -> bool:
+        now = same_place(planned, spec) if spec else None
+        if spec is None or now is None:
+            return False
+        if planned.spec.type != MAIL:
+            return True
+        at = (id(spec), planned.key, file.part, today(self._job))
+        if at not in self._known:
+            meant = recipients(now, people(self._job, spec, file))
+            self._known[at] = {folded(one.address) for one in meant}
+        return folded(delivery.key.recipient) in self._known[at]
+
+
+def _suppressed(reason: str, message: str) -> Outcome:
+    return Outcome(status=DeliveryStatus.SUPPRESSED, reason=reason, message=message)

@@ -1,0 +1,159 @@
+"""A Delivery row and its files -> the Shipment that a destination takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.marks import Marks
+from boe_reconciler.core.ports import Enclosure, Shipment
+from boe_reconciler.core.recipients import inputs_of, recipients
+from boe_reconciler.core.resources.distribution import DestinationSpec
+from boe_reconciler.core.runs import ASKED, Artifact, Delivery, DeliveryStatus
+from boe_reconciler.core.spec import PlannedDestination
+from boe_reconciler.engine.job import Job
+from boe_reconciler.engine.owing import MAIL, context_of, people
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """All that makes up one shipment."""
+
+    planned: PlannedDestination
+    delivery: Delivery
+    #: The file; of a mail all of its files.
+    files: Sequence[Artifact]
+    #: All rows of the run, to say who else got the mail.
+    rows: Sequence[Delivery]
+    #: Where each file is instead, if the mail only links to them.
+    links: Sequence[str] = ()
+
+
+def shipment(
+    job: Job, load: Load, begin: Callable[[Mapping[str, str]], None]
+) -> Shipment:
+    """Permanent where a file is gone, or its values cannot be made."""
+    file, *others = load.files
+    context = context_of(job, file)
+    inputs = inputs_of(load.planned, context)
+    first = _enclosure(job, load, file, 0)
+    return Shipment(
+        key=load.delivery.key,
+        spec=_spec(job, file, load.planned),
+        path=first.path,
+        filename=first.filename,
+        media_type=first.media_type,
+        bytes=first.bytes,
+        sha256=first.sha256,
+        rows=first.rows,
+        occurrence=job.run.occurrence,
+        timezone=job.zone,
+        intent=load.delivery.intent,
+        begin=begin,
+        beside=[
+            _enclosure(job, load, one, number)
+            for number, one in enumerate(others, start=1)
+        ],
+        context={**context, "inputs": inputs, "rows": _rows(load)},
+        provenance=_provenance(job, file),
+        link=first.link,
+        addressed=_addressed(load),
+        marks=_marks(job, load),
+    )
+
+
+def _rows(load: Load) -> int:
+    """Of all files of one format: the others have the same rows."""
+    first = load.files[0].format
+    return sum(one.rows for one in load.files if one.format == first)
+
+
+def _enclosure(job: Job, load: Load, file: Artifact, number: int) -> Enclosure:
+    pattern = load.planned.spec.filename_pattern
+    return Enclosure(
+        path=job.tools.blobs.path(file.sha256),
+        filename=job.destination_name(file, pattern),
+        media_type=file.media_type,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        rows=file.rows,
+        link=load.links[number] if load.links else None,
+    )
+
+
+def _spec(job: Job, file: Artifact, planned: PlannedDestination) -> DestinationSpec:
+    """The destination's spec, its done_marker filled but for {file}."""
+    marker = getattr(planned.spec, "done_marker", None)
+    if marker is None:
+        return planned.spec
+    pattern = job.marker_pattern(marker, file)
+    return planned.spec.model_copy(update={"done_marker": pattern})
+
+
+def _provenance(job: Job, file: Artifact) -> dict[str, str]:
+    run = job.run
+    found = {
+        "run": run.run_id,
+        "schedule": run.schedule,
+        "occurrence": f"{run.occurrence.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "revision": run.revision,
+        "spec": run.spec_digest,
+        "sha256": file.sha256,
+        "manifest": job.origin.sha256(file),
+        "rows": str(file.rows),
+    }
+    return {
+        name: text.encode("ascii", "backslashreplace").decode()
+        for name, text in found.items()
+    }
+
+
+# --- Of a mail ----------------------------------------------------------------------
+
+
+def _addressed(load: Load) -> dict[str, list[str]]:
+    """Whom the mail names: all who get it, or its recipient alone."""
+    key = load.delivery.key
+    spec: Any = load.planned.spec
+    if spec.type != MAIL:
+        return {}
+    alone = spec.recipients_see == "only_themselves" or (
+        spec.recipients_see is None and load.files[0].key != "-"
+    )
+    if alone or load.delivery.role == ASKED:
+        return {"to": [key.recipient]}
+    named: dict[str, list[str]] = {"to": [], "cc": []}
+    for one in load.rows:
+        same = (one.key.part, one.key.destination) == (key.part, key.destination)
+        gets = one.status is not DeliveryStatus.SUPPRESSED
+        if same and gets and one.role in named and not one.key.copy:
+            named[one.role].append(one.key.recipient)
+    return named
+
+
+def _marks(job: Job, load: Load) -> Marks:
+    options, planned = job.run.options, load.planned
+    asked = load.delivery.role == ASKED
+    elsewhere = asked or planned.redirected_by is not None
+    return Marks(
+        corrected=options.corrected,
+        rerun_of=options.rerun_of,
+        redirected_by=planned.redirected_by,
+        meant_for=_meant_for(job, load) if elsewhere else (),
+        asked_for=asked,
+        notice=load.delivery.notice or None,
+    )
+
+
+def _meant_for(job: Job, load: Load) -> list[str]:
+    """Its real recipients; nobody, where they cannot be told."""
+    real = load.planned.redirected_from or load.planned.spec
+    planned = load.planned.model_copy(update={"spec": real})
+    try:
+        found = recipients(planned, people(job, job.spec, load.files[0]))
+    except Permanent:
+        return []
+    return [one.address for one in found]
