@@ -684,4 +684,10 @@ CODES: dict[str, Code] = {
         "`otherwise: send` lets the files go when nobody answered by `before`. Without "
         "`before` that time never comes.",
     ),
+    # Delivering.
+    "BOE240": Code(
+        "Address of a webhook that is no web address",
+        "Messages are posted to a whole address: https:// (or http://, where "
+        "nobody listens on the way), a host, and what follows it.",
+    ),
 }

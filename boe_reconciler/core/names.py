@@ -325,13 +325,18 @@ def check_relative(path: str) -> str:
     return next(reasons, "")
 
 
+def check_remote_path(path: str) -> str:
+    """Why a folder of a far side is refused, absolute or not; empty when it is fine."""
+    return check_relative("." + path if path.startswith("/") else path)
+
+
 def check_base_path(path: str, local_roots: Sequence[str] | None) -> str:
     """Why a `base_path` is refused; empty when it is fine.
 
     `local_roots` is Policy's list: folders below the local root, or absolute
     ones; None means the local root alone.
     """
-    wrong = check_relative("." + path if path.startswith("/") else path)
+    wrong = check_remote_path(path)
     if wrong:
         return wrong
     if base_root(path, local_roots) is None:

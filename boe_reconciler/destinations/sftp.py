@@ -234,7 +234,7 @@ class _Act:
 
     def _wanted(self) -> _Place:
         path = self._spec.base_path
-        wrong = names.check_relative("." + path if path.startswith("/") else path)
+        wrong = names.check_remote_path(path)
         if wrong:
             detail = f"the folder {path!r} is refused: {wrong}"
             raise Permanent("bad_folder", detail)

@@ -97,6 +97,40 @@ def test_a_connection_that_files_are_delivered_through_is_asked(
     assert "canary" not in said.out + said.err
 
 
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (
+            {
+                **{"type": "sftp", "host": "127.0.0.1", "port": 1, "user": "u"},
+                **{"password": {"env": "CANARY"}, "host_key": "SHA256:" + "A" * 43},
+            },
+            "spec.host",
+        ),
+        (
+            {
+                "type": "webhook",
+                "url": "http://127.0.0.1:1/hook",
+                "secret": {"env": "CANARY"},
+            },
+            "spec.url",
+        ),
+    ],
+)
+def test_wires_are_asked(
+    boe: Boe, folder: Path, spec: dict[str, object], path: str
+) -> None:
+    (folder / "policy.yaml").write_text(
+        "apiVersion: boe/v1\nkind: Policy\nmetadata: {name: policy}\n"
+        "spec: {allow: {private_addresses: true}}\n"
+    )
+    connection(folder, "wire", spec)
+    said = boe(folder, "validate", "--online", "--format", "json")
+    (found,) = said.json["diagnostics"]
+    assert (found["code"], found["path"]) == ("BOE174", path)
+    assert "canary" not in said.out + said.err
+
+
 def test_only_the_files_that_were_named_are_asked(boe: Boe, folder: Path) -> None:
     connection(folder, "a", {**SERVER, "password": {"env": "NOT_SET"}})
     for path, code in (("schedules/daily.yaml", 0), ("connections/a.yaml", 1)):

@@ -597,6 +597,29 @@ CASES: dict[str, dict[str, Any]] = {
             'change_windows: [{cron: ⟦BOE063⟧"0 9 * *", duration: 1h}]'
         )
     },
+    "a webhook that leads to no web address": {
+        "connections/w.yaml": a_document(
+            "Connection", "w", "{type: webhook, url: ⟦BOE240⟧hooks.example.com}"
+        ),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "{destinations: [{type: webhook, url: ⟦BOE240⟧ftp://example.com/}]}",
+        ),
+    },
+    "a folder above the one of a far side": {
+        "connections/s.yaml": a_document(
+            "Connection",
+            "s",
+            "{type: sftp, host: h.example.com, user: u, password: {env: P}, "
+            f"host_key: 'SHA256:{'A' * 43}'}}",
+        ),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "{destinations: [{type: sftp, connection: s, base_path: ⟦BOE166⟧/in/../x}]}",
+        ),
+    },
     "a header that is a secret": {
         "connections/w.yaml": a_document(
             "Connection",

@@ -8,7 +8,11 @@ from datetime import date
 from typing import Any
 
 from boe_reconciler.core.language.suggest import did_you_mean
-from boe_reconciler.core.names import check_base_path, check_pattern
+from boe_reconciler.core.names import (
+    check_base_path,
+    check_pattern,
+    check_remote_path,
+)
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_report import check_template
@@ -53,6 +57,7 @@ def check_destination(
         check.find(type_findings(check.judge, target.type, path))
         if target.type == "webhook":
             check.find(host_findings(check.judge, raw, path, webhook=True))
+    _far_side(check, raw, path)
     _connection(check, target, path)
     if isinstance(target, LocalDestination):
         _base_path(check, target, path)
@@ -90,6 +95,24 @@ def _connection(check: Check, target: Any, path: Path) -> None:
             f'"{name}" is of type {found.spec.type}, {target.type} needs '
             f"{' or '.join(wanted)}",
         )
+
+
+def _far_side(check: Check, raw: Mapping[str, Any], path: Path) -> None:
+    """Where an sftp or a webhook leads, by its text alone."""
+    folder = raw.get("base_path") if raw.get("type") == "sftp" else None
+    wrong = check_remote_path(folder) if isinstance(folder, str) else ""
+    if wrong:
+        todo = "write a folder of the far side, absolute or from where the login leads"
+        check.add("BOE166", (*path, "base_path"), f'"{folder}": {wrong}', todo)
+    check_address(check, raw, path)
+
+
+def check_address(check: Check, raw: Mapping[str, Any], path: Path) -> None:
+    """Of a webhook, in a destination or a Connection."""
+    url = raw.get("url") if raw.get("type") == "webhook" else None
+    if isinstance(url, str) and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
+        detail = "a webhook's url begins with https:// (or http://) and a host"
+        check.add("BOE240", (*path, "url"), detail, "write the whole address")
 
 
 def _base_path(check: Check, target: LocalDestination, path: Path) -> None:

@@ -10,7 +10,11 @@ from boe_reconciler.core.calendar.cron import parse_cron
 from boe_reconciler.core.language.availability import Place, unavailable_in
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.plan.check import Check
-from boe_reconciler.core.plan.check_destination import MAIL_TYPES, check_destination
+from boe_reconciler.core.plan.check_destination import (
+    MAIL_TYPES,
+    check_address,
+    check_destination,
+)
 from boe_reconciler.core.plan.check_environment import check_environment
 from boe_reconciler.core.plan.check_report import (
     check_default,
@@ -81,6 +85,7 @@ def _connection(check: Check, connection: Any) -> Any:
         check.find(host_findings(check.judge, raw, ("spec",), webhook=webhook))
     if spec.type == "webhook":
         _secret_headers(check, spec.headers)
+        check_address(check, check.document.data["spec"], ("spec",))
     raw = check.document.data
     pinned = pin_all(check, raw["spec"], ("spec",))
     if pinned == raw["spec"]:
