@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.backends import Backends
 from boe_reconciler.clock import SystemClock
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.plan.online import Question
     from boe_reconciler.core.ports import (
         Clock,
+        Destination,
         Forge,
         Ledger,
         Repo,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from boe_reconciler.engine.reconciler import Reconciler
     from boe_reconciler.engine.sweeper import Sweeper
     from boe_reconciler.engine.telling import Postman, Send, Teller
+    from boe_reconciler.engine.troubles import TroubleTeller
     from boe_reconciler.engine.vitals import Vitals
     from boe_reconciler.notices.pings import Pings
     from boe_reconciler.notices.systemd import Systemd
@@ -55,7 +57,7 @@ FORGES = {
 
 #: Parts of an App that are closed, in this order.
 _OPENED = (
-    *("teller", "pings", "repo", "git_repo", "_revisions"),
+    *("troubles", "teller", "pings", "repo", "git_repo", "_revisions"),
     *("backends", "ledger", "serve_lock"),
 )
 #: Seconds that a secret or a Connection may take to answer `boe validate --online`.
@@ -395,26 +397,52 @@ class App:
         from boe_reconciler.core.forge import context_of
         from boe_reconciler.engine.telling import Teller
 
-        postmen = [self._postman(name, send) for name, send in self._channels()]
-        for one in postmen:
-            one.start()
         return Teller(
             ledger=self.ledger,
             clock=self.clock,
-            postmen=postmen,
+            postmen=self.postmen,
             remind=self.settings.notice_remind,
             context=context_of(self.settings.env),
             target_url=self.settings.forge_target_url,
             observe=self.observe,
         )
 
+    @cached_property
+    def troubles(self) -> TroubleTeller:
+        """For the one process that serves."""
+        from boe_reconciler.core.listeners import Listeners
+        from boe_reconciler.engine.troubles import TroubleTeller
+
+        webhook = self.settings.notice_url is not None
+        return TroubleTeller(
+            ledger=self.ledger,
+            clock=self.clock,
+            postmen=self.postmen,
+            remind=self.settings.notice_remind,
+            listeners=lambda served, now: Listeners(
+                served=served, today=now.date(), webhook=webhook
+            ),
+            redact=self.redact,
+            observe=self.observe,
+        )
+
+    @cached_property
+    def postmen(self) -> Sequence[Postman]:
+        """One for each channel, at work; whoever uses them dismisses them."""
+        postmen = [self._postman(name, send) for name, send in self._channels()]
+        for one in postmen:
+            one.start()
+        return postmen
+
     def _postman(self, channel: str, send: Send) -> Postman:
         import random
 
+        from boe_reconciler.core.notices import MAIL, OPS
         from boe_reconciler.engine.telling import Postman
 
         return Postman(
             channel=channel,
+            apart=channel in (MAIL, OPS),
             send=send,
             ledger=self.ledger,
             clock=self.clock,
@@ -425,7 +453,8 @@ class App:
     def _channels(self) -> Iterator[tuple[str, Send]]:
         """Those that are set up, and how each sends."""
         from boe_reconciler.core.forge import CommitStatus
-        from boe_reconciler.engine.telling import FORGE, WEBHOOK
+        from boe_reconciler.core.notices import FORGE, MAIL, OPS, WEBHOOK
+        from boe_reconciler.notices import distributions
 
         if self.settings.forge is not None:
             forge = self.forge(self.settings.forge)
@@ -434,6 +463,19 @@ class App:
             from boe_reconciler.notices import webhook
 
             yield WEBHOOK, webhook.create(partial(self.secret, "BOE_NOTICE_URL"))
+        yield MAIL, distributions.mails(self.reach)
+        yield OPS, distributions.hooks(self.reach)
+
+    def reach(self, kind: str, connection: str | None) -> tuple[Destination, Any]:
+        """A destination for notices, with its Connection as it is served now."""
+        from boe_reconciler.core.listeners import Listeners
+
+        served = self.ledger.served()
+        known = Listeners(served=served, today=self.clock.now().date())
+        found = known.reached_through(connection)
+        policy = known.policy
+        made = self.backends.messenger(kind, found, policy, self.blobs)
+        return made, found.get(connection or "")
 
     def secret(self, at: PurePath | str) -> str:
         """What a setting refers to, by file or variable."""

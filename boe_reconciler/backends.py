@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Transforms,
     )
     from boe_reconciler.core.resources.connection import ConnectionSpec
+    from boe_reconciler.core.resources.others import PolicySpec
     from boe_reconciler.core.spec import RunSpec
     from boe_reconciler.engine.pacing import Paces
     from boe_reconciler.transforms.children import Children
@@ -224,7 +225,7 @@ class Backends:
             clock=self.clock,
             files=spec.files,
             local_root=self.settings.local_root,
-            pace=partial(self._pace, spec),
+            pace=partial(self._pace, spec.connections),
             local_roots=spec.local_roots,
             hosts=spec.hosts,
             private_addresses=spec.private_addresses,
@@ -232,10 +233,35 @@ class Backends:
         made: Destination = importlib.import_module(DESTINATIONS[kind]).create(means)
         return made
 
-    def _pace(self, spec: RunSpec, connection: str, cancel: Cancel) -> None:
-        limit = spec.connections[connection].rate_limit
+    def messenger(
+        self,
+        kind: str,
+        connections: Mapping[str, ConnectionSpec],
+        policy: PolicySpec,
+        blobs: Blobs,
+    ) -> Destination:
+        """A destination that tells people of troubles, within the same bounds."""
+        from boe_reconciler.core.ports import Means
+
+        means = Means(
+            connections=connections,
+            secrets=self.secrets,
+            blobs=blobs,
+            clock=self.clock,
+            local_root=self.settings.local_root,
+            pace=partial(self._pace, connections),
+            hosts=policy.allow.hosts,
+            private_addresses=policy.allow.private_addresses,
+        )
+        made: Destination = importlib.import_module(DESTINATIONS[kind]).create(means)
+        return made
+
+    def _pace(
+        self, connections: Mapping[str, ConnectionSpec], name: str, cancel: Cancel
+    ) -> None:
+        limit = connections[name].rate_limit
         if limit is not None and limit.per_second is not None:
-            self._paces.wait(connection, limit.per_second, cancel)
+            self._paces.wait(name, limit.per_second, cancel)
 
     def redact(self, text: str) -> str:
         redacted: str = self.secrets.redact(text)

@@ -184,8 +184,8 @@ SETTINGS = (
     Setting(
         name="notice_url",
         default="<none>",
-        description="A URL that is told when a revision fails, and when it is well "
-        'again: {"text": …}, as Slack and Mattermost take it.',
+        description="A URL that is told when a revision or a run fails, and when it is "
+        'well again: {"text": …}, as Slack and Mattermost take it.',
     ),
     Setting(
         name="notice_remind",

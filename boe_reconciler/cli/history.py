@@ -27,18 +27,22 @@ from boe_reconciler.cli.shapes import (
     hold_json,
     manifests_json,
     notice_json,
+    owed_json,
     parameters,
     pause_json,
     problem_line,
     run_json,
+    trouble_json,
 )
 from boe_reconciler.cli.stored import parts_gone, why_gone
 from boe_reconciler.core.errors import InputError, Permanent
 from boe_reconciler.core.language.suggest import did_you_mean
+from boe_reconciler.core.notices import CHANNELS
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
+    from boe_reconciler.core.notices import Owed
     from boe_reconciler.core.runs import Artifact, RunRecord, ScheduleState
     from boe_reconciler.core.spec import ObjectStatus
 
@@ -77,6 +81,8 @@ _NOTHING: dict[str, Any] = {
     "problems": [],
     "holds": [],
     "notices": [],
+    "troubles": [],
+    "unsent": [],
 }
 
 
@@ -92,7 +98,15 @@ def _status(app: App) -> dict[str, Any]:
         "problems": [dict(problem) for problem in served.problems],
         "holds": [hold_json(hold) for hold in app.ledger.holds()],
         "notices": [notice_json(one) for one in app.ledger.notices() if one.since],
+        "troubles": [trouble_json(one) for one in app.ledger.board().troubles.values()],
+        "unsent": [owed_json(one) for one in _unsent(app)],
     }
+
+
+def _unsent(app: App) -> list[Owed]:
+    """What could not be sent at once, and is tried again."""
+    owed = [one for channel in CHANNELS for one in app.ledger.owed(channel)]
+    return [one for one in owed if one.tries]
 
 
 def _environment(name: str | None) -> dict[str, str]:
@@ -137,6 +151,7 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
         say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
     for notice in found["notices"]:
         _print_notice(notice)
+    _print_troubles(found)
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
     say_table(
         ["schedule", "next", "last run", "note"],
@@ -161,6 +176,23 @@ def _print_notice(notice: Mapping[str, Any]) -> None:
         told = f"told at {_minute(notice['told_at'])}"
     what = "Failing" if notice["failing"] else "Well again; was failing"
     say(f"{what} since {_minute(notice['since'])}, {told}.", "yellow")
+
+
+def _print_troubles(found: Mapping[str, Any]) -> None:
+    """What people were told of, and what they could not be told."""
+    standing = [one for one in found["troubles"] if not one["over_at"]]
+    for one in standing[:_MOST]:
+        told = ", ".join(each["who"] for each in one["told"]) or "nobody yet"
+        say(
+            f"{one['kind'].title()} since {_minute(one['since'])}: {one['subject']}. "
+            f"{one['message']} Told: {told}. To mend it: {one['command']}",
+            "yellow",
+        )
+    if len(standing) > _MOST:
+        say(f"… and {len(standing) - _MOST} more: `boe status --format json`.")
+    for one in found["unsent"]:
+        who = one["who"] or one["channel"]
+        say(f"Could not tell {who} yet: {one['message']}", "yellow")
 
 
 def _minute(moment: str) -> str:

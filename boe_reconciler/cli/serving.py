@@ -162,6 +162,7 @@ class _Serving:
             strict=strict, allow_removals=allow_removals, teller=app.teller
         )
         self._executor = app.executor()
+        app.troubles.start()
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._signal: int | None = None
@@ -175,6 +176,7 @@ class _Serving:
         until: datetime | None,
     ) -> int:
         started = self._app.clock.now()
+        self._app.troubles.flush = once
         with self._signals():
             self._look(at_once=once or now_all or bool(names))
             asked = () if self._stop.is_set() else names

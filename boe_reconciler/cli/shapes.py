@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.cli.output import utc
 from boe_reconciler.core.holds import Hold
-from boe_reconciler.core.notices import Incident
+from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
@@ -21,6 +21,7 @@ from boe_reconciler.core.runs import (
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Ledger
+    from boe_reconciler.core.troubles import Trouble
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:
@@ -96,6 +97,34 @@ def notice_json(incident: Incident) -> dict[str, Any]:
         "since": utc(incident.since),
         "told_at": utc(max(incident.told_at, default=None)),
         "message": incident.message,
+    }
+
+
+def trouble_json(one: Trouble) -> dict[str, Any]:
+    return {
+        "subject": one.subject,
+        "kind": one.kind.value,
+        "schedule": one.schedule or None,
+        "run_id": one.run_id or None,
+        "occurrence": utc(one.occurrence),
+        "since": utc(one.since),
+        "over_at": utc(one.over_at),
+        "message": one.what,
+        "lacking": one.lacking,
+        "command": one.command,
+        "told": [{"who": each.who, "at": utc(each.at)} for each in one.heard],
+    }
+
+
+def owed_json(one: Owed) -> dict[str, Any]:
+    return {
+        "channel": one.channel,
+        "who": one.body.get("who"),
+        "subject": one.body.get("subject"),
+        "since": utc(one.since),
+        "tries": one.tries,
+        "next_try": utc(one.next_try),
+        "message": one.detail,
     }
 
 

@@ -113,10 +113,12 @@ class Pinged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noticed:
-    """There was something about a revision to tell people."""
+    """There was something to tell people."""
 
     #: A `core.notices.Word`.
     word: str
+    #: "revision" or "runs".
+    about: str = "revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

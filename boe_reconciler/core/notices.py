@@ -31,6 +31,11 @@ _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 GIVE_UP = timedelta(hours=24)
 
 
+#: The channels: statuses beside commits, the address of a setting, mails, and the
+#: webhooks of Distributions.
+FORGE, WEBHOOK, MAIL, OPS = CHANNELS = ("forge", "webhook", "mail", "ops")
+
+
 class Word(StrEnum):
     """What a notice says."""
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Pause,
         PauseTarget,
         Resend,
+        Run,
         RunRecord,
         RunStatus,
         ScheduleState,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     )
     from boe_reconciler.core.snapshot import Snapshot
     from boe_reconciler.core.spec import Activation, RunSpec, Served
+    from boe_reconciler.core.troubles import Board
 
 
 class Clock(Protocol):
@@ -314,6 +316,8 @@ class Shipment:
     addressed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: What its reader has to know before all else: see `core.marks.Marks`.
     marks: Marks = UNMARKED
+    #: What a webhook says, where that is something else than JSON about the run.
+    payload: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -624,6 +628,25 @@ class Ledger(Protocol):
 
         What was sent already with the same key and body is not owed again.
         """
+
+    def board(self) -> Board:
+        """The troubles that stand, and who heard of them."""
+
+    def report(
+        self, board: Board, owed: Sequence[Owed] = (), events: Sequence[Event] = ()
+    ) -> None:
+        """Keep a board, and what channels have to send for it."""
+
+    def ended_since(
+        self, since: datetime, schedules: Collection[str]
+    ) -> Sequence[RunRecord]:
+        """Runs that ended then or later, in that order, up to 10,000.
+
+        Those that did not go well, and all of these schedules.
+        """
+
+    def unfinished(self, now: datetime) -> Sequence[Run]:
+        """Runs that schedules owe, whose occurrence has come, and which have not ended."""
 
     def owed(self, channel: str) -> Sequence[Owed]:
         """What it still has to send, in the order of the next tries."""

@@ -226,7 +226,8 @@ class _Body:
 
 
 def _body(shipment: Shipment, at: str) -> _Body:
-    event = json.dumps(_event(shipment, at), ensure_ascii=False, default=_plain)
+    said = shipment.payload or _event(shipment, at)
+    event = json.dumps(said, ensure_ascii=False, default=_plain)
     if shipment.spec.send == "event" or shipment.marks.notice is not None:
         return _Body(media_type="application/json", before=event.encode())
     boundary = f"boe-{shipment.key.identity}"

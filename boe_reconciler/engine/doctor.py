@@ -6,15 +6,17 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from boe_reconciler.core.calendar import TZDB_VERSION, tzdb_is_old
 from boe_reconciler.core.checks import Check, LedgerFile, bad, ok, warn
 from boe_reconciler.core.due import BEHIND, SERVED_WITHIN
 from boe_reconciler.core.errors import BoeError, RunError
+from boe_reconciler.core.notices import CHANNELS
 from boe_reconciler.core.ports import Blobs, Ledger
 from boe_reconciler.core.retention import files_kept, retention_of
+from boe_reconciler.core.wording import counted
 
 #: Bytes that are free on the disk: below it nothing can be written soon, or later.
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
@@ -24,6 +26,8 @@ LARGE_WAL = 500_000_000
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre"}
 NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "beegfs"}
 _TOLD = 20
+#: After so long somebody should have been told.
+UNTOLD = timedelta(minutes=10)
 Checks = Iterator[Check]
 
 
@@ -65,6 +69,7 @@ def _inside(patient: Patient, ledger: Ledger) -> Checks:
     yield from _files(patient, ledger)
     yield from _clock(patient, ledger)
     yield from _serving(patient, ledger)
+    yield from _telling(patient, ledger)
 
 
 # --- What BOE stands on -----------------------------------------------------------
@@ -192,6 +197,25 @@ def _serving(patient: Patient, ledger: Ledger) -> Checks:
         )
     else:
         yield ok("serving", f"{patient.holder} serves")
+
+
+def _telling(patient: Patient, ledger: Ledger) -> Checks:
+    """Whether people can be told of what is wrong."""
+    tried = [one for channel in CHANNELS for one in ledger.owed(channel) if one.tries]
+    for one in tried[:_TOLD]:
+        who = one.body.get("who") or one.channel
+        text = (
+            f"{who} could not be told since {one.since:%Y-%m-%d %H:%M}Z: {one.detail}"
+        )
+        yield warn("notices", text, "It is tried again; look at that Connection.")
+    unheard = [one for one in ledger.board().troubles.values() if not one.heard]
+    old = [one for one in unheard if one.at < patient.now - UNTOLD]
+    if old and patient.holder is not None:
+        text = f"Nobody was told of {counted(len(old), 'trouble')}, such as: {old[0].subject}."
+        todo = "Set `notify`, or notices.ops in policy.yaml (docs/notices.md)."
+        yield warn("notices", text, todo)
+    if not tried and not old:
+        yield ok("notices", "nothing that people had to be told is left")
 
 
 # --- Stored files -----------------------------------------------------------------

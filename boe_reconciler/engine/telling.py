@@ -16,7 +16,15 @@ from boe_reconciler.core import notices
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.facts import Noticed, Observe, Posted, unobserved
 from boe_reconciler.core.forge import CommitStatus, State
-from boe_reconciler.core.notices import Finding, Incident, Notice, Owed, Sent
+from boe_reconciler.core.notices import (
+    FORGE,
+    WEBHOOK,
+    Finding,
+    Incident,
+    Notice,
+    Owed,
+    Sent,
+)
 from boe_reconciler.core.ports import Clock, Ledger
 from boe_reconciler.core.remote import commit_of
 from boe_reconciler.core.runs import Event
@@ -25,7 +33,6 @@ from boe_reconciler.core.spec import Activation
 log = logging.getLogger(__name__)
 #: What the incident of revisions is called.
 REVISION = "revision"
-FORGE, WEBHOOK = "forge", "webhook"
 #: Seconds between two looks at what is due.
 LOOK = 1.0
 #: Seconds until a ledger that failed is asked again.
@@ -77,11 +84,7 @@ class Teller:
 
     def close(self) -> None:
         """Send what is due, for a few seconds; the rest is owed at the next start."""
-        for one in self.postmen:
-            one.finish()
-        end = self.clock.monotonic() + FAREWELL
-        for one in self.postmen:
-            one.join(max(end - self.clock.monotonic(), 0.0))
+        dismiss(self.postmen, self.clock)
 
     def _status(self, state: State, text: str) -> CommitStatus:
         return CommitStatus(
@@ -168,6 +171,15 @@ class Teller:
         return any(one.channel == channel for one in self.postmen)
 
 
+def dismiss(postmen: Sequence[Postman], clock: Clock) -> None:
+    """They send what is due, for a few seconds, and end."""
+    for one in postmen:
+        one.finish()
+    end = clock.monotonic() + FAREWELL
+    for one in postmen:
+        one.join(max(end - clock.monotonic(), 0.0))
+
+
 @dataclass(kw_only=True)
 class Postman:
     """Sends what one channel owes, on a thread of its own, the earliest due first."""
@@ -178,6 +190,8 @@ class Postman:
     clock: Clock
     random: Callable[[], float]
     observe: Observe = unobserved
+    #: Each goes to somebody else: one that fails says nothing of the next.
+    apart: bool = False
     #: The channel, or the ledger, is left alone until then, on the monotonic clock.
     _quiet_until: float = field(init=False, default=0.0)
     _woken: threading.Event = field(init=False, default_factory=threading.Event)
@@ -227,7 +241,7 @@ class Postman:
                 return
             after = self._tried(owed)
             self.ledger.tried(owed, after)
-            if after.next_try:
+            if after.next_try and not self.apart:
                 pause = (after.next_try - now).total_seconds()
                 self._quiet_until = self.clock.monotonic() + pause
                 return

@@ -24,12 +24,14 @@ from boe_reconciler.core.runs import (
     Pause,
     PauseTarget,
     Resend,
+    Run,
     RunRecord,
     RunStatus,
     ScheduleState,
     Tick,
 )
 from boe_reconciler.core.spec import Activation, RunSpec, Served
+from boe_reconciler.core.troubles import Board
 from boe_reconciler.ledgers import (
     _activate,
     _check,
@@ -253,6 +255,24 @@ class StoredLedger:
         events: Sequence[Event] = (),
     ) -> None:
         self._write(lambda store: _notices.tell(store, incident, owed, events))
+
+    def board(self) -> Board:
+        return self._read(lambda store: store.board())
+
+    def report(
+        self, board: Board, owed: Sequence[Owed] = (), events: Sequence[Event] = ()
+    ) -> None:
+        self._write(lambda store: _notices.report(store, board, owed, events))
+
+    def ended_since(
+        self, since: datetime, schedules: Collection[str]
+    ) -> Sequence[RunRecord]:
+        return self._read(
+            lambda store: _rows.records(store, store.ended_since(since, schedules))
+        )
+
+    def unfinished(self, now: datetime) -> Sequence[Run]:
+        return self._read(lambda store: store.unfinished(now))
 
     def owed(self, channel: str) -> Sequence[Owed]:
         return self._read(lambda store: store.owed(channel))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from boe_reconciler.core.notices import Incident, Owed, Sent
 from boe_reconciler.core.runs import Event
+from boe_reconciler.core.troubles import Board
 from boe_reconciler.ledgers._store import Store
 
 
@@ -17,6 +18,15 @@ def tell(
 ) -> None:
     if incident is not None:
         store.put_incident(incident)
+    for one in owed:
+        _owe(store, one)
+    store.insert_events(events)
+
+
+def report(
+    store: Store, board: Board, owed: Sequence[Owed], events: Sequence[Event]
+) -> None:
+    store.put_board(board)
     for one in owed:
         _owe(store, one)
     store.insert_events(events)

@@ -26,8 +26,13 @@ from boe_reconciler.core.runs import (
     RunStatus,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.troubles import Board
 
 T = TypeVar("T")
+#: How runs end that did not go well.
+UNWELL = (RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.MISSED)
+#: Of `ended_since`.
+MOST_ENDED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +207,12 @@ class Store(Protocol):
     def next_late(self) -> datetime | None:
         """The smallest `late_at`."""
 
+    def ended_since(self, since: datetime, schedules: Collection[str]) -> Sequence[Run]:
+        """As `Ledger.ended_since`."""
+
+    def unfinished(self, now: datetime) -> Sequence[Run]:
+        """As `Ledger.unfinished`, the earliest first."""
+
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
         """Runs whose time has come, by (not_before, occurrence, run id).
 
@@ -302,6 +313,10 @@ class Store(Protocol):
     def incidents(self) -> Sequence[Incident]: ...
 
     def put_incident(self, incident: Incident) -> None: ...
+
+    def board(self) -> Board: ...
+
+    def put_board(self, new: Board) -> None: ...
 
     def owed(self, channel: str) -> Sequence[Owed]:
         """Those that are not over, in the order of their next tries."""

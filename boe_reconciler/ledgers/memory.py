@@ -37,8 +37,17 @@ from boe_reconciler.core.runs import (
     files_of,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._ledger import StoredLedger
-from boe_reconciler.ledgers._store import Covered, Lease, Page, Query, Store
+from boe_reconciler.ledgers._store import (
+    MOST_ENDED,
+    UNWELL,
+    Covered,
+    Lease,
+    Page,
+    Query,
+    Store,
+)
 
 T = TypeVar("T")
 _NOTHING = Served(attempted=None, serving=None)
@@ -68,6 +77,7 @@ class _Tables:
     pauses: dict[tuple[PauseTarget, str], Pause] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
+    board: Board = EMPTY
     outbox: dict[tuple[str, str], Owed] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     served: Served = _NOTHING
@@ -294,6 +304,23 @@ class _MemoryStore:
         past = [(at, one) for at, one in found if at <= now]
         return [one for _, one in sorted(past, key=lambda pair: pair[0])[:limit]]
 
+    def ended_since(self, since: datetime, schedules: Collection[str]) -> Sequence[Run]:
+        found = [
+            (one.finished_at, one.run_id, one)
+            for one in self._t.runs.values()
+            if one.finished_at and one.finished_at >= since
+            if one.status in UNWELL or one.schedule in schedules
+        ]
+        return [one for *_, one in sorted(found)[:MOST_ENDED]]
+
+    def unfinished(self, now: datetime) -> Sequence[Run]:
+        found = [
+            (one.occurrence, one.run_id, one)
+            for one in self._t.runs.values()
+            if one.owed and one.occurrence <= now and not one.status.final
+        ]
+        return [one for *_, one in sorted(found)]
+
     def next_late(self) -> datetime | None:
         found = (one.late_at for one in self._t.runs.values() if one.late_at)
         return min(found, default=None)
@@ -519,6 +546,12 @@ class _MemoryStore:
 
     def put_incident(self, incident: Incident) -> None:
         self._t.incidents[incident.subject] = incident
+
+    def board(self) -> Board:
+        return self._t.board
+
+    def put_board(self, new: Board) -> None:
+        self._t.board = new
 
     def owed(self, channel: str) -> Sequence[Owed]:
         found = [

@@ -1,13 +1,15 @@
-"""Notices as `{"text": …}` to a URL: Slack, Mattermost and others take that."""
+"""Notices to the URL of a setting, in the shape that Slack, Teams and others take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.notices import Owed
+from boe_reconciler.core.shapes import shaped
 
 #: Seconds that one try may take, in each of its steps.
 PATIENCE = 10.0
@@ -19,12 +21,17 @@ def create(resolve: Callable[[], str]) -> Callable[[Owed], None]:
 
     def send(owed: Owed) -> None:
         url = resolve()
-        _post(url, str(owed.body["text"]))
+        _post(url, owed.body)
 
     return send
 
 
-def _post(url: str, text: str) -> None:
+def _shaped(host: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is said of a revision is a text; of runs, it has sections."""
+    return shaped(host, said) if "sections" in said else {"text": said["text"]}
+
+
+def _post(url: str, said: Mapping[str, Any]) -> None:
     import httpx  # 0.2 s, and only where somebody is to be told
 
     try:
@@ -33,7 +40,7 @@ def _post(url: str, text: str) -> None:
         with httpx.stream(
             "POST",
             url,
-            json={"text": text},
+            json=_shaped(host, said),
             timeout=PATIENCE,
             follow_redirects=False,
             headers={"User-Agent": "boe"},

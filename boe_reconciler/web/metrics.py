@@ -79,7 +79,7 @@ class Metrics:
             ClockJumped: lambda _: self._jumps.inc(),
             Reconciled: self._reconciled,
             Pinged: lambda fact: self._pings.labels(fact.result).inc(),
-            Noticed: lambda fact: self._noticed.labels(fact.word).inc(),
+            Noticed: lambda fact: self._noticed.labels(fact.about, fact.word).inc(),
             Hooked: lambda fact: self._hooks.labels(fact.result).inc(),
             Posted: lambda fact: self._posts.labels(fact.channel, fact.result).inc(),
             Swept: self._swept,
@@ -153,16 +153,19 @@ class Metrics:
             self._pings.labels(result)
         self._noticed = self._counter(
             "notices",
-            "Notices about revisions: failing, changed, reminder or recovered.",
+            "Notices about revisions and about runs: failing, changed, reminder or "
+            "recovered.",
+            "about",
             "word",
         )
         self._posts = self._counter(
             "posts",
-            "Tries to send commit statuses (forge) and notices (webhook).",
+            "Tries to send commit statuses (forge) and notices: mails, Distributions' "
+            "webhooks (ops), BOE_NOTICE_URL (webhook).",
             "channel",
             "result",
         )
-        for channel in ("forge", "webhook"):
+        for channel in ("forge", "webhook", "mail", "ops"):
             for result in ("sent", "failed", "given_up"):
                 self._posts.labels(channel, result)
         self._hooks = self._counter(

@@ -176,7 +176,15 @@ def test_one_run_as_text_says_where_the_file_is(folder: Path, boe: Boe) -> None:
 
 def test_the_status_in_json(folder: Path, boe: Boe) -> None:
     found = boe(folder, "status", "--format", "json").json
-    assert list(found) == ["revision", "objects", "problems", "holds", "notices"]
+    assert list(found) == [
+        "revision",
+        "objects",
+        "problems",
+        "holds",
+        "notices",
+        "troubles",
+        "unsent",
+    ]
     assert list(found["revision"]) == ["attempted", "serving"]
     assert found["revision"]["attempted"] == found["revision"]["serving"]
     assert all(list(one) == OBJECT for one in found["objects"])

@@ -13,10 +13,10 @@ import pytest
 
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import Fact, Noticed, Posted
-from boe_reconciler.core.notices import GIVE_UP, Owed
+from boe_reconciler.core.notices import FORGE, GIVE_UP, WEBHOOK, Owed
 from boe_reconciler.core.spec import Activation
 from boe_reconciler.engine import telling
-from boe_reconciler.engine.telling import FORGE, WEBHOOK, Postman, Teller
+from boe_reconciler.engine.telling import Postman, Teller
 from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import a_schedule, an_activation
 from tests.engine.world import HandClock

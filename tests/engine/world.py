@@ -115,7 +115,8 @@ class World:
     ) -> None:
         """Activate these specs; due daily at 06:30 in Berlin unless `when` differs."""
         times = When.model_validate(dict(when or {"frequency": "daily", "at": "06:30"}))
-        schedules = [
+        #: Of the last activation.
+        self.planned = schedules = [
             PlannedSchedule(
                 name=spec.schedule,
                 spec=spec,

@@ -34,12 +34,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(place="Schedule", path=("burst",), what="burst"),
     Lack(place="Schedule", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
-    Lack(
-        place="Schedule",
-        path=("notify",),
-        what="a notice of failures",
-        severity="warning",
-    ),
     Lack(place="Destination", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Destination", path=("type",), values=("email",), what="e-mail"),
     Lack(

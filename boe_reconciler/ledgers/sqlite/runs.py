@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    literal_column,
     not_,
     or_,
     select,
@@ -23,7 +24,7 @@ from sqlalchemy.dialects import sqlite
 from boe_reconciler.core.holds import OF_OPEN_RUNS
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import Claim, Run, RunStatus
-from boe_reconciler.ledgers._store import Lease, Page, Query
+from boe_reconciler.ledgers._store import MOST_ENDED, UNWELL, Lease, Page, Query
 from boe_reconciler.ledgers.sqlite.bulk import (
     Bulk,
     Reading,
@@ -98,6 +99,23 @@ _LATE = Reading(
     .order_by(runs.c.late_at)
     .limit(bindparam("most"))
 )
+_IN_ORDER = (runs.c.finished_at, runs.c.run_id)
+_UNWELL = runs.c.status.in_([literal_column(f"'{one}'") for one in UNWELL])
+_SINCE = (
+    select(*_COLUMNS)
+    .where(runs.c.finished_at >= bindparam("since"))
+    .order_by(*_IN_ORDER)
+    .limit(MOST_ENDED)
+)
+# The first one needs nothing but an index, where all went well.
+_UNWELL_SINCE = Reading(_SINCE.where(_UNWELL))
+_ENDED_SINCE = Reading(_SINCE.where(or_(_UNWELL, among(runs.c.schedule, "schedules"))))
+_OPEN = [
+    Reading(
+        select(*_COLUMNS).where(state, _OWED, runs.c.occurrence <= bindparam("now"))
+    )
+    for state in (UNSTARTED, RUNNING)
+]
 _NEXT_LATE = Reading(
     select(func.min(runs.c.late_at)).where(text("runs.late_at IS NOT NULL"))
 )
@@ -241,6 +259,15 @@ class Runs(Schedules):
 
     def late(self, now: datetime, limit: int) -> Sequence[Run]:
         return self._read(_LATE, now=now, most=limit)
+
+    def ended_since(self, since: datetime, schedules: Collection[str]) -> Sequence[Run]:
+        if not schedules:
+            return self._read(_UNWELL_SINCE, since=since)
+        return self._read(_ENDED_SINCE, since=since, schedules=sorted(schedules))
+
+    def unfinished(self, now: datetime) -> Sequence[Run]:
+        found = [run for each in _OPEN for run in self._read(each, now=now)]
+        return sorted(found, key=lambda run: (run.occurrence, run.run_id))
 
     def next_late(self) -> datetime | None:
         found: datetime | None = _NEXT_LATE.value(self._c)

@@ -30,8 +30,9 @@ from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._store import Covered
-from boe_reconciler.ledgers.sqlite import punctual, served, tables
+from boe_reconciler.ledgers.sqlite import board, punctual, served, tables
 from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -343,6 +344,13 @@ class Schedules:
     def owed(self, channel: str) -> Sequence[Owed]:
         found = self._c.execute(_OWED, {"channel": channel})
         return [Owed(**row._mapping) for row in found]
+
+    def board(self) -> Board:
+        found = self._mark("troubles")
+        return EMPTY if found is None else board.read(found)
+
+    def put_board(self, new: Board) -> None:
+        self._put_mark("troubles", board.written(new))
 
     def owed_for(self, channel: str, key: str) -> Owed | None:
         found = self._c.execute(_OWED_FOR, {"channel": channel, "key": key}).first()

@@ -1,0 +1,211 @@
+"""What a message about troubles says: in one line, as text, and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from boe_reconciler.core.troubles import Bulletin, Kind, Trouble
+from boe_reconciler.core.wording import both, counted, local
+
+#: Of one cause, so many are named; and so many causes, in one message.
+_NAMED, _SECTIONS = 20, 20
+_WORDS = {
+    Kind.FAILED: "failed",
+    Kind.PARTIAL: "reached only some",
+    Kind.UNCONFIRMED: "may not have arrived",
+    Kind.MISSED: "did not run",
+    Kind.LATE: "is late",
+    Kind.HOLD: "waits for a person",
+    Kind.BREAKER: "is left alone",
+    Kind.PAUSE: "ends soon",
+}
+_SEVERAL = {
+    Kind.LATE: "are late",
+    Kind.HOLD: "wait for a person",
+    Kind.BREAKER: "are left alone",
+    Kind.PAUSE: "end soon",
+}
+#: Columns of a fact's name.
+_NAME = 14
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """All that has one cause."""
+
+    title: str
+    what: str
+    #: Names and values.
+    facts: Sequence[tuple[str, str]]
+    #: One line for each, where there are several.
+    each: Sequence[str]
+    #: What to type; "" where nothing has to be done.
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    subject: str
+    sections: Sequence[Section]
+    footer: str
+
+    @property
+    def text(self) -> str:
+        parts = ["\n".join(_lines(section)) for section in self.sections]
+        return "\n\n".join([*parts, self.footer])
+
+
+def message(bulletin: Bulletin, *, environment: str | None, now: datetime) -> Message:
+    groups = [*_groups(bulletin.news, ""), *_groups(bulletin.reminders, "still ")]
+    sections = [_section(group, still, now) for still, group in groups]
+    sections += [_ended(one) for one in bulletin.over]
+    mark = f"[{environment}] " if environment else ""
+    shown, more = sections[:_SECTIONS], len(sections) - _SECTIONS
+    others = f"There are {more} more like these. " if more > 0 else ""
+    return Message(
+        subject=f"{mark}{_subject(sections, bulletin)}",
+        sections=shown,
+        footer=f"{others}`boe status` shows all that stands.",
+    )
+
+
+def _groups(
+    troubles: Sequence[Trouble], still: str
+) -> Iterator[tuple[str, list[Trouble]]]:
+    found: dict[tuple[Kind, str], list[Trouble]] = {}
+    for one in sorted(troubles, key=lambda each: (each.at, each.subject)):
+        found.setdefault((one.kind, one.cause), []).append(one)
+    yield from ((still, group) for group in found.values())
+
+
+def _subject(sections: Sequence[Section], bulletin: Bulletin) -> str:
+    more = len(sections) - 1
+    if bulletin.over and len(bulletin.over) == len(sections) and more:
+        return f"Well again: {len(sections)} things"
+    return sections[0].title + (f", and {more} more" if more else "")
+
+
+def _section(group: Sequence[Trouble], still: str, now: datetime) -> Section:
+    first = group[0]
+    what = f"{still}{_WORDS[first.kind]}"
+    if len(group) == 1:
+        return Section(
+            title=f"{_name(first)} {what}",
+            what=first.what,
+            facts=[*_facts(first), *_since(first, still, now)],
+            each=(),
+            command=first.command,
+        )
+    things = "schedules" if first.schedule else f"{first.kind}s"
+    several = still + _SEVERAL.get(first.kind, _WORDS[first.kind])
+    lines = [_line(one) for one in group[:_NAMED]]
+    if len(group) > _NAMED:
+        lines.append(f"… and {len(group) - _NAMED} more: `boe status` lists them")
+    return Section(
+        title=f"{len(group)} {things} {several}",
+        what=f"{first.what} (the first of them)",
+        facts=[("Since", f"{min(one.since for one in group):%Y-%m-%d %H:%M} UTC")],
+        each=lines,
+        command=_command(group),
+    )
+
+
+def _command(group: Sequence[Trouble]) -> str:
+    """One that mends them all, where there is one."""
+    first = group[0]
+    if all(one.command.startswith("boe rerun") for one in group) and (
+        first.kind is not Kind.MISSED
+    ):
+        since = min(one.occurrence or one.since for one in group)
+        return f"boe rerun --failed --since {since:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{first.command}   (and so on for each)"
+
+
+def _ended(one: Trouble) -> Section:
+    end = one.over_at or one.at
+    lasted = span(end - one.since)
+    left = one.command if one.kind.of_run else ""
+    return Section(
+        title=f"Well again: {_name(one)}",
+        what=f"It was not for {lasted} ({_WORDS[one.kind]}: {one.what}) {one.outcome}",
+        facts=_facts(one),
+        each=(),
+        command=left,
+    )
+
+
+def _name(one: Trouble) -> str:
+    if one.kind is Kind.PAUSE or not one.schedule:
+        return one.subject[0].upper() + one.subject[1:]
+    if one.title in ("", one.schedule):
+        return one.schedule
+    return f"{one.title} ({one.schedule})"
+
+
+def _facts(one: Trouble) -> list[tuple[str, str]]:
+    facts = []
+    if one.occurrence:
+        facts.append(("Occurrence", both(one.occurrence, one.timezone)))
+    if one.count > 1:
+        facts.append(("So far", f"{one.count} runs in a row"))
+    if one.lacking:
+        facts.append(("Not received", one.lacking))
+    if one.run_id:
+        facts.append(("Run", one.run_id))
+    if one.revision:
+        facts.append(("Revision", one.revision))
+    return facts
+
+
+def _since(one: Trouble, still: str, now: datetime) -> list[tuple[str, str]]:
+    since = f"{one.since:%Y-%m-%d %H:%M} UTC"
+    return [("Since", f"{since}, {span(now - one.since)} ago" if still else since)]
+
+
+def _line(one: Trouble) -> str:
+    when = f", {local(one.occurrence, one.timezone)}" if one.occurrence else ""
+    lacking = f": {one.lacking}" if one.lacking else ""
+    return f"{_name(one)}{when}{lacking}"
+
+
+def _lines(section: Section) -> Iterator[str]:
+    yield f"{section.title}."
+    yield section.what
+    yield ""
+    for name, value in section.facts:
+        yield f"{name:{_NAME}}{value}"
+    yield from (f"- {one}" for one in section.each)
+    if section.command:
+        yield f"{'To mend it':{_NAME}}{section.command}"
+
+
+def span(length: timedelta) -> str:
+    """2 h 10 min"""
+    minutes = max(int(length.total_seconds()) // 60, 0)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{counted(days, 'day')} {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
+#: For `core.templates.render`, with `notice` a Message.
+HTML = """\
+<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>{{ notice.subject }}</title></head>
+<body style="margin:0;padding:24px;font:15px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,\
+sans-serif"><div style="max-width:640px;margin:0 auto">
+{% for section in notice.sections %}<div style="margin:0 0 24px;padding:12px 16px;\
+border-left:4px solid #d97706"><h1 style="font-size:18px;margin:0 0 8px">{{ section.title }}</h1>
+<p style="margin:0 0 8px">{{ section.what }}</p>
+<table role="presentation">{% for name, value in section.facts %}<tr>\
+<td style="padding:2px 24px 2px 0;opacity:.7">{{ name }}</td><td>{{ value }}</td></tr>
+{% endfor %}</table>
+{% if section.each %}<ul style="margin:8px 0;padding-left:20px">{% for one in section.each %}\
+<li>{{ one }}</li>{% endfor %}</ul>{% endif %}
+{% if section.command %}<p style="margin:8px 0 0">To mend it: <code>{{ section.command }}</code></p>\
+{% endif %}</div>
+{% endfor %}<p style="font-size:13px;opacity:.7">{{ notice.footer }}</p></div></body></html>
+"""

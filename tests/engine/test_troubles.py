@@ -1,0 +1,376 @@
+"""People are told of troubles: once, together, again when it lasts, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boe_reconciler.core.errors import Permanent, Temporary
+from boe_reconciler.core.facts import Fact, Noticed
+from boe_reconciler.core.listeners import Listeners
+from boe_reconciler.core.notices import CHANNELS, Owed
+from boe_reconciler.core.runs import Pause, PauseTarget
+from boe_reconciler.core.spec import Activation, ServedObject
+from boe_reconciler.engine.telling import Postman
+from boe_reconciler.engine.troubles import TroubleTeller
+from tests.engine.world import World, a_spec
+
+REVISION = "folder@sha1:1"
+MAILER = {"type": "smtp", "host": "mail.example.com", "from": "boe@example.com"}
+BROKEN = "select * from nothing_of_this_name"
+
+
+@dataclass
+class House:
+    """A world that tells people, with what they got."""
+
+    world: World
+    sent: list[Owed] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+
+    def serve(
+        self, *schedules: Mapping[str, Any], objects: Sequence[ServedObject] = ()
+    ) -> None:
+        """Schedules that run the query BROKEN unless they have another."""
+        specs = [
+            a_spec(
+                **{
+                    "query": BROKEN,
+                    "resolved": {"schedule": one["name"], "title": one["name"]},
+                    **one.get("spec", {}),
+                }
+            )
+            for one in schedules
+        ]
+        self.world.serve(*specs, when={"every": "1h"})
+        activation = Activation(
+            attempted=REVISION,
+            serving=REVISION,
+            objects=[
+                *(self._schedule(one) for one in schedules),
+                an_object("Connection", "mailer", MAILER),
+                *objects,
+            ],
+            stalled=(),
+            schedules=self.world.planned,
+            problems=(),
+        )
+        self.world.ledger.activate(activation, now=self.world.clock.now())
+
+    def _schedule(self, one: Mapping[str, Any]) -> ServedObject:
+        owner = one.get("owner", "ada@example.com")
+        return an_object("Schedule", one["name"], one.get("data", {}), owner)
+
+    def teller(self) -> TroubleTeller:
+        """As after a start: what it knew before stands in the ledger."""
+        self.postmen = [
+            Postman(
+                channel=channel,
+                send=self._send,
+                ledger=self.world.ledger,
+                clock=self.world.clock,
+                random=lambda: 1.0,
+                apart=True,
+            )
+            for channel in CHANNELS
+        ]
+        return TroubleTeller(
+            ledger=self.world.ledger,
+            clock=self.world.clock,
+            postmen=self.postmen,
+            remind=timedelta(hours=24),
+            listeners=lambda served, now: Listeners(served=served, today=now.date()),
+            redact=lambda text: text.replace("hunter2", "***"),
+            observe=self.facts.append,
+        )
+
+    def _send(self, owed: Owed) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append(owed)
+
+    def hour(self) -> None:
+        """The next occurrence of all schedules, and their runs."""
+        now = self.world.clock.now()
+        self.world.clock.move(3600 - now.minute * 60 - now.second)
+        self.world.work()
+
+    def post(self) -> list[Owed]:
+        self.sent.clear()
+        for one in self.postmen:
+            one.round()
+        return [*self.sent]
+
+    def told(self, teller: TroubleTeller, seconds: float = 31) -> list[str]:
+        """Subjects of what is sent once all that belongs together was waited for."""
+        teller.look()
+        self.world.clock.move(seconds)
+        teller.look()
+        return [one.body["subject"] for one in self.post()]
+
+
+def an_object(
+    kind: str, name: str, spec: Mapping[str, Any], owner: str | None = None
+) -> ServedObject:
+    return ServedObject(
+        kind=kind,
+        name=name,
+        file=f"{name}.yaml",
+        index=0,
+        data={
+            "metadata": {"name": name, **({"owner": owner} if owner else {})},
+            "spec": dict(spec),
+        },
+        revision=REVISION,
+    )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    world = World(tmp_path)
+    yield House(world)
+    world.backends.close()
+
+
+def test_a_failed_run_is_told_to_the_owner_with_all_that_mends_it(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    teller.look()
+    assert house.post() == []
+    house.world.clock.move(31)
+    teller.look()
+    (owed,) = house.post()
+    assert owed.body["who"] == "ada@example.com"
+    assert owed.body["subject"] == "daily failed"
+    text = owed.body["text"]
+    assert "nothing_of_this_name" in text
+    assert "Occurrence    Tue 2026-11-24 07:00 CET (06:00 UTC)" in text
+    assert "Since         2026-11-24 06:00 UTC" in text
+    assert "Revision      folder@sha1:1" in text
+    assert "To mend it    boe rerun daily.20261124T060000Z" in text
+
+
+@pytest.mark.slow
+def test_what_lasts_is_told_once_then_ever_more_seldom(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    assert house.told(teller) == ["daily failed"]
+    days = []
+    for hour in range(1, 24 * 9):
+        house.hour()
+        if house.told(teller):
+            days.append(hour // 24)
+    assert days == [1, 2, 4, 8]
+
+
+def test_the_end_is_told_to_who_heard_of_the_beginning(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.told(teller)
+    house.serve({"name": "daily", "spec": {"query": "select 1 as one"}})
+    house.hour()
+    teller.look()
+    house.world.clock.move(300)
+    teller.look()
+    (owed,) = house.post()
+    assert owed.body["subject"] == "Well again: daily"
+    assert "It was not for 1 h 0 min" in owed.body["text"]
+    assert "boe rerun daily.20261124T060000Z" in owed.body["text"]
+    assert house.world.ledger.board().troubles == {}
+    assert [one.word for one in house.facts if isinstance(one, Noticed)] == [
+        "failing",
+        "recovered",
+    ]
+
+
+@pytest.mark.slow
+def test_three_hundred_failures_of_one_cause_are_one_message_each(house: House) -> None:
+    ops = an_object("Distribution", "ops", {"destinations": [_mail("ops@example.com")]})
+    policy = an_object("Policy", "policy", {"notices": {"ops": ["ops"]}})
+    house.serve(
+        *({"name": f"r{number:03}"} for number in range(300)), objects=[ops, policy]
+    )
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    assert house.told(teller) == ["300 schedules failed"] * 2
+    assert {one.body["who"] for one in house.sent} == {
+        "ada@example.com",
+        "ops@example.com",
+    }
+    text = house.sent[0].body["text"]
+    assert "boe rerun --failed --since 2026-11-24T06:00:00Z" in text
+    assert "… and 280 more" in text
+    assert len(text) < 5000
+
+
+def _mail(to: str) -> dict[str, Any]:
+    return {"type": "email", "connection": "mailer", "to": [to], "subject": "x"}
+
+
+def test_what_comes_in_drops_is_told_every_five_minutes(house: House) -> None:
+    house.serve({"name": "a"}, {"name": "b"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.told(teller)
+    house.world.ledger.pause(
+        Pause(
+            target=PauseTarget.SCHEDULE,
+            value="a",
+            by="ada",
+            why="a holiday",
+            since=house.world.clock.now() - timedelta(hours=4),
+            until=house.world.clock.now() + timedelta(minutes=30),
+        )
+    )
+    assert house.told(teller) == []
+    assert house.told(teller, 300) == ["The pause of the schedule a ends soon"]
+
+
+def test_a_restart_says_nothing_twice_and_forgets_nothing(house: House) -> None:
+    house.serve({"name": "daily"})
+    house.teller().look()
+    house.hour()
+    # Killed before the first look: the next process finds it in the ledger.
+    assert house.told(house.teller()) == ["daily failed"]
+    assert house.told(house.teller(), 400) == []
+    house.hour()
+    assert house.told(house.teller(), 400) == []
+
+
+def test_what_could_not_be_sent_waits_and_takes_the_news_with_it(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.errors = [Temporary("down", "No answer.")] * 3
+    assert house.told(teller) == []
+    house.hour()
+    assert house.told(teller) == []
+    house.errors = []
+    house.world.clock.move(900)
+    assert [one.body["subject"] for one in house.post()] == ["daily failed"]
+    assert house.told(teller, 400) == []
+
+
+def test_a_far_side_that_refuses_holds_up_nobody_else(house: House) -> None:
+    house.serve({"name": "a"}, {"name": "b", "owner": "bob@example.com"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.errors = [Permanent("refused", "No such user.")]
+    assert house.told(teller) == ["b failed"]
+    assert house.world.ledger.owed("mail") == []
+
+
+def test_who_asks_for_a_run_is_at_the_terminal(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.world.ask("daily")
+    house.world.ask("daily", dry_run=True)
+    house.world.ask("daily", to="me@example.com")
+    house.world.work()
+    assert house.told(teller) == []
+
+
+def test_secrets_stand_in_no_notice(house: House) -> None:
+    house.serve({"name": "daily", "spec": {"query": "select 1 from hunter2"}})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.told(teller)
+    assert "hunter2" not in str(house.sent[0].body)
+    assert "***" in str(house.sent[0].body)
+
+
+def test_recipients_of_reports_hear_nothing(house: House) -> None:
+    targets = [_mail("customer@example.com")]
+    house.serve({"name": "daily", "data": {"deliver_to": targets}})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.told(teller)
+    assert [one.body["who"] for one in house.sent] == ["ada@example.com"]
+
+
+def test_a_run_that_is_late_is_told_and_then_that_it_came(house: House) -> None:
+    late = {"query": "select 1 as one", "execution": {"grace": "5m"}}
+    house.serve({"name": "daily", "spec": late})
+    teller = house.teller()
+    teller.look()
+    house.world.clock.move(3600)
+    house.world.ledger.materialise(now=house.world.clock.now())
+    teller.look()
+    house.world.clock.move(301)
+    house.world.ledger.materialise(now=house.world.clock.now())
+    assert house.told(teller) == ["daily is late"]
+    assert "boe explain daily.20261124T060000Z" in house.sent[0].body["text"]
+    house.world.work()
+    assert house.told(teller, 400) == ["Well again: daily"]
+
+
+def test_missed_occurrences_are_told_though_the_newest_was_caught_up(
+    house: House,
+) -> None:
+    house.serve({"name": "daily", "spec": {"query": "select 1 as one"}})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.world.clock.move(4 * 3600)
+    house.world.work()
+    assert house.told(teller) == ["Well again: daily"]
+    assert "did not run" in house.sent[0].body["text"]
+
+
+def test_a_breaker_that_opens_is_told_to_the_ops_channel(house: House) -> None:
+    policy = an_object("Policy", "policy", {"notices": {"ops": ["ops"]}})
+    ops = an_object("Distribution", "ops", {"destinations": [_mail("ops@example.com")]})
+    guarded = {"type": "duckdb", "circuit_breaker": {"failures": 1, "open_for": "10m"}}
+    house.serve(
+        {"name": "daily", "spec": {"connection": guarded}}, objects=[policy, ops]
+    )
+    teller = house.teller()
+    teller.look()
+    now = house.world.clock.now()
+    house.world.ledger.used("db", failure="It does not answer.", now=now)
+    assert house.told(teller) == ["Connection db is left alone"]
+    assert "It does not answer." in house.sent[0].body["text"]
+    house.world.ledger.used("db", failure=None, now=house.world.clock.now())
+
+
+def test_of_a_schedule_that_is_removed_nobody_hears_more(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    house.told(teller)
+    house.serve({"name": "other", "spec": {"query": "select 1 as one"}})
+    assert house.told(teller, 90_000) == []
+    assert house.world.ledger.board().troubles == {}
+
+
+def test_at_its_end_all_is_told_at_once_where_nothing_comes_after(house: House) -> None:
+    house.serve({"name": "daily"})
+    teller = house.teller()
+    teller.look()
+    house.hour()
+    teller.flush = True
+    teller.start()
+    for one in house.postmen:
+        one.start()
+    teller.close()
+    assert [one.body["subject"] for one in house.sent] == ["daily failed"]
