@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isfunction, signature
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import duckdb
 import pytest
 
+from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
 from boe_reconciler.ledgers import sqlite
@@ -32,13 +34,13 @@ DELIVERED = {
     "2026/11/24/Numbers_2026-11-24_053000.csv": CONTENT,
     "2026/11/24/Numbers_2026-11-24_053000.csv.done": b"",
 }
-DAILY = schedule(
-    "daily",
-    metadata={"title": "Numbers"},
-    query="select * from (values (1, 'one'), (2, 'two')) t(number, name) order by 1",
-    when={"cron": "30 5 * * *", "timezone": "UTC"},
-    execution={"retry": {"initial": "1s"}},
-    deliver_to=[
+OPS = "ops@example.com"
+FIELDS: Mapping[str, Any] = {
+    "metadata": {"title": "Numbers"},
+    "query": "select * from (values (1, 'one'), (2, 'two')) t(number, name) order by 1",
+    "when": {"cron": "30 5 * * *", "timezone": "UTC"},
+    "execution": {"retry": {"initial": "1s"}},
+    "deliver_to": [
         {
             "type": "local",
             "base_path": "exports",
@@ -46,7 +48,9 @@ DAILY = schedule(
             "done_marker": "{file}.done",
         }
     ],
-)
+}
+DAILY = schedule("daily", **FIELDS)
+APPROVED = schedule("daily", **FIELDS, approval={"by": [OPS]})
 #: How it is told to end. The second SIGTERM is impatient: runs are interrupted.
 SIGNALS = {
     "SIGKILL": [signal.SIGKILL],
@@ -230,6 +234,32 @@ def left_over(folder: Path) -> list[Path]:
         for path in (*state.glob("scratch/*"), *state.glob("blobs/incoming/*"))
         if path.exists()
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_a_process_that_ends_as_files_wait_for_a_release_asks_once_and_delivers_once(
+    nursery: Nursery, tmp_path: Path, where: str
+) -> None:
+    folder = a_folder(tmp_path / "repo", APPROVED)
+    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    ends = dies(nursery, folder, f"await_release, {where}", KILL)
+    assert ends == -signal.SIGKILL, log_of(folder)
+    assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)
+    assert delivered(folder) == {}
+    (hold,) = holds(folder)
+    given = ["release", hold.hold_id, "--by", OPS, "--why", "it is right"]
+    assert nursery.boe(folder, *given, now="2026-11-24T05:33:00") == 0, log_of(folder)
+    assert comes_back(nursery, folder, "05:34:00") == 0, log_of(folder)
+    assert_done_once(nursery, folder)
+
+
+def holds(folder: Path) -> Sequence[Hold]:
+    ledger = sqlite.create(folder / ".boe/ledger.sqlite")
+    try:
+        return ledger.holds()
+    finally:
+        ledger.close()
 
 
 # --- In memory ------------------------------------------------------------------------
