@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from boe_reconciler.cli import delivered
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import (
     OutputFormat,
@@ -438,9 +439,5 @@ def _print_parts(app: App, record: RunRecord) -> None:
             say(
                 f"             `boe rerun {record.run.run_id}` builds it anew", "yellow"
             )
-    for delivery in record.deliveries:
-        to = delivery.key.destination
-        if delivery.key.recipient != "-":
-            to += f" {delivery.key.recipient}"
-        where = delivery.remote or delivery.message or delivery.reason
-        say(f"  delivery   {to}: {delivery.status.value} {where}".rstrip())
+    for text, style in delivered.lines(record, _zone(app, record.run.schedule)):
+        say(text, style)

@@ -146,16 +146,21 @@ def refusal(address: str, domains: list[str] | None) -> tuple[str, str] | None:
     return None
 
 
-def same_place(planned: PlannedDestination, spec: RunSpec) -> PlannedDestination | None:
-    """The destination of this key in another spec, if it leads to the same far side."""
-    links = (
-        PlannedDestination.model_construct(
+def with_links(spec: RunSpec) -> list[PlannedDestination]:
+    """All destinations, then those that only mails link to."""
+    links = [
+        PlannedDestination(
             key=one.link.key, distribution=one.distribution, spec=one.link.spec
         )
         for one in spec.destinations
         if one.link is not None
-    )
-    for one in (*spec.destinations, *links):
+    ]
+    return [*spec.destinations, *links]
+
+
+def same_place(planned: PlannedDestination, spec: RunSpec) -> PlannedDestination | None:
+    """The destination of this key in another spec, if it leads to the same far side."""
+    for one in with_links(spec):
         if one.key == planned.key and _far_side(one) == _far_side(planned):
             return one
     return None

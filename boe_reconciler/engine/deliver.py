@@ -8,21 +8,28 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
+from typing import cast
 
 from boe_reconciler.core import retry
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import Delivered
-from boe_reconciler.core.ports import Destination, Shipment
+from boe_reconciler.core.mail import encoded_size
+from boe_reconciler.core.ports import Destination, Linking, Shipment
+from boe_reconciler.core.recipients import with_links
+from boe_reconciler.core.resources.distribution import Attach
 from boe_reconciler.core.resources.schedule import DeliveryRetry
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
+    DeliveryKey,
     DeliveryStatus,
+    NewDelivery,
     Outcome,
     RunRecord,
     files_of,
 )
-from boe_reconciler.core.spec import PlannedDestination
+from boe_reconciler.core.spec import PlannedDestination, PlannedLink
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.owing import Meant, omission
 from boe_reconciler.engine.shipping import Load, shipment
@@ -60,7 +67,7 @@ def deliver(
     later = [one for one in open_ if one.next_attempt_at and one.next_attempt_at > now]
     waits = [Later(until=one.next_attempt_at) for one in later if one.next_attempt_at]
     rows = Rows(artifacts=artifacts, deliveries=deliveries, meant=Meant(job))
-    for key in dict.fromkeys(one.key.destination for one in open_):
+    for key in _in_order(job, open_):
         due = [one for one in open_ if one.key.destination == key and one not in later]
         waits += Counter(job, rows, planned_as(job, key)).serve(due)
     return _soonest(waits)
@@ -80,6 +87,13 @@ def leaves(job: Job, record: RunRecord) -> bool:
     )
 
 
+def _in_order(job: Job, open_: Sequence[Delivery]) -> list[str]:
+    """What mails link to comes before them."""
+    links = {one.link.key for one in job.spec.destinations if one.link}
+    keys = dict.fromkeys(one.key.destination for one in open_)
+    return sorted(keys, key=lambda key: key not in links)
+
+
 def _soonest(waits: Sequence[Later]) -> Later | None:
     """The first of them, with those that come right after it."""
     first = min(waits, key=lambda wait: wait.until, default=None)
@@ -90,7 +104,8 @@ def _soonest(waits: Sequence[Later]) -> Later | None:
 
 
 def planned_as(job: Job, key: str) -> PlannedDestination | None:
-    return next((one for one in job.spec.destinations if one.key == key), None)
+    """The destination of this key; also one that only mails link to."""
+    return next((one for one in with_links(job.spec) if one.key == key), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +136,9 @@ class Counter:
         self._intent: Mapping[str, str] | None = None
         #: By how often it was tried, and how long to wait at least: the next try.
         self._again: dict[tuple[int, timedelta], datetime] = {}
+        #: Mails that their server found too large, and where the files of a part are.
+        self._too_large: set[DeliveryKey] = set()
+        self._urls: dict[str, Sequence[str]] = {}
 
     def serve(self, due: Sequence[Delivery]) -> list[Later]:
         """When each that is not final then is tried again."""
@@ -151,10 +169,18 @@ class Counter:
         kind, spec = planned.spec.type, self._job.spec
         destination = tools.backends.destination(kind, spec, tools.blobs)
         shipments = self._shipments(destination, planned, deliveries)
+        again = []
         for outcome in destination.deliver(shipments, self._job.cancel):
             assert self._taken is not None  # noqa: S101 one outcome for each
             self._line.saw(outcome, begun=self._intent is not None)
-            self._settle(self._taken, outcome)
+            if self._may_link(planned, self._taken, outcome):
+                # Another message: without the file, and so without its stored bytes.
+                again.append(replace(self._taken, intent={}))
+            else:
+                self._settle(self._taken, outcome)
+        if again:
+            self._too_large.update(one.key for one in again)
+            self._hand_over(planned, again)
 
     def _shipments(
         self,
@@ -179,24 +205,91 @@ class Counter:
     ) -> Shipment | Outcome:
         """What is handed over, or why nothing has to be."""
         files = self._rows.files(delivery)
-        load = Load(
-            planned=planned,
-            delivery=delivery,
-            files=files,
-            rows=self._rows.deliveries,
-        )
         try:
+            load = Load(
+                planned=planned,
+                delivery=delivery,
+                files=files,
+                rows=self._rows.deliveries,
+                links=self._links(planned, delivery, files),
+            )
             made = shipment(self._job, load, partial(self._begin, delivery))
             if delivery.status is DeliveryStatus.SENDING:
                 known = destination.probe(made)
                 if known is not None:
                     return known
             return self._rows.meant.refusal(planned, delivery, files[0]) or made
+        except Temporary as error:
+            return _put_off(error)
         except Permanent as error:
             # Such as a stored file that is gone: the others may still arrive.
             return Outcome(
                 status=_failed(delivery), reason=error.reason, message=error.told
             )
+
+    # --- Links instead of files -------------------------------------------------
+
+    def _may_link(
+        self, planned: PlannedDestination, delivery: Delivery, outcome: Outcome
+    ) -> bool:
+        """Whether the far side found it too large, and a link may do."""
+        return (
+            outcome.reason == "too_large"
+            and planned.link is not None
+            and delivery.key not in self._too_large
+            and delivery.key.part not in self._urls
+        )
+
+    def _links(
+        self,
+        planned: PlannedDestination,
+        delivery: Delivery,
+        files: Sequence[Artifact],
+    ) -> Sequence[str]:
+        """Where its files are, if the mail is too big for them. Temporary, Permanent."""
+        big = delivery.key in self._too_large or too_big(planned, files)
+        if planned.link is None or delivery.notice or not big:
+            return ()
+        part = delivery.key.part
+        if part not in self._urls:
+            self._urls[part] = [self._link(planned, planned.link, f) for f in files]
+        return self._urls[part]
+
+    def _link(self, mail: PlannedDestination, link: PlannedLink, file: Artifact) -> str:
+        planned = planned_as(self._job, link.key)
+        assert planned is not None  # noqa: S101 that of the same spec
+        row = self._linked_row(planned, file)
+        if row.status is not DeliveryStatus.ACCEPTED:
+            text = f"{link.key} does not have {file.name} that the mail links to"
+            if row.status.final:
+                raise Permanent("link_failed", f"{text}: {row.message or row.reason}.")
+            raise Temporary("link_waits", f"{text} yet.")
+        tools = self._job.tools
+        kind, spec = link.spec.type, self._job.spec
+        there = cast("Linking", tools.backends.destination(kind, spec, tools.blobs))
+        load = Load(planned=planned, delivery=row, files=[file], rows=[row])
+        expires = mail.spec.attach.over_max.expires  # type: ignore[union-attr]  # it has a link
+        return there.link(shipment(self._job, load, _nothing), expires)
+
+    def _linked_row(self, planned: PlannedDestination, file: Artifact) -> Delivery:
+        """Its row, delivered now unless that was tried before."""
+        run_id, ledger = self._job.run.run_id, self._job.tools.ledger
+        key = DeliveryKey(run_id=run_id, part=file.part, destination=planned.key)
+        known = self._row(key)
+        if known is not None:
+            return known
+        now = self._job.tools.clock.now()
+        new = NewDelivery(key=key, type=planned.spec.type)
+        ledger.owe(self._job.claimed.claim, [new], now=now)
+        row = self._row(key)
+        assert row is not None  # noqa: S101 it is owed
+        self._waits += Counter(self._job, self._rows, planned).serve([row])
+        return self._row(key) or row
+
+    def _row(self, key: DeliveryKey) -> Delivery | None:
+        record = self._job.tools.ledger.run(key.run_id)
+        rows = record.deliveries if record else ()
+        return next((one for one in rows if one.key == key), None)
 
     def _begin(self, delivery: Delivery, intent: Mapping[str, str]) -> None:
         """The row, then the act."""
@@ -213,7 +306,7 @@ class Counter:
         outcome = self._in_doubt(delivery, outcome)
         if outcome.status is DeliveryStatus.DEFERRED:
             outcome, until = self._deferred(delivery, outcome, now)
-        outcome = replace(outcome, message=tools.backends.redact(outcome.message))
+        outcome = replace(outcome, message=self._told(outcome.message))
         tools.ledger.settle(
             self._job.claimed.claim,
             delivery.key,
@@ -226,6 +319,12 @@ class Counter:
             self._waits.append(Later(until=until))
         if outcome.status is DeliveryStatus.ACCEPTED:
             self._drop_stored(delivery)
+
+    def _told(self, message: str) -> str:
+        """Without a secret; whoever has a link to a file can read that."""
+        for url in chain.from_iterable(self._urls.values()):
+            message = message.replace(url, "(the link)")
+        return self._job.tools.backends.redact(message)
 
     def _in_doubt(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Sent again by itself, once, where the destination wants that."""
@@ -266,6 +365,26 @@ class Counter:
         files = {one.sha256 for one in self._rows.artifacts}
         if stored is not None and stored not in files:
             self._job.tools.blobs.remove(stored)
+
+
+def too_big(planned: PlannedDestination, files: Sequence[Artifact]) -> bool:
+    """Whether these would be more than the mail may attach, as they are sent."""
+    attach = getattr(planned.spec, "attach", None)
+    size = sum(encoded_size(one.bytes) for one in files)
+    return isinstance(attach, Attach) and size > attach.max
+
+
+def _nothing(intent: Mapping[str, str]) -> None:
+    """Nothing is begun."""
+
+
+def _put_off(error: Temporary) -> Outcome:
+    return Outcome(
+        status=DeliveryStatus.DEFERRED,
+        reason=error.reason,
+        message=error.told,
+        retry_after=error.delay.total_seconds() if error.delay else None,
+    )
 
 
 def _failed(delivery: Delivery) -> DeliveryStatus:

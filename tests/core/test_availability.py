@@ -19,7 +19,8 @@ NOTHING: dict[str, Any] = {
     "wait_for": [{"query": "x"}],
     "approval": {"by": ["x"]},
     "burst": None,
-    "if_empty": "skip",
+    "if_empty": "notice",
+    "if_unchanged": "notice",
 }
 
 
@@ -27,10 +28,7 @@ NOTHING: dict[str, Any] = {
     ("spec", "place"),
     [
         ({"burst": {"values_from": "x"}}, "spec.burst"),
-        ({"if_empty": "notice"}, "spec.if_empty"),
-        ({"if_unchanged": "notice"}, "spec.if_unchanged"),
         ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
-        ({"deliver_to": [{"if_empty": "notice"}]}, "spec.deliver_to[0].if_empty"),
     ],
 )
 def test_what_a_schedule_says_itself_is_told_at_its_field(
@@ -56,7 +54,7 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
     [
         (
             "Distribution",
-            {"destinations": [{"type": "local"}, {"if_empty": "notice"}]},
+            {"destinations": [{"type": "local"}, {"type": "gcs"}]},
         ),
     ],
 )

@@ -27,14 +27,9 @@ class Lack:
     severity: Severity = "error"
 
 
-_NOTICE = "a notice instead of a file"
-
 #: Empty, once all of the language works.
 NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(place="Schedule", path=("burst",), what="burst"),
-    Lack(place="Schedule", path=("if_empty",), values=("notice",), what=_NOTICE),
-    Lack(place="Schedule", path=("if_unchanged",), values=("notice",), what=_NOTICE),
-    Lack(place="Destination", path=("if_empty",), values=("notice",), what=_NOTICE),
     Lack(place="Destination", path=("type",), values=("email",), what="e-mail"),
     Lack(
         place="Destination",

@@ -1,0 +1,71 @@
+"""`boe show`: where is my report? Who got it, who did not, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from boe_reconciler.cli.delivered import lines
+from boe_reconciler.core.runs import DeliveryStatus, RunRecord
+from tests.engine.mails import (
+    ANNA,
+    BOB,
+    REFUSED,
+    SILENT,
+    Post,
+    a_folder,
+    a_mail,
+    mailing,
+)
+from tests.engine.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Any) -> Any:
+    made = World(tmp_path)
+    yield made
+    made.backends.close()
+
+
+def told(record: RunRecord) -> str:
+    return "\n".join(text for text, _ in lines(record, "Europe/Berlin"))
+
+
+def test_each_who_missed_it_is_told_with_what_to_do(world: World) -> None:
+    post = Post(world)
+    post.answers(anna=[REFUSED], bob=[SILENT])
+    record = world.run_now(mailing(a_mail([ANNA, BOB, "carl@example.com"]), a_folder()))
+    text, run_id = told(record), record.run.run_id
+    assert "team/mail: 1 refused, 1 unconfirmed, 1 accepted" in text
+    assert f"{ANNA}: refused, Tue 2026-11-24 06:00" in text
+    assert "550 no" in text
+    assert f"Once that is mended: `boe resend {run_id} --recipient {ANNA}`" in text
+    assert f"If it did not arrive: `boe resend {run_id} --recipient {BOB}`" in text
+    assert "carl@example.com: accepted" in text
+    assert "archive/folder: accepted" in text
+
+
+def test_two_hundred_recipients_stay_readable(world: World) -> None:
+    post = Post(world)
+    people = [f"p{number}@example.com" for number in range(200)]
+    post.answers(p7=[REFUSED])
+    text = told(world.run_now(mailing(a_mail(people))))
+    assert len(text.splitlines()) < 20
+    assert "199 accepted" in text
+    assert "p7@example.com: refused" in text
+    assert "and 189 more" in text
+
+
+def test_what_is_tried_again_tells_when(world: World) -> None:
+    record = world.run_now(mailing(a_mail([ANNA])))
+    [one] = record.deliveries
+    later = replace(
+        one, status=DeliveryStatus.DEFERRED, attempts=2, next_attempt_at=one.at
+    )
+    gone = replace(one, status=DeliveryStatus.SUPPRESSED, reason="removed")
+    text = told(replace(record, deliveries=(later, gone)))
+    assert "deferred after 2 tries" in text
+    assert "Tried again on Tue 2026-11-24 06:00" in text
+    assert "Name it in git again" in text
