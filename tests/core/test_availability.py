@@ -8,6 +8,7 @@ import pytest
 
 from boe_reconciler.core.language.availability import (
     NOT_AVAILABLE,
+    unavailable_in,
     unavailable_in_schedule,
     unavailable_through,
 )
@@ -45,7 +46,8 @@ def test_what_works_is_not_mentioned() -> None:
 
 
 def test_what_has_no_effect_yet_is_a_warning() -> None:
-    found = list(unavailable_in_schedule(NOTHING | {"notify": ["ops"]}))
+    spec = {"type": "smtp", "rate_limit": {"per_session": 10}}
+    found = list(unavailable_in("Connection", spec, ("spec",)))
     assert [finding.severity for finding in found] == ["warning"]
 
 

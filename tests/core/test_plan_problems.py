@@ -651,9 +651,7 @@ CASES: dict[str, dict[str, Any]] = {
     "what is not available": {
         "connections/mail.yaml": SMTP,
         "distributions/mails.yaml": a_mail("to: [a@example.com]"),
-        "schedules/x.yaml": a_schedule(
-            "if_empty: ⟦BOE190⟧notice\ndeliver_to: [⟦BOE190⟧mails]"
-        ),
+        "schedules/x.yaml": a_schedule("if_empty: notice\ndeliver_to: [⟦BOE190⟧mails]"),
     },
     "more often than allowed": {
         "policy.yaml": a_policy("limits: {min_interval: 1h}"),
