@@ -12,7 +12,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from io import StringIO
@@ -239,8 +239,8 @@ def _greeted(login: Login, kinds: list[str]) -> Any:
     line = socket.create_connection(address, timeout=login.patience)
     transport = Transport(line)
     transport.get_security_options().key_types = kinds
-    transport.banner_timeout = transport.handshake_timeout = login.patience
-    # Longer than the watch: its own time-out looks like a refusal.
+    # Longer than ours: its own time-outs look like a broken line, or a refusal.
+    transport.banner_timeout = transport.handshake_timeout = login.patience * 2
     transport.auth_timeout = transport.channel_timeout = login.patience * 2
     try:
         transport.start_client(timeout=login.patience)
@@ -383,19 +383,25 @@ class Session:
         flags |= SFTP_FLAG_EXCL if new else SFTP_FLAG_TRUNC
         with translated(self._where), self._watch:
             handle = self._opened(path, flags)
-            answers, offset = _Answers(self._client), 0
-            while chunk := source.read(CHUNK):
-                between()
-                digest.update(chunk)
-                self._client._async_request(
-                    answers, CMD_WRITE, handle, int64(offset), chunk
-                )
-                answers.owe_one()
-                answers.wait(AHEAD)
-                self._watch.heard()
-                offset += len(chunk)
-            answers.wait(0)
-            last()
+            try:
+                answers, offset = _Answers(self._client), 0
+                while chunk := source.read(CHUNK):
+                    between()
+                    digest.update(chunk)
+                    self._client._async_request(
+                        answers, CMD_WRITE, handle, int64(offset), chunk
+                    )
+                    answers.owe_one()
+                    answers.wait(AHEAD)
+                    self._watch.heard()
+                    offset += len(chunk)
+                answers.wait(0)
+                last()
+            except BaseException:
+                # Some servers make a file of it only then, also after it was removed.
+                with suppress(*_BROKEN):
+                    self._client._request(CMD_CLOSE, handle)
+                raise
             self._client._request(CMD_CLOSE, handle)
         return digest.hexdigest()
 
