@@ -16,6 +16,7 @@ from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.language.addresses import address_flaw, addresses_in, folded
 from boe_reconciler.core.notices import MAIL, OPS, WEBHOOK
+from boe_reconciler.core.recipients import refusal
 from boe_reconciler.core.resources.connection import CONNECTIONS
 from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.spec import Served
@@ -156,8 +157,10 @@ class Listeners:
     ) -> Iterator[Listener]:
         through = connection or self.mail_connection(schedule)
         if through is not None:
+            domains = self.policy.allow.email_domains
             for address in people:
-                yield Listener(who=address, channel=MAIL, connection=through)
+                if refusal(address, domains) is None:
+                    yield Listener(who=address, channel=MAIL, connection=through)
 
     # --- How they are reached -----------------------------------------------------
 

@@ -104,6 +104,12 @@ def test_notify_names_people_groups_and_distributions_wherever_it_stands() -> No
     assert who(listeners(objects)) == ["eve@example.com"]
 
 
+def test_nobody_is_mailed_outside_of_the_domains_that_policy_allows() -> None:
+    allow = {"Policy policy": {"spec": {"allow": {"email_domains": ["example.com"]}}}}
+    named = schedule(notify=["ada@example.com", "ada@elsewhere.com"])
+    assert who(listeners({**allow, **named})) == ["ada@example.com"]
+
+
 def test_who_may_release_is_told_what_waits() -> None:
     hold = a_trouble(kind=Kind.HOLD, cause="approval")
     approval = schedule(approval={"by": ["boss@example.com"]})
