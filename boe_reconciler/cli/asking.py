@@ -99,7 +99,9 @@ def trigger(
 def check_address(to: str | None) -> None:
     flaw = address_flaw(to) if to is not None else None
     if flaw:
-        raise InputError(f"--to: {flaw}.", "Write an address, such as me@example.com.")
+        raise InputError(
+            f"--to: {flaw.rstrip('.')}.", "Write an address, such as me@example.com."
+        )
 
 
 def _check_options(app: App, name: str, options: RunOptions) -> None:

@@ -137,7 +137,7 @@ def refusal(address: str, domains: list[str] | None) -> tuple[str, str] | None:
     """Reason and sentence, where an address cannot be written to or may not."""
     flaw = address_flaw(address)
     if flaw:
-        return "bad_address", f"{flaw}."
+        return "bad_address", f"{flaw.rstrip('.')}."
     domain = folded(address)[1]
     if domains is not None and all(domain != one.casefold() for one in domains):
         return "not_allowed", (
