@@ -42,7 +42,9 @@ REPO: dict[str, str] = {
         "type: postgres\nhost: db.example.com\ndatabase: dwh\nuser: boe",
     ),
     "connections/mail.yaml": a_document(
-        "Connection", "mail", "type: smtp\nhost: mail.example.com"
+        "Connection",
+        "mail",
+        "type: smtp\nhost: mail.example.com\nfrom: reports@example.com",
     ),
     "connections/bank.yaml": a_document(
         "Connection",

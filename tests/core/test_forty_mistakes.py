@@ -62,7 +62,9 @@ REPO: dict[str, str | bytes] = {
     "groups/team.yaml": a_document("Group", "team", "members: [anna@example.com]"),
     "groups/crowd.yaml": a_document("Group", "crowd", "members: [bob@example.com]"),
     "connections/mail.yaml": a_document(
-        "Connection", "mail", "{type: smtp, host: mail.example.com}"
+        "Connection",
+        "mail",
+        "{type: smtp, host: mail.example.com, from: r@example.com}",
     ),
     # Files that YAML, or UTF-8, cannot read.
     "schedules/trap-latin.yaml": b"# caf\xe9\napiVersion: boe/v1\n",

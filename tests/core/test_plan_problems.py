@@ -9,7 +9,9 @@ import pytest
 from boe_reconciler.core.codes import CODES
 from tests.revisions import GOOD, a_document, plan_of, spot, unmarked
 
-SMTP = a_document("Connection", "mail", "{type: smtp, host: mail.example.com}")
+SMTP = a_document(
+    "Connection", "mail", "{type: smtp, host: mail.example.com, from: r@example.com}"
+)
 S3 = a_document("Connection", "s3", "{type: s3, region: eu-central-1}")
 ONLY_DUCKDB = {"connections/db.yaml": a_document("Connection", "db", "type: duckdb")}
 
@@ -673,7 +675,9 @@ CASES: dict[str, dict[str, Any]] = {
         "environments/e.yaml": a_document("Environment", "e", "⟦BOE175⟧{}"),
     },
     "a Connection of another kind in an Environment": {
-        "connections/m.yaml": a_document("Connection", "m", "{type: smtp, host: h}"),
+        "connections/m.yaml": a_document(
+            "Connection", "m", "{type: smtp, host: h, from: r@example.com}"
+        ),
         "environments/e.yaml": a_document(
             "Environment",
             "e",

@@ -188,7 +188,11 @@ def test_what_is_served_is_not_judged_again(ledger: Ledger) -> None:
         "mails",
         "destinations: [{type: email, connection: mail, subject: s, to: [a@example.net]}]",
     )
-    mail = a_document("Connection", "mail", "{type: smtp, host: mail.example.net}")
+    mail = a_document(
+        "Connection",
+        "mail",
+        "{type: smtp, host: mail.example.net, from: r@example.net}",
+    )
     files = {**many(1), "distributions/m.yaml": mails, "connections/m.yaml": mail}
     assert ledger.step(files).problems == []
     policy = a_document(

@@ -13,9 +13,8 @@ from boe_reconciler.core.names import (
     check_pattern,
     check_remote_path,
 )
-from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
-from boe_reconciler.core.plan.check_report import check_template
+from boe_reconciler.core.plan.check_mail import check_sender, check_texts
 from boe_reconciler.core.plan.policy import (
     domain_findings,
     host_findings,
@@ -25,7 +24,6 @@ from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.distribution import (
     Attach,
     EmailDestination,
-    FileText,
     GroupRef,
     LocalDestination,
 )
@@ -42,8 +40,6 @@ _CONNECTIONS = {
     "webhook": ("webhook",),
 }
 _LINKS = ("s3", "gcs", "azure")
-#: Fields of a mail that are templates.
-_MAIL_TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
 
 
 def check_destination(
@@ -95,6 +91,8 @@ def _connection(check: Check, target: Any, path: Path) -> None:
             f'"{name}" is of type {found.spec.type}, {target.type} needs '
             f"{' or '.join(wanted)}",
         )
+    elif found is not None and isinstance(target, EmailDestination):
+        check_sender(check, target, found.spec, path)
 
 
 def _far_side(check: Check, raw: Mapping[str, Any], path: Path) -> None:
@@ -133,8 +131,7 @@ def _base_path(check: Check, target: LocalDestination, path: Path) -> None:
 def _email(
     check: Check, target: EmailDestination, path: Path, beside: Sequence[Any]
 ) -> None:
-    for key in _MAIL_TEMPLATES:
-        _mail_text(check, getattr(target, key), (*path, key))
+    check_texts(check, target, path)
     addresses = []
     for key in ("to", "cc", "bcc"):
         addresses += _recipients(check, getattr(target, key), (*path, key))
@@ -142,14 +139,6 @@ def _email(
     if isinstance(target.attach, Attach) and target.attach.over_max:
         at = (*path, "attach", "over_max", "link_to")
         _link(check, target.attach.over_max.link_to, at, beside)
-
-
-def _mail_text(check: Check, value: Any, path: Path) -> None:
-    if isinstance(value, FileText):
-        check.file(value.file, (*path, "file"))
-    if isinstance(value, str):
-        check.find_in_text(check_tokens(value), path)
-        check_template(check, value, path)
 
 
 def _recipients(check: Check, value: Any, path: Path) -> list[str]:

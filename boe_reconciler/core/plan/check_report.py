@@ -246,20 +246,29 @@ def check_default(
         check.find(replace(found, path=path) for found in binding.bind({})[1])
 
 
-def check_template(check: Check, value: Any, path: Path) -> None:
+def check_template(check: Check, value: Any, path: Path, *, html: bool = False) -> None:
     """A template that is filled in elsewhere: its grammar, and the names it uses."""
+    for found in template_flaws(value, html=html):
+        if found.code == "BOE180":
+            check.find_in_text([found], path)
+        else:
+            check.add(found.code, path, found.detail, found.help)
+
+
+def template_flaws(value: Any, *, html: bool = False) -> list[TextFinding]:
     if not is_template(value):
-        return
+        return []
     try:
-        compiled(value)
+        compiled(value, html=html)
         unknown = sorted(names_in(value) - set(ABSENT))
     except TemplateError as error:
         line = sum(map(len, value.splitlines(keepends=True)[: (error.line or 1) - 1]))
         found = TextFinding(
             code="BOE180", detail=error.message, help=error.help, offset=line
         )
-        check.find_in_text([found], path)
-        return
-    for name in unknown:
-        known = ", ".join(ABSENT)
-        check.add("BOE181", path, f'there is no "{name}"', f"known: {known}")
+        return [found]
+    todo = f"known: {', '.join(ABSENT)}"
+    return [
+        TextFinding(code="BOE181", detail=f'there is no "{name}"', help=todo)
+        for name in unknown
+    ]

@@ -18,6 +18,7 @@ from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_environment import Overlay
+from boe_reconciler.core.plan.check_mail import try_texts
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_waits import check_waits
 from boe_reconciler.core.plan.check_when import check_when
@@ -318,8 +319,14 @@ def _values(
             declared = found.product.spec.inputs
             binding = Binding(definitions=declared, context=context, words=INPUTS)
             given = target.inputs if isinstance(target, DistributionRef) else {}
-            found_values = _bind(check, binding, given, (*path, "inputs"))
-            _addresses(check, declared, found_values, (*path, "inputs"))
+            inputs = _bind(check, binding, given, (*path, "inputs"))
+            _addresses(check, declared, inputs, (*path, "inputs"))
+            texts = found.entry.document.filename, found.files
+            for each in found.product.spec.destinations:
+                try_texts(check, each, {**context, "inputs": inputs}, texts, path)
+        elif not isinstance(target, str | DistributionRef):
+            texts = check.document.range(path).filename, check.files
+            try_texts(check, target, {**context, "inputs": {}}, texts, path)
 
 
 def _addresses(
