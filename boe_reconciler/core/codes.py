@@ -683,6 +683,7 @@ CODES: dict[str, Code] = {
         "Approval that ends by itself at no time",
         "`otherwise: send` lets the files go when nobody answered by `before`. Without "
         "`before` that time never comes.",
+    ),
     "BOE250": Code(
         "Mail without a sender",
         "A mail needs the address that it comes from: `from` of the Connection, or of "

@@ -165,9 +165,8 @@ def _look(shipment: Shipment) -> Look:
         notes=tuple(_notes(marks)),
         facts=tuple(_facts(shipment)),
         attached=tuple(_attached(shipment)),
-        link=shipment.link or "",
-        link_name=shipment.filename,
-        link_lasts=_lasts(shipment),
+        links=tuple(_links(shipment)),
+        lasts=_lasts(shipment),
         preview=[[one_line(cell)[:_CELL] for cell in row[:_WIDE]] for row in preview],
         rows=shipment.rows,
         footer=_footer(context),
@@ -199,6 +198,14 @@ def enclosures(shipment: Shipment) -> Sequence[Shipment | Enclosure]:
 def _attached(shipment: Shipment) -> Iterator[tuple[str, str]]:
     for file in enclosures(shipment):
         yield file.filename, _size(file.bytes)
+
+
+def _links(shipment: Shipment) -> Iterator[tuple[str, str]]:
+    files: Sequence[Shipment | Enclosure] = (shipment, *shipment.beside)
+    for file in files:
+        link: str | None = getattr(file, "link", None)
+        if link:
+            yield file.filename, link
 
 
 def _size(count: int) -> str:

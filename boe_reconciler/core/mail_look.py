@@ -16,10 +16,10 @@ _BLOCK = "margin:0 0 16px;padding:12px 16px;border-left:4px solid"
 _NOTES = f"""\
 {{% for note in notes %}}<p style="{_BLOCK} #d97706">{{{{ note }}}}</p>
 {{% endfor %}}"""
-_LINK = f"""\
-{{% if link %}}<p style="{_BLOCK} #2563eb"><a href="{{{{ link }}}}">{{{{ link_name }}}}</a>\
-{{% if link_lasts %}}<br>The link works for {{{{ link_lasts }}}}.{{% endif %}}</p>
-{{% endif %}}"""
+_LINKS = f"""\
+{{% for name, link in links %}}<p style="{_BLOCK} #2563eb"><a href="{{{{ link }}}}">{{{{ name }}}}</a>\
+{{% if lasts %}}<br>The link works for {{{{ lasts }}}}.{{% endif %}}</p>
+{{% endfor %}}"""
 _PREVIEW = f"""\
 {{% if preview %}}<div style="overflow-x:auto">
 <table style="border-collapse:collapse;font-size:13px;margin:0 0 4px">
@@ -53,7 +53,7 @@ Helvetica,Arial,sans-serif">
 opacity:.7">Attached</td><td style="padding:2px 0">{{{{ name }}}} \
 <span style="opacity:.7">({{{{ size }}}})</span></td></tr>
 {{% endfor %}}</table>
-{_LINK}{_PREVIEW}<p style="margin:24px 0 0;padding-top:12px;border-top:1px solid #999;\
+{_LINKS}{_PREVIEW}<p style="margin:24px 0 0;padding-top:12px;border-top:1px solid #999;\
 font-size:13px;opacity:.7">{{{{ footer }}}}\
 {{% if stop %}} <a href="{{{{ stop }}}}">Get no more of these mails</a>{{% endif %}}</p>
 </div>
@@ -73,10 +73,9 @@ class Look:
     facts: Sequence[tuple[str, str]]
     #: (name, size) of each file in the mail.
     attached: Sequence[tuple[str, str]]
-    #: Where the file is instead, its name, and how long that works; empty: nowhere.
-    link: str
-    link_name: str
-    link_lasts: str
+    #: (name, address) of each file that is elsewhere, and how long that works.
+    links: Sequence[tuple[str, str]]
+    lasts: str
     #: Titles, then rows.
     preview: Sequence[Sequence[str]]
     rows: int
@@ -96,7 +95,7 @@ def html_above(look: Look) -> str:
 
 
 def html_below(look: Look) -> str:
-    return _filled(_LINK + _PREVIEW, look)
+    return _filled(_LINKS + _PREVIEW, look)
 
 
 def _filled(template: str, look: Look) -> str:
@@ -112,7 +111,7 @@ def _filled(template: str, look: Look) -> str:
 def text_page(look: Look, written: str | None) -> str:
     """`written`: what somebody wrote; None: the facts stand for themselves."""
     middle = _facts(look) if written is None else [written.strip()]
-    blocks = [*look.notes, *middle, *_link(look), *_preview(look), *_foot(look)]
+    blocks = [*look.notes, *middle, *_links(look), *_preview(look), *_foot(look)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -122,10 +121,10 @@ def _facts(look: Look) -> Iterator[str]:
     yield "\n".join(f"{name + ':':<10} {v}" for name, v in (*look.facts, *attached))
 
 
-def _link(look: Look) -> Iterator[str]:
-    if look.link:
-        lasts = f"\nThe link works for {look.link_lasts}." if look.link_lasts else ""
-        yield f"{look.link_name} is here:\n{look.link}{lasts}"
+def _links(look: Look) -> Iterator[str]:
+    lasts = f"\nThe link works for {look.lasts}." if look.lasts else ""
+    for name, link in look.links:
+        yield f"{name} is here:\n{link}{lasts}"
 
 
 def _preview(look: Look) -> Iterator[str]:

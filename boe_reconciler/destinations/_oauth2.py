@@ -24,25 +24,30 @@ _LOCK = Lock()
 
 
 class Tokens:
-    """Those of one client; a token is kept for all who use the same."""
+    """Those of one client; a token is kept for all who use the same, if there is a clock."""
 
-    def __init__(self, spec: OAuth2, secrets: SecretResolver, clock: Clock) -> None:
+    def __init__(
+        self, spec: OAuth2, secrets: SecretResolver, clock: Clock | None
+    ) -> None:
         self._spec = spec
         self._secrets = secrets
         self._clock = clock
 
     def token(self, *, renew: bool) -> str:
         """One that counts for a while; with `renew` the kept one is not good enough."""
-        spec = self._spec
+        if self._clock is None:
+            return self._fetch()[0]
+        spec, now = self._spec, self._clock.now()
         key = (spec.token_url, spec.client_id, spec.scope or "")
         with _LOCK:
             kept = _KEPT.get(key)
-            if kept and not renew and kept[1] > self._clock.now():
+            if kept and not renew and kept[1] > now:
                 return kept[0]
-            _KEPT[key] = found = self._fetch()
-            return found[0]
+            token, life = self._fetch()
+            _KEPT[key] = token, now + life
+            return token
 
-    def _fetch(self) -> _Kept:
+    def _fetch(self) -> tuple[str, timedelta]:
         answer = self._ask()
         found = _json(answer)
         token = found.get("access_token")
@@ -50,7 +55,7 @@ class Tokens:
             raise _refused(answer, found)
         given = found.get("expires_in")
         life = timedelta(seconds=int(str(given))) if str(given).isdecimal() else _LIFE
-        return token, self._clock.now() + max(life - _EARLY, timedelta())
+        return token, max(life - _EARLY, timedelta())
 
     def _ask(self) -> Response:
         import httpx

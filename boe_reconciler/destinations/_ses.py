@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
-from boe_reconciler.core.ports import Cancel, Means
+from boe_reconciler.core.ports import Cancel, Clock, SecretResolver
 from boe_reconciler.core.resources.connection import SesConnection
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.core.wording import one_line
@@ -52,10 +52,17 @@ _STOPPED = {
 
 
 class SesChannel:
-    def __init__(self, name: str, connection: SesConnection, means: Means) -> None:
+    def __init__(
+        self,
+        name: str,
+        connection: SesConnection,
+        secrets: SecretResolver,
+        clock: Clock | None,
+    ) -> None:
+        del clock  # botocore has its own
         self._name = name
         self._spec = connection
-        self._means = means
+        self._secrets = secrets
         self._down: RunError | None = None
 
     def open(self, cancel: Cancel) -> None:
@@ -68,6 +75,20 @@ class SesChannel:
         except Exception as error:
             self._down = self._never_sent(error)
             raise self._down from error
+
+    def ask(self) -> None:
+        """Whether it takes our credentials. Temporary or Permanent if not."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.get_account()
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code not in ("AccessDenied", "AccessDeniedException"):
+                self._refused(error.response)
+            # It knows who asks, and lets them send at most.
+        except Exception as error:
+            raise self._never_sent(error) from error
 
     @property
     def limit(self) -> int | None:
@@ -103,7 +124,7 @@ class SesChannel:
         import boto3
         from botocore.config import Config
 
-        spec, resolve = self._spec, self._means.secrets.resolve
+        spec, resolve = self._spec, self._secrets.resolve
         keys = {}
         if spec.access_key_id is not None and spec.secret_access_key is not None:
             keys = {

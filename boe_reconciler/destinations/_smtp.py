@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
-from boe_reconciler.core.ports import Cancel, Means
+from boe_reconciler.core.ports import Cancel, Clock, SecretResolver
 from boe_reconciler.core.resources.connection import SmtpConnection
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations._message import Mail
@@ -39,10 +39,17 @@ _BYE = 2.0
 
 
 class SmtpChannel:
-    def __init__(self, name: str, connection: SmtpConnection, means: Means) -> None:
+    def __init__(
+        self,
+        name: str,
+        connection: SmtpConnection,
+        secrets: SecretResolver,
+        clock: Clock | None,
+    ) -> None:
         self._name = name
         self._spec = connection
-        self._means = means
+        self._secrets = secrets
+        self._clock = clock
         self._runner = asyncio.Runner()
         self._smtp: SMTP | None = None
         #: Mails that the session has carried.
@@ -164,12 +171,12 @@ class SmtpChannel:
     def _password(self) -> str | None:
         if self._spec.password is None:
             return None
-        return self._means.secrets.resolve(self._spec.password)
+        return self._secrets.resolve(self._spec.password)
 
     def _tokens(self) -> Tokens | None:
         if self._spec.oauth2 is None:
             return None
-        return Tokens(self._spec.oauth2, self._means.secrets, self._means.clock)
+        return Tokens(self._spec.oauth2, self._secrets, self._clock)
 
     def _patience(self, most: float) -> float:
         timeout = self._spec.timeout

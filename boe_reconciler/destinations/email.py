@@ -19,7 +19,13 @@ from boe_reconciler.core.mail import (
     header_value,
     letter,
 )
-from boe_reconciler.core.ports import Cancel, Means, Shipment
+from boe_reconciler.core.ports import (
+    Cancel,
+    Means,
+    Never,
+    SecretResolver,
+    Shipment,
+)
 from boe_reconciler.core.resources.distribution import Attach, FileText
 from boe_reconciler.core.resources.types import format_size
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
@@ -43,6 +49,16 @@ _CHANNELS: dict[str, type[SmtpChannel] | type[SesChannel]] = {
 
 def create(means: Means) -> EmailDestination:
     return EmailDestination(means)
+
+
+def check(connection: Any, secrets: SecretResolver) -> None:
+    """Whether it can be reached and takes the login; nothing is sent."""
+    channel = _CHANNELS[connection.type]("", connection, secrets, None)
+    with closing(channel):
+        if isinstance(channel, SesChannel):
+            channel.ask()
+        else:
+            channel.open(Never())
 
 
 class Channel(Protocol):
@@ -184,7 +200,8 @@ class _Channels:
     def _channel(self, name: str) -> Channel:
         if name not in self._made:
             spec = self._means.connections[name]
-            made: Any = _CHANNELS[spec.type](name, spec, self._means)
+            means = self._means
+            made: Any = _CHANNELS[spec.type](name, spec, means.secrets, means.clock)
             self._made[name] = made
         return self._made[name]
 

@@ -674,10 +674,52 @@ CASES: dict[str, dict[str, Any]] = {
     "an Environment that delivers as production does": {
         "environments/e.yaml": a_document("Environment", "e", "⟦BOE175⟧{}"),
     },
-    "a Connection of another kind in an Environment": {
-        "connections/m.yaml": a_document(
-            "Connection", "m", "{type: smtp, host: h, from: r@example.com}"
+    "a mail that nobody has sent": {
+        "connections/m.yaml": a_document("Connection", "m", "{type: smtp, host: h}"),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations:\n- type: email\n  connection: ⟦BOE250⟧m\n"
+            "  subject: x\n  to: [a@example.com]\n",
         ),
+    },
+    "a mail's text that cannot be filled in": {
+        "connections/m.yaml": SMTP,
+        "mails/m.txt": "{{ period.start }}",
+        "distributions/d.yaml": a_mail(
+            "to: [a@example.com]\n  text: {file: ../mails/m.txt}"
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to:\n- ⟦BOE180⟧mails"),
+    },
+    "a mail in a Schedule whose subject cannot be filled in": {
+        "connections/m.yaml": SMTP,
+        "schedules/x.yaml": a_schedule(
+            "deliver_to:\n- ⟦BOE180⟧⟦BOE190⟧{type: email, connection: mail, "
+            "to: [a@example.com], subject: '{{ period }}'}"
+        ),
+    },
+    "a mail's text that is in no encoding we know": {
+        "connections/m.yaml": SMTP,
+        "mails/m.txt": b"\xff",
+        "distributions/d.yaml": a_mail(
+            "to: [a@example.com]\n  text: {file: ⟦BOE110⟧../mails/m.txt}"
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to:\n- mails"),
+    },
+    "a mail's text that is no template": {
+        "connections/m.yaml": SMTP,
+        "mails/m.html": "<p>\n⟦BOE180⟧{% for x %}</p>",
+        "mails/n.html": "⟦BOE181⟧<p>{{ nobody }}</p>",
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations:\n- type: email\n  connection: mail\n"
+            "  subject: x\n  to: [a@example.com]\n"
+            "  html: {file: ../mails/m.html}\n  text: {file: ../mails/n.html}\n",
+        ),
+    },
+    "a Connection of another kind in an Environment": {
+        "connections/m.yaml": a_document("Connection", "m", "{type: smtp, host: h}"),
         "environments/e.yaml": a_document(
             "Environment",
             "e",

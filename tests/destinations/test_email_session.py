@@ -14,9 +14,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from boe_reconciler.core.errors import Cancelled
+from boe_reconciler.core.errors import Cancelled, Permanent, Temporary
 from boe_reconciler.core.ports import Never
-from boe_reconciler.destinations import _oauth2
+from boe_reconciler.core.resources.connection import CONNECTIONS
+from boe_reconciler.destinations import _oauth2, email
 from tests.cutting import Fault, cutting
 from tests.destinations.test_email import (
     STATUS,
@@ -28,6 +29,7 @@ from tests.destinations.test_email import (
     sending,
 )
 from tests.mail_servers import Inbox, certificate, login, smtp_server
+from tests.shipments import means
 
 PASSWORD = {"user": "boe", "password": {"env": "MAIL_PASSWORD"}}
 NEEDS_LOGIN = {"auth_required": True, "auth_require_tls": False}
@@ -414,3 +416,19 @@ def test_a_row_that_cannot_be_written_sends_nothing(
     with pytest.raises(Lost):
         outcomes(far, replace(a_mail(tmp_path), begin=lost))
     assert inbox.heard == []
+
+
+# --- boe validate --online ----------------------------------------------------------
+
+
+def test_a_check_logs_in_and_sends_nothing(tmp_path: Path) -> None:
+    with with_login(boe="s3cret-word") as inbox:
+        spec = CONNECTIONS["smtp"].model_validate(connection(inbox.port, **PASSWORD))
+        email.check(spec, means(tmp_path, environment=RIGHT).secrets)
+        wrong = {"MAIL_PASSWORD": "another-word"}
+        with pytest.raises(Permanent) as caught:
+            email.check(spec, means(tmp_path, environment=wrong).secrets)
+    assert caught.value.reason == "login_refused"
+    assert inbox.heard == []
+    with pytest.raises(Temporary):
+        email.check(spec, means(tmp_path, environment=RIGHT).secrets)

@@ -76,10 +76,10 @@ def try_texts(
     """
     if not isinstance(target, EmailDestination) or check.entry.served is not None:
         return
-    file, contents = found
-    for key, text in _texts(target, file, contents):
+    burst = "burst" in check.document.data["spec"]
+    for key, text in _texts(target, *found):
         try:
-            if is_template(text) and names_in(text) <= {*context, *_ROWS}:
+            if is_template(text) and not (burst and "part" in names_in(text)):
                 render(text, {**context, **_ROWS}, html=key == "html")
         except TemplateError as error:
             detail = f"the mail's {key}: {error.message}"
