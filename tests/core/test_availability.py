@@ -29,7 +29,7 @@ NOTHING: dict[str, Any] = {
     ("spec", "place"),
     [
         ({"burst": {"values_from": "x"}}, "spec.burst"),
-        ({"deliver_to": ["a", {"type": "email"}]}, "spec.deliver_to[1].type"),
+        ({"deliver_to": ["a", {"type": "gcs"}]}, "spec.deliver_to[1].type"),
     ],
 )
 def test_what_a_schedule_says_itself_is_told_at_its_field(
@@ -46,7 +46,7 @@ def test_what_works_is_not_mentioned() -> None:
 
 
 def test_what_has_no_effect_yet_is_a_warning() -> None:
-    spec = {"type": "smtp", "rate_limit": {"per_session": 10}}
+    spec = {"type": "smtp", "bounces": {"maildir": "bounces"}}
     found = list(unavailable_in("Connection", spec, ("spec",)))
     assert [finding.severity for finding in found] == ["warning"]
 

@@ -651,9 +651,19 @@ CASES: dict[str, dict[str, Any]] = {
         "plain.json": '{"a": "b"}',
     },
     "what is not available": {
+        "connections/store.yaml": a_document("Connection", "store", "type: gcs"),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "destinations: [{type: gcs, connection: store, bucket: b}]",
+        ),
+        "schedules/x.yaml": a_schedule("if_empty: notice\ndeliver_to: [⟦BOE190⟧d]"),
+    },
+    "what has no effect yet in a mail": {
         "connections/mail.yaml": SMTP,
-        "distributions/mails.yaml": a_mail("to: [a@example.com]"),
-        "schedules/x.yaml": a_schedule("if_empty: notice\ndeliver_to: [⟦BOE190⟧mails]"),
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n  preview_rows: ⟦BOE190⟧5"
+        ),
     },
     "more often than allowed": {
         "policy.yaml": a_policy("limits: {min_interval: 1h}"),
@@ -694,7 +704,7 @@ CASES: dict[str, dict[str, Any]] = {
     "a mail in a Schedule whose subject cannot be filled in": {
         "connections/m.yaml": SMTP,
         "schedules/x.yaml": a_schedule(
-            "deliver_to:\n- ⟦BOE180⟧⟦BOE190⟧{type: email, connection: mail, "
+            "deliver_to:\n- ⟦BOE180⟧{type: email, connection: mail, "
             "to: [a@example.com], subject: '{{ period }}'}"
         ),
     },

@@ -30,7 +30,12 @@ class Lack:
 #: Empty, once all of the language works.
 NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(place="Schedule", path=("burst",), what="burst"),
-    Lack(place="Destination", path=("type",), values=("email",), what="e-mail"),
+    Lack(
+        place="Destination",
+        path=("preview_rows",),
+        what="a preview of the first rows",
+        severity="warning",
+    ),
     Lack(
         place="Destination",
         path=("type",),
@@ -39,8 +44,8 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
     ),
     Lack(
         place="Connection",
-        path=("rate_limit", "per_session"),
-        what="rate_limit.per_session",
+        path=("bounces",),
+        what="reading the news of mails that bounced",
         severity="warning",
     ),
 )

@@ -123,10 +123,10 @@ def _fallback(check: Check, spec: SmtpConnection) -> None:
             check.add("BOE102", at, detail, f"name one of {' or '.join(MAIL_TYPES)}")
 
 
-def _warn_unavailable(check: Check, place: Place) -> None:
+def _warn_unavailable(check: Check, place: Place, path: Path = ("spec",)) -> None:
     """What has no effect yet is told once, at the object, not at each Schedule."""
-    spec = check.document.data["spec"]
-    found = unavailable_in(place, spec, ("spec",))
+    part = check.document.part(path)
+    found = unavailable_in(place, part.data, path) if part else ()
     check.find(finding for finding in found if finding.severity == "warning")
 
 
@@ -153,6 +153,7 @@ def _distribution(check: Check, distribution: Any) -> Any:
     for number, target in enumerate(targets):
         at = ("spec", "destinations", number)
         check_destination(check, target, at, targets)
+        _warn_unavailable(check, "Destination", at)
     for name, declared in distribution.spec.inputs.items():
         check_default(check, INPUTS, declared, ("spec", "inputs", name, "default"))
     return distribution
