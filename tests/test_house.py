@@ -115,6 +115,47 @@ def _ruff(name: str, code: str) -> str:
     return done.stdout
 
 
+#: Imports every module of ours and says whether one of them, or what it uses, brought it.
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+import aiosmtplib, boto3, dkim
+import boe_reconciler
+for found in pkgutil.walk_packages(boe_reconciler.__path__, "boe_reconciler."):
+    if not found.name.endswith("__main__") and ".migrations" not in found.name:
+        importlib.import_module(found.name)
+assert "boe_reconciler.destinations.email" in sys.modules
+print("smtplib" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_that_is_loaded_knows_smtplib() -> None:
+    """It goes on where some recipients are refused, and nobody can say who has a mail."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _IMPORT_ALL],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False"]
+
+
+def test_no_module_imports_smtplib_anywhere_in_it() -> None:
+    found = [
+        str(path)
+        for path in PACKAGE.rglob("*.py")
+        if "smtplib" in path.read_text()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (
+            isinstance(node, ast.Import)
+            and any(a.name == "smtplib" for a in node.names)
+        )
+        or (isinstance(node, ast.ImportFrom) and node.module == "smtplib")
+    ]
+    assert found == []
+
+
 # --- import-linter and mypy ---------------------------------------------------------
 
 #: Contract -> a file that breaks it, and how.

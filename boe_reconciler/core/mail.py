@@ -177,7 +177,8 @@ def _look(shipment: Shipment) -> Look:
 def _facts(shipment: Shipment) -> Iterator[tuple[str, str]]:
     period = shipment.context.get("period")
     if period:
-        yield "Period", f"{period} ({period.start} to {period.end})"
+        days = f" ({period.start} to {period.end})"
+        yield "Period", f"{period}{'' if period.start == period.end else days}"
     if "part" in shipment.context:
         yield "Part", shipment.key.part
     yield "As of", both(shipment.occurrence, shipment.timezone.key)

@@ -75,6 +75,14 @@ def test_nothing_written_looks_good_by_itself(tmp_path: Path) -> None:
         assert said in found.html
 
 
+def test_a_period_of_one_day_is_said_once(tmp_path: Path) -> None:
+    mail = a_mail(tmp_path)
+    period = period_of("previous_day", mail.occurrence, ZoneInfo("UTC"))
+    context = {**mail.context, "period": period}
+    text = written(replace(mail, context=context)).text
+    assert "Period:    2026-11-23\n" in text
+
+
 def test_values_are_escaped_in_html(tmp_path: Path) -> None:
     mail = a_mail(tmp_path, context={"report": "<script>1 & 2</script>"})
     for html in (None, OWN):
