@@ -78,11 +78,11 @@ def test_all_that_fails_is_told_at_once_each_at_its_field(
 
 
 def test_what_cannot_be_asked_yet_is_named(boe: Boe, folder: Path) -> None:
-    key = {"user": "u", "password": {"env": "CANARY"}, "host_key": "SHA256:" + "a" * 43}
-    connection(folder, "bank", {"type": "sftp", "host": "127.0.0.1", **key})
+    account = "https://x.blob.core.windows.net"
+    connection(folder, "store", {"type": "azure", "account_url": account})
     said = boe(folder, "validate", "--online")
     assert said.code == 0
-    assert "Not asked, since this version cannot: bank (sftp)." in said.err
+    assert "Not asked, since this version cannot: store (azure)." in said.err
 
 
 @pytest.mark.parametrize(
