@@ -695,4 +695,10 @@ CODES: dict[str, Code] = {
         "Messages are posted to a whole address: https:// (or http://, where "
         "nobody listens on the way), a host, and what follows it.",
     ),
+    # Telling people.
+    "BOE271": Code(
+        "Ops channel that reaches nobody",
+        "Notices go through the destinations of type email and webhook of the "
+        "Distributions that `notices.ops` names: no file is made of them. (A warning.)",
+    ),
 }

@@ -241,8 +241,6 @@ REPO: dict[str, str | bytes] = {
     "reports/sql-gap.yaml": report(
         "sql-gap", "query: select 1 from ⟦BOE208⟧where true"
     ),
-    # Not yet.
-    "schedules/later.yaml": schedule("later", notify="⟦BOE190⟧[ops@example.com]"),
 }
 #: Whole files, which no mark can name.
 WHOLE = {
@@ -273,4 +271,4 @@ def test_the_mistakes_are_of_more_than_forty_kinds() -> None:
 def test_what_is_right_beside_the_mistakes_is_served() -> None:
     files, _ = unmarked(REPO)
     plan = plan_of(files, unreadable=UNREADABLE)
-    assert {"daily", "policy-a", "later"} == set(plan.schedules)
+    assert {"daily", "policy-a"} == set(plan.schedules)

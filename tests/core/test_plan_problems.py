@@ -90,9 +90,7 @@ CASES: dict[str, dict[str, Any]] = {
         "  owner: ⟦BOE100⟧nobody\nspec: {connection: db, query: select 1}\n"
     },
     "a Group that is told": {
-        "schedules/x.yaml": a_schedule(
-            "notify: ⟦BOE190⟧[a@example.com, ⟦BOE100⟧nobody]"
-        )
+        "schedules/x.yaml": a_schedule("notify: [a@example.com, ⟦BOE100⟧nobody]")
     },
     "a Policy's Distribution": {
         "policy.yaml": a_policy("notices: {ops: [⟦BOE100⟧nope]}")
@@ -798,6 +796,14 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "schedules/v.yaml": a_schedule("wait_for: [{schedule: ⟦BOE100⟧u}]", name="v"),
     },
+    "an ops channel that reaches somebody": {
+        "policy.yaml": a_policy("notices: {ops: [chat]}"),
+        "distributions/chat.yaml": a_document(
+            "Distribution",
+            "chat",
+            "destinations: [{type: webhook, url: 'https://example.com/x'}]",
+        ),
+    },
     "a schedule that is never due on the same day": {
         "schedules/x.yaml": a_schedule(
             'when: {cron: "0 6 * * mon", timezone: UTC}\n'
@@ -916,8 +922,8 @@ CASES: dict[str, dict[str, Any]] = {
         ),
     },
     "Distributions that are told": {
-        "policy.yaml": a_policy("notices: {ops: [archive]}"),
-        "schedules/x.yaml": a_schedule("notify: ⟦BOE190⟧[archive]"),
+        "policy.yaml": a_policy("notices: {ops: [⟦BOE271⟧archive]}"),
+        "schedules/x.yaml": a_schedule("notify: [archive]"),
     },
     "a Distribution of nothing, and who uses it": {
         "distributions/d.yaml": a_document(

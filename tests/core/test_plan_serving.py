@@ -478,9 +478,11 @@ def test_strict_serves_a_revision_whole_or_not_at_all(ledger: Ledger) -> None:
 def test_strict_lets_warnings_pass(ledger: Ledger) -> None:
     files = {
         **many(3),
-        "schedules/s0.yaml": a_schedule("s0") + "  notify: [a@example.com]\n",
+        "policy.yaml": a_document("Policy", "policy", "notices: {ops: [archive]}"),
     }
-    assert ledger.step(files, strict=True).activation.serving is not None
+    plan = ledger.step(files, strict=True)
+    assert [one.severity for one in plan.problems] == ["warning"]
+    assert plan.activation.serving is not None
 
 
 def test_strict_without_anything_served_serves_nothing() -> None:

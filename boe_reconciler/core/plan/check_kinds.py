@@ -48,8 +48,23 @@ def _policy(check: Check, policy: Any) -> Any:
     if not check.faulty:
         check.find(odd_windows(change_windows(policy.spec), check.now), path)
     for number, name in enumerate(policy.spec.notices.ops):
-        check.use("Distribution", name, ("spec", "notices", "ops", number))
+        _ops(check, name, ("spec", "notices", "ops", number))
     return policy
+
+
+def _ops(check: Check, name: str, path: Path) -> None:
+    """People are told by mails and webhooks alone."""
+    found = check.use("Distribution", name, path)
+    targets = found.spec.destinations if found else ()
+    if targets and not any(one.type in ("email", "webhook") for one in targets):
+        finding = Finding(
+            code="BOE271",
+            path=path,
+            detail=f"{name} has no destination of type email or webhook, so nobody is told",
+            help="name a Distribution that has one",
+            severity="warning",
+        )
+        check.find([finding])
 
 
 def _windows(check: Check, windows: list[TimeWindow], path: Path, default: Any) -> None:
