@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.language.addresses import address_flaw
 from boe_reconciler.core.mail import (
     Letter,
     enclosures,
@@ -68,10 +69,10 @@ def address(text: str) -> Address:
     """
     name, spec = parseaddr(text)
     local, _, domain = spec.rpartition("@")
-    flaw = header_flaw(text)
+    flaw = header_flaw(text) or address_flaw(text, named=True)
     try:
-        if flaw or not local:
-            raise ValueError(flaw or "has no @")
+        if flaw:
+            raise ValueError(flaw)
         ascii_domain = domain.encode("idna").decode()
         return Address(name, username=local, domain=ascii_domain)
     except (ValueError, IndexError) as error:

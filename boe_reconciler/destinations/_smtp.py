@@ -94,6 +94,9 @@ class SmtpChannel:
         except (SMTPException, OSError) as error:
             self._drop()
             return _later(f"{self._spec.host} was lost before it had the mail: {error}")
+        except ValueError as error:
+            self._drop()
+            raise Permanent("bad_address", f"{mail.recipient}: {error}") from error
         try:
             begin()
         except BaseException:
@@ -351,6 +354,8 @@ class SmtpChannel:
             return Permanent("server_refuses", detail, "ask whoever runs it")
         if isinstance(error, SMTPException | OSError):
             return Temporary("unreachable", f"{host} cannot be reached: {error}")
+        if isinstance(error, ValueError):
+            return Permanent("bad_host", f"{host}: {error}", "check `host`")
         raise error
 
 

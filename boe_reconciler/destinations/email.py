@@ -168,7 +168,11 @@ class EmailDestination:
     def _template(self, value: str | FileText | None) -> str | None:
         if not isinstance(value, FileText):
             return value
-        return self._means.blobs.read(self._means.files[value.file]).decode("utf-8-sig")
+        stored = self._means.files.get(value.file)
+        if stored is None:
+            detail = f"{value.file} is not among what was kept of this revision"
+            raise Permanent("text_missing", detail, "run `boe rerun`")
+        return self._means.blobs.read(stored).decode("utf-8-sig")
 
 
 class _Channels:

@@ -202,6 +202,34 @@ def test_bodies_can_be_files_of_the_repo(tmp_path: Path, inbox: Inbox) -> None:
     assert "<p>Grüße, Carriers</p>" in html.get_content()
 
 
+def test_a_body_that_was_not_kept_is_told(tmp_path: Path, inbox: Inbox) -> None:
+    mail = a_mail(tmp_path, fields={"text": {"file": "mails/gone.txt"}})
+    (found,) = outcomes(sending(tmp_path, inbox), mail)
+    assert (found.status, found.reason) == (STATUS.FAILED, "text_missing")
+
+
+def test_no_address_and_no_host_ends_the_others_deliveries(
+    tmp_path: Path, inbox: Inbox
+) -> None:
+    odd = (
+        "@example.com",
+        "a@",
+        "a b@example.com",
+        '"a\tb"@example.com',
+        "a@" + "x" * 70,
+    )
+    mails = [a_mail(tmp_path, f"p{number}@example.com") for number in range(len(odd))]
+    mails = [
+        replace(one, key=replace(one.key, recipient=who))
+        for one, who in zip(mails, odd, strict=True)
+    ]
+    *bad, good = outcomes(sending(tmp_path, inbox), *mails, a_mail(tmp_path))
+    assert {(one.status, one.reason) for one in bad} == {(STATUS.FAILED, "bad_address")}
+    assert good.status is STATUS.ACCEPTED
+    (found,) = outcomes(sending(tmp_path, inbox, host="x" * 70), a_mail(tmp_path))
+    assert found.status in (STATUS.FAILED, STATUS.DEFERRED)
+
+
 def test_all_formats_are_in_one_mail(tmp_path: Path, inbox: Inbox) -> None:
     mail = a_mail(tmp_path)
     other = Enclosure(
