@@ -69,7 +69,9 @@ def address(text: str) -> Address:
     """
     name, spec = parseaddr(text)
     local, _, domain = spec.rpartition("@")
-    flaw = header_flaw(text) or address_flaw(text, named=True)
+    flaw = header_flaw(text) or address_flaw(spec)
+    if text.strip() != spec and not text.strip().endswith(f"<{spec}>"):
+        flaw = flaw or "is more than one address"
     try:
         if flaw:
             raise ValueError(flaw)
