@@ -59,6 +59,8 @@ DESTINATIONS = {
     "local": "boe_reconciler.destinations.local",
     "email": "boe_reconciler.destinations.email",
     "s3": "boe_reconciler.destinations.s3",
+    "azure": "boe_reconciler.destinations.azure",
+    "gcs": "boe_reconciler.destinations.gcs",
     "sftp": "boe_reconciler.destinations.sftp",
     "webhook": "boe_reconciler.destinations.webhook",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -52,6 +53,9 @@ class FarSide:
     with_connection: Callable[..., Destination] | None = None
     #: What `with_connection` takes for credentials that are refused.
     refused: dict[str, Any] = field(default_factory=dict)
+    #: Its Connection, and the secrets of that.
+    connection: dict[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     #: Whether the bytes of a file can be read on the wire.
     plain: bool = False
 
@@ -281,8 +285,7 @@ def s3_client(port: int) -> Any:
 
 
 def _s3(home: Path, port: int, more: Mapping[str, Any]) -> FarSide:
-    client, bucket = s3_client(port), f"reports-{home.name[-20:].lower()}"
-    bucket = "".join(each for each in bucket if each.isalnum() or each == "-")
+    client, bucket = s3_client(port), _name(home)
     place = {"LocationConstraint": "eu-central-1"}
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
 
@@ -293,7 +296,7 @@ def _s3(home: Path, port: int, more: Mapping[str, Any]) -> FarSide:
             for one in found
         ]
 
-    connection = {
+    connection: dict[str, Any] = {
         "type": "s3",
         "region": "eu-central-1",
         "path_style": True,
@@ -305,35 +308,151 @@ def _s3(home: Path, port: int, more: Mapping[str, Any]) -> FarSide:
         home,
         port,
         connection,
+        environment={"KEY_ID": "boe", "KEY": SECRET},
         fields={"type": "s3", "bucket": bucket, "prefix": "out/"},
         arrived=arrived,
         missing={"bucket": "nobody-has-this"},
     )
 
 
-def _store(home: Path, port: int, connection: dict[str, Any], **given: Any) -> FarSide:
+# --- Azure --------------------------------------------------------------------
+
+AZURITE = BIN.parent / "node/node_modules/.bin/azurite-blob"
+#: What each Azurite has, and everybody knows.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/"
+    "KBHBeksoGMGw=="
+)
+
+
+@contextmanager
+def _azurite() -> Iterator[int]:
+    port = free_port()
+    where = ["--blobHost", "127.0.0.1", "--blobPort", f"{port}"]
+    how = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent"]
+    with program(AZURITE, *where, *how, port=port):
+        yield port
+
+
+@contextmanager
+def azurite(home: Path, servers: Servers) -> Iterator[FarSide]:
+    if shutil.which("node") is None or not AZURITE.exists():
+        pytest.skip("no Azurite here: it needs node, and `make node-programs`")
+    from azure.storage.blob import ContainerClient
+
+    port, name = servers.get(_azurite), _name(home)
+    account = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    key = {"account_name": ACCOUNT, "account_key": ACCOUNT_KEY}
+    with ContainerClient(account, name, credential=key) as container:
+        container.create_container()
+        yield _store(
+            home,
+            port,
+            {
+                "type": "azure",
+                "credential": {"env": "AZURE_KEY"},
+                "path": f"/{ACCOUNT}",
+            },
+            environment={"AZURE_KEY": ACCOUNT_KEY},
+            fields={"type": "azure", "container": name, "prefix": "out/"},
+            arrived=lambda: [
+                container.download_blob(one.name).readall()
+                for one in container.list_blobs()
+            ],
+            missing={"container": "nobody-has-this"},
+        )
+
+
+# --- Google Cloud Storage -----------------------------------------------------
+
+
+@contextmanager
+def _gcs() -> Iterator[int]:
+    """Ignores the condition on the generation, and takes any credential."""
+    port = free_port()
+    where = ["start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+    with program(BIN / "gcp-storage-emulator", *where, port=port):
+        yield port
+
+
+@contextmanager
+def gcs_emulator(home: Path, servers: Servers) -> Iterator[FarSide]:
+    port, name = servers.get(_gcs), _name(home)
+    with gcs_bucket(port, name) as bucket:
+        yield _store(
+            home,
+            port,
+            {"type": "gcs"},
+            environment={},
+            fields={"type": "gcs", "bucket": name, "prefix": "out/"},
+            # By name: the address of its bytes may be that of a proxy that is gone.
+            arrived=lambda: [
+                bucket.blob(one.name).download_as_bytes(retry=None)
+                for one in bucket.list_blobs(retry=None)
+            ],
+            missing={"bucket": "nobody-has-this"},
+        )
+
+
+@contextmanager
+def gcs_bucket(port: int, name: str) -> Iterator[Any]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    client = storage.Client(
+        "boe",
+        AnonymousCredentials(),
+        client_options={"api_endpoint": f"http://127.0.0.1:{port}"},
+    )
+    try:
+        bucket = client.bucket(name)
+        yield bucket if bucket.exists() else client.create_bucket(name)
+    finally:
+        client.close()
+
+
+# --- All stores -----------------------------------------------------------------
+
+
+def _name(home: Path) -> str:
+    """Of a bucket: another one for each test."""
+    return f"reports-{re.sub('[^a-z0-9]', '', home.name.lower())[-20:]}"
+
+
+def _store(
+    home: Path,
+    port: int,
+    connection: dict[str, Any],
+    environment: Mapping[str, str],
+    **given: Any,
+) -> FarSide:
     """The store behind the port, through a Connection `store`."""
     kind = connection["type"]
     module = import_module(DESTINATIONS[kind])
     address = {"azure": "account_url", "gcs": "endpoint"}.get(kind, "endpoint_url")
     path = connection.pop("path", "")
+    secrets = environment
 
     def with_connection(
         *, port: int = port, environment: Mapping[str, str] = {}, **fields: Any
     ) -> Destination:
         spec = {**connection, address: f"http://127.0.0.1:{port}{path}", **fields}
-        secrets = {"KEY_ID": "boe", "KEY": SECRET, **environment}
-        made: Destination = module.create(
-            means(home, connections={"store": spec}, environment=secrets)
+        found = means(
+            home, connections={"store": spec}, environment={**secrets, **environment}
         )
+        made: Destination = module.create(found)
         return made
 
     given["fields"]["connection"] = "store"
+    wrong = {name: "d3Jvbmcga2V5IGhlcmU=" for name in secrets if name != "KEY_ID"}
     return FarSide(
         destination=with_connection(),
         port=port,
         with_connection=with_connection,
+        connection={**connection, address: f"http://127.0.0.1:{port}{path}"},
+        environment=environment,
         plain=True,
-        refused={"environment": {"KEY": "wrong" + SECRET[5:]}},
+        refused={"environment": wrong} if wrong else {},
         **given,
     )

@@ -279,7 +279,11 @@ def test_everything_imported_is_a_dependency_that_we_name() -> None:
     """What another package happens to bring may go with its next version."""
     named = {
         re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
-        for requirement in CONFIG["project"]["dependencies"]
+        for requirement in (
+            *CONFIG["project"]["dependencies"],
+            *CONFIG["project"]["optional-dependencies"]["azure"],
+            *CONFIG["project"]["optional-dependencies"]["gcs"],
+        )
     }
     brought = packages_distributions() | {"pydantic_core": ["pydantic"]}  # one library
     imported = {name for file in _files() for name in _imports(file)}

@@ -690,6 +690,17 @@ CODES: dict[str, Code] = {
         "the destination, which wins.",
     ),
     # Delivering.
+    "BOE230": Code(
+        "Link that works for too long",
+        "Links are signed, and stores let a signed link work for 7 days at most "
+        "(Azure: those that the machine's own identity signs; a key has no limit).",
+    ),
+    "BOE231": Code(
+        "Link that ends before it should",
+        "A Connection of S3 without a key of its own signs with the machine's role, "
+        "whose credentials end within hours, and each link with them. The run refuses "
+        "to give a link that would not last.",
+    ),
     "BOE240": Code(
         "Address of a webhook that is no web address",
         "Messages are posted to a whole address: https:// (or http://, where "

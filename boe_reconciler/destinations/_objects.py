@@ -39,6 +39,15 @@ class Taken(Temporary):
         super().__init__("busy", "another write under this key is going on")
 
 
+def extra_missing(extra: str) -> Permanent:
+    """The SDK is not there: it is an extra of the installation."""
+    return Permanent(
+        "extra_missing",
+        f"what {extra} needs is not installed",
+        f"pip install 'boe-reconciler[{extra}]'",
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """An object as the store shows it."""

@@ -77,14 +77,6 @@ def test_all_that_fails_is_told_at_once_each_at_its_field(
     assert boe(folder, "validate").code == 0
 
 
-def test_what_cannot_be_asked_yet_is_named(boe: Boe, folder: Path) -> None:
-    account = "https://x.blob.core.windows.net"
-    connection(folder, "store", {"type": "azure", "account_url": account})
-    said = boe(folder, "validate", "--online")
-    assert said.code == 0
-    assert "Not asked, since this version cannot: store (azure)." in said.err
-
-
 @pytest.mark.parametrize(
     ("spec", "path"),
     [

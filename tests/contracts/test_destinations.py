@@ -22,6 +22,8 @@ from tests.far_sides import (
     Servers,
     Start,
     aiosmtpd,
+    azurite,
+    gcs_emulator,
     local,
     postfix,
     s3_moto,
@@ -55,6 +57,8 @@ FAR_SIDES: dict[str, Start] = {
     "email aiosmtpd": aiosmtpd,
     "email postfix": postfix,
     "email ses": ses,
+    "azure azurite": azurite,
+    "gcs emulator": gcs_emulator,
     "s3 moto": s3_moto,
     "s3 rclone": s3_rclone,
     "sftp asyncssh": sftp(sftp_servers.in_process),
@@ -65,6 +69,8 @@ FAR_SIDES: dict[str, Start] = {
 #: Those whose promises the quicker ones beside them, or the tests of the destination
 #: itself, show too.
 _SLOW = (
+    "azure azurite",
+    "gcs emulator",
     "email postfix",
     "email ses",
     "s3 moto",

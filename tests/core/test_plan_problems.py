@@ -206,6 +206,22 @@ CASES: dict[str, dict[str, Any]] = {
             "  attach: {max: 1MB, over_max: {link_to: ⟦BOE111⟧archive, expires: 1d}}"
         ),
     },
+    "links that end before they should": {
+        "connections/mail.yaml": SMTP,
+        "connections/s3.yaml": S3,
+        "distributions/mails.yaml": a_mail(
+            "to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: big, expires: ⟦BOE230⟧8d}}\n"
+            "- {type: s3, name: big, connection: s3, bucket: b}\n"
+            "- type: email\n  name: two\n  connection: mail\n  subject: x\n"
+            "  to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: big, expires: ⟦BOE231⟧13h}}\n"
+            "- type: email\n  name: three\n  connection: mail\n  subject: x\n"
+            "  to: [a@example.com]\n"
+            "  attach: {max: 1MB, over_max: {link_to: lost, expires: 8d}}\n"
+            "- {type: s3, name: lost, connection: ⟦BOE100⟧nowhere, bucket: b}"
+        ),
+    },
     "a link to nowhere": {
         "connections/mail.yaml": SMTP,
         "distributions/mails.yaml": a_mail(
@@ -869,7 +885,7 @@ CASES: dict[str, dict[str, Any]] = {
         "connections/s3.yaml": S3,
         "distributions/mails.yaml": a_mail(
             "to: [a@example.com]\n"
-            "  attach: {max: 1MB, over_max: {link_to: big, expires: 1d}}\n"
+            "  attach: {max: 1MB, over_max: {link_to: big, expires: 12h}}\n"
             "- {type: s3, name: big, connection: s3, bucket: b}\n"
             "- type: email\n  name: two\n  connection: mail\n  subject: x\n"
             "  to: [a@example.com]\n"

@@ -37,12 +37,6 @@ NOT_AVAILABLE: tuple[Lack, ...] = (
         severity="warning",
     ),
     Lack(
-        place="Destination",
-        path=("type",),
-        values=("gcs", "azure"),
-        what="delivery to an object store",
-    ),
-    Lack(
         place="Connection",
         path=("bounces",),
         what="reading the news of mails that bounced",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.names import (
     check_base_path,
@@ -25,6 +26,7 @@ from boe_reconciler.core.resources.distribution import (
     Attach,
     EmailDestination,
     GroupRef,
+    LinkInstead,
     LocalDestination,
 )
 from boe_reconciler.core.resources.envelope import Group
@@ -40,6 +42,9 @@ _CONNECTIONS = {
     "webhook": ("webhook",),
 }
 _LINKS = ("s3", "gcs", "azure")
+#: The longest that a link may live, and one that a role signs on S3.
+_LONGEST = timedelta(days=7)
+_LONGEST_LENT = timedelta(hours=12)
 
 
 def check_destination(
@@ -138,7 +143,7 @@ def _email(
     _too_many(check, addresses, path)
     if isinstance(target.attach, Attach) and target.attach.over_max:
         at = (*path, "attach", "over_max", "link_to")
-        _link(check, target.attach.over_max.link_to, at, beside)
+        _link(check, target.attach.over_max, at, beside)
 
 
 def _recipients(check: Check, value: Any, path: Path) -> list[str]:
@@ -185,7 +190,8 @@ def _too_many(check: Check, addresses: Sequence[str], path: Path) -> None:
         check.add("BOE136", (*path, "to"), detail)
 
 
-def _link(check: Check, name: str, path: Path, beside: Sequence[Any]) -> None:
+def _link(check: Check, link: LinkInstead, path: Path, beside: Sequence[Any]) -> None:
+    name = link.link_to
     near = {each.name or each.type: each for each in beside}
     if name in near:
         targets = [near[name]]
@@ -205,3 +211,31 @@ def _link(check: Check, name: str, path: Path, beside: Sequence[Any]) -> None:
         detail = f'"{name}" ({types}) cannot be linked to'
         todo = f"name one destination of type {', '.join(_LINKS)}"
         check.add("BOE111", path, detail, todo)
+        return
+    _link_life(check, link, targets[0], (*path[:-1], "expires"))
+
+
+def _link_life(check: Check, link: LinkInstead, target: Any, path: Path) -> None:
+    """A link lives no longer than the store allows, and than what it is signed with."""
+    if not check.knows("Connection", target.connection):
+        return
+    found = check.use("Connection", target.connection, path)
+    spec = found.spec if found else None
+    own = ("access_key_id", "credential")  # without it: what the machine has
+    lent = spec is not None and not any(getattr(spec, name, None) for name in own)
+    if link.expires > _LONGEST and (target.type != "azure" or lent):
+        check.add("BOE230", path, f"{target.type} lets links work for 7d at most")
+    elif link.expires > _LONGEST_LENT and lent and target.type == "s3":
+        detail = f"{target.connection} has no key of its own"
+        todo = "give it one, or a link that works for 12h at most"
+        check.find(
+            [
+                Finding(
+                    code="BOE231",
+                    path=path,
+                    detail=detail,
+                    help=todo,
+                    severity="warning",
+                )
+            ]
+        )

@@ -23,7 +23,10 @@ from boe_reconciler.core.resources.connection import (
 )
 
 #: The types of Connection that this version can ask.
-_ASKED = (*DATABASE_TYPES, "s3", "sftp", "smtp", "ses", "webhook")
+_ASKED = (
+    *DATABASE_TYPES,
+    *("s3", "azure", "gcs", "sftp", "smtp", "ses", "webhook"),
+)
 _SECRETS = (EnvSecret, FileSecret, SopsSecret)
 #: The field of a Connection that says where it leads, the first that is there.
 _PLACES = ("host", "url", "path", "endpoint_url", "account_url", "endpoint", "type")
