@@ -64,6 +64,7 @@ def test_a_sound_folder_has_a_line_for_each_thing(repo: Path, boe: Boe) -> None:
     assert names == [
         *("versions", "folder", "disk", "ledger", "promises", "files", "clock"),
         "serving",
+        "notices",
     ]
     assert {line[:5] for line in found[:-1]} == {"ok   "}
     assert "1 stored, none is missing" in found[5]
