@@ -665,13 +665,7 @@ CASES: dict[str, dict[str, Any]] = {
         "plain.json": '{"a": "b"}',
     },
     "what is not available": {
-        "connections/store.yaml": a_document("Connection", "store", "type: gcs"),
-        "distributions/d.yaml": a_document(
-            "Distribution",
-            "d",
-            "destinations: [{type: gcs, connection: store, bucket: b}]",
-        ),
-        "schedules/x.yaml": a_schedule("if_empty: notice\ndeliver_to: [⟦BOE190⟧d]"),
+        "schedules/x.yaml": a_schedule("burst: ⟦BOE190⟧{values_from: x}"),
     },
     "what has no effect yet in a mail": {
         "connections/mail.yaml": SMTP,
