@@ -196,6 +196,7 @@ maillog_file_prefixes = {home}
 inet_interfaces = loopback-only
 inet_protocols = ipv4
 myhostname = localhost
+message_size_limit = 50000000
 mydestination =
 alias_maps =
 virtual_mailbox_domains = example.com

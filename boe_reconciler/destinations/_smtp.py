@@ -215,6 +215,10 @@ class SmtpChannel:
             self._drop()
             cancel.check()
             raise Temporary("interrupted", "the delivery was interrupted") from None
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_smtp(error):
+                self._drop()  # what was begun is no mail
+            raise
 
     # One mail.
 
@@ -231,7 +235,7 @@ class SmtpChannel:
             self._drop()
             self.open(cancel)
             self._run(self._envelope(mail), cancel)
-        self._run(self._content(mail), cancel)
+        self._run(self._content(mail, cancel), cancel)
 
     async def _envelope(self, mail: Mail) -> None:
         smtp = self._session()
@@ -247,7 +251,7 @@ class SmtpChannel:
         await smtp.mail(mail.sender, options=options, encoding=encoding)
         await smtp.rcpt(mail.recipient, encoding=encoding)
 
-    async def _content(self, mail: Mail) -> None:
+    async def _content(self, mail: Mail, cancel: Cancel) -> None:
         from aiosmtplib import SMTPDataError
 
         smtp = self._session()
@@ -256,6 +260,7 @@ class SmtpChannel:
             raise SMTPDataError(answer.code, answer.message)
         content = _stuffed(mail.content)
         for start in range(0, len(content), _CHUNK):
+            cancel.check()
             async with asyncio.timeout(self._patience(_STEP)):
                 await self._pour(content[start : start + _CHUNK])
 
@@ -357,6 +362,12 @@ class SmtpChannel:
         if isinstance(error, ValueError):
             return Permanent("bad_host", f"{host}: {error}", "check `host`")
         raise error
+
+
+def _is_smtp(error: Exception) -> bool:
+    from aiosmtplib import SMTPException
+
+    return isinstance(error, SMTPException)
 
 
 def _stuffed(content: bytes) -> bytes:
