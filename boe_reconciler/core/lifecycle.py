@@ -197,20 +197,14 @@ def settled(
         remote=outcome.remote,
         next_attempt_at=next_attempt_at,
         at=now,
-        resent=delivery.resent or _in_doubt(outcome),
+        resent=delivery.resent or outcome.in_doubt,
     )
 
 
-def _in_doubt(outcome: Outcome) -> bool:
-    """Nobody knows, and it is tried again all the same (`on_unconfirmed: resend`)."""
-    later = outcome.status is DeliveryStatus.DEFERRED
-    return later and outcome.reason == DeliveryStatus.UNCONFIRMED.value
-
-
 def abandoned(delivery: Delivery, reason: str, now: datetime) -> Delivery:
-    """Its run ended before it did. What was on its way may have arrived."""
-    sending = delivery.status is DeliveryStatus.SENDING
-    status = DeliveryStatus.UNCONFIRMED if sending else DeliveryStatus.CANCELLED
+    """Its run ended before it did. What was on its way, or is in doubt, may have arrived."""
+    unclear = delivery.status is DeliveryStatus.SENDING or delivery.resent
+    status = DeliveryStatus.UNCONFIRMED if unclear else DeliveryStatus.CANCELLED
     return replace(delivery, status=status, reason=reason, next_attempt_at=None, at=now)
 
 

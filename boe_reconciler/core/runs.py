@@ -227,9 +227,17 @@ class Artifact:
 
 def files_of(part: str, artifacts: Iterable[Artifact]) -> list[Artifact]:
     """The files of a delivery: one, but for a mail, which takes all of its key."""
-    known = list(artifacts)
-    exact = [one for one in known if one.part == part]
-    return exact or [one for one in known if one.key == part]
+    return files_by_part(artifacts).get(part, [])
+
+
+def files_by_part(artifacts: Iterable[Artifact]) -> dict[str, list[Artifact]]:
+    """The same for the deliveries of many, by their part."""
+    parts: dict[str, list[Artifact]] = {}
+    keys: dict[str, list[Artifact]] = {}
+    for one in artifacts:
+        parts.setdefault(one.part, []).append(one)
+        keys.setdefault(one.key, []).append(one)
+    return keys | parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,7 +286,7 @@ class Delivery:
     role: str = ""
     #: There is no file, only this news: "empty" or "unchanged"; "": there is one.
     notice: str = ""
-    #: Nobody knew what became of it, and it was sent again by itself (once).
+    #: An earlier try may have arrived, which nobody knows, and it is tried again.
     resent: bool = False
 
 
@@ -293,6 +301,8 @@ class Outcome:
     remote: str | None = None
     #: Seconds the far side asked us to wait (deferred only).
     retry_after: float | None = None
+    #: What was sent may have arrived, and is tried again all the same (deferred only).
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

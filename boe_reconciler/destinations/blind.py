@@ -22,6 +22,7 @@ _ARRIVED = (DeliveryStatus.ACCEPTED, DeliveryStatus.UNCONFIRMED)
 UNREACHABLE = Outcome(
     status=DeliveryStatus.DEFERRED, reason="unreachable", message="Nobody answers."
 )
+BUSY = Outcome(status=DeliveryStatus.DEFERRED, reason="mailbox_busy", message="450")
 ACCEPTED = Outcome(status=DeliveryStatus.ACCEPTED)
 
 
@@ -40,6 +41,8 @@ class BlindDestination:
     answers: Mapping[str, list[Outcome]] = field(default_factory=dict)
     #: Recipients for whom it fails before anything is begun.
     unreachable: set[str] = field(default_factory=set)
+    #: Recipients whom it tells to come back later, before anything is begun.
+    busy: set[str] = field(default_factory=set)
     #: What every attempt got, in order; the last of them may not have arrived.
     taken: list[Shipment] = field(default_factory=list)
     #: Called with each, before anything else.
@@ -54,6 +57,9 @@ class BlindDestination:
             self.on_taken(shipment)
             if shipment.key.recipient in self.unreachable:
                 yield UNREACHABLE
+                continue
+            if shipment.key.recipient in self.busy:
+                yield BUSY
                 continue
             shipment.begin({**shipment.intent, "name": shipment.filename})
             left = self.answers.get(shipment.key.recipient)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,12 +27,12 @@ from boe_reconciler.core.runs import (
     NewDelivery,
     Outcome,
     RunRecord,
-    files_of,
+    files_by_part,
 )
 from boe_reconciler.core.spec import PlannedDestination, PlannedLink
 from boe_reconciler.engine.job import Job
-from boe_reconciler.engine.owing import Meant, omission
-from boe_reconciler.engine.shipping import Load, shipment
+from boe_reconciler.engine.owing import MAIL, Meant, omission
+from boe_reconciler.engine.shipping import Letter, Load, named, shipment
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,12 @@ _RETRY = "A destination could not take the file yet."
 #: What a destination says where it knows that its Connection failed, not one delivery.
 CONNECTION_FAILED = frozenset(
     "unreachable connection_failed connection_lost timeout tls_failed "
-    "login_refused".split()
+    "login_refused login_unavailable token_unavailable".split()
 )
+#: What it says where it got no answer; a mail's says by itself that nobody knows.
+_UNANSWERED = frozenset("unreachable connection_lost timeout".split())
+#: What a failure says that settles also whether an earlier try arrived.
+_SETTLED = frozenset(["exists"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,34 +67,37 @@ def deliver(
     What goes to one destination goes over one connection, one after the other.
     """
     open_ = [one for one in deliveries if not one.status.final]
-    now = job.tools.clock.now()
-    later = [one for one in open_ if one.next_attempt_at and one.next_attempt_at > now]
-    waits = [Later(until=one.next_attempt_at) for one in later if one.next_attempt_at]
-    rows = Rows(artifacts=artifacts, deliveries=deliveries, meant=Meant(job))
-    for key in _in_order(job, open_):
-        due = [one for one in open_ if one.key.destination == key and one not in later]
-        waits += Counter(job, rows, planned_as(job, key)).serve(due)
+    now, waits = job.tools.clock.now(), []
+    due: dict[str, list[Delivery]] = {}
+    for one in open_:
+        if one.next_attempt_at and one.next_attempt_at > now:
+            waits.append(Later(until=one.next_attempt_at))
+        else:
+            due.setdefault(one.key.destination, []).append(one)
+    rows = Rows.of(job, artifacts, deliveries)
+    for key in _in_order(job, due):
+        waits += Counter(job, rows, planned_as(job, key)).serve(due[key])
     return _soonest(waits)
 
 
 def leaves(job: Job, record: RunRecord) -> bool:
     """Whether something of it is still to be sent."""
+    files = files_by_part(record.artifacts)
     return any(
         not one.status.final
         and not omission(
             job,
             planned_as(job, one.key.destination),
             one,
-            files_of(one.key.part, record.artifacts)[0],
+            files[one.key.part][0],
         )
         for one in record.deliveries
     )
 
 
-def _in_order(job: Job, open_: Sequence[Delivery]) -> list[str]:
+def _in_order(job: Job, keys: Iterable[str]) -> list[str]:
     """What mails link to comes before them."""
     links = {one.link.key for one in job.spec.destinations if one.link}
-    keys = dict.fromkeys(one.key.destination for one in open_)
     return sorted(keys, key=lambda key: key not in links)
 
 
@@ -112,12 +119,22 @@ def planned_as(job: Job, key: str) -> PlannedDestination | None:
 class Rows:
     """What a run has to deliver."""
 
-    artifacts: Sequence[Artifact]
-    deliveries: Sequence[Delivery]
+    artifacts: Mapping[str, Sequence[Artifact]]
+    named: Mapping[Letter, Mapping[str, Sequence[str]]]
     meant: Meant
 
+    @classmethod
+    def of(
+        cls, job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
+    ) -> Rows:
+        return cls(
+            artifacts=files_by_part(artifacts),
+            named=named(deliveries),
+            meant=Meant(job),
+        )
+
     def files(self, delivery: Delivery) -> Sequence[Artifact]:
-        return files_of(delivery.key.part, self.artifacts)
+        return self.artifacts[delivery.key.part]
 
 
 class Counter:
@@ -210,7 +227,7 @@ class Counter:
                 planned=planned,
                 delivery=delivery,
                 files=files,
-                rows=self._rows.deliveries,
+                named=self._rows.named,
                 links=self._links(planned, delivery, files),
             )
             made = shipment(self._job, load, partial(self._begin, delivery))
@@ -267,7 +284,7 @@ class Counter:
         tools = self._job.tools
         kind, spec = link.spec.type, self._job.spec
         there = cast("Linking", tools.backends.destination(kind, spec, tools.blobs))
-        load = Load(planned=planned, delivery=row, files=[file], rows=[row])
+        load = Load(planned=planned, delivery=row, files=[file])
         expires = mail.spec.attach.over_max.expires  # type: ignore[union-attr]  # it has a link
         return there.link(shipment(self._job, load, _nothing), expires)
 
@@ -303,7 +320,7 @@ class Counter:
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         tools, until = self._job.tools, None
         now = tools.clock.now()
-        outcome = self._in_doubt(delivery, outcome)
+        outcome = self._doubted(delivery, outcome)
         if outcome.status is DeliveryStatus.DEFERRED:
             outcome, until = self._deferred(delivery, outcome, now)
         outcome = replace(outcome, message=self._told(outcome.message))
@@ -326,17 +343,32 @@ class Counter:
             message = message.replace(url, "(the link)")
         return self._job.tools.backends.redact(message)
 
-    def _in_doubt(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """Sent again by itself, once, where the destination wants that."""
-        doubt = outcome.status is DeliveryStatus.UNCONFIRMED and not delivery.resent
+    def _doubted(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """With what is not known of this try, or of an earlier one."""
+        match outcome.status:
+            case DeliveryStatus.UNCONFIRMED if self._resends(delivery):
+                return replace(
+                    outcome,
+                    status=DeliveryStatus.DEFERRED,
+                    reason=DeliveryStatus.UNCONFIRMED.value,
+                    in_doubt=True,
+                )
+            case DeliveryStatus.DEFERRED if self._unanswered(delivery, outcome):
+                return replace(outcome, in_doubt=True)
+            case DeliveryStatus.FAILED | DeliveryStatus.REFUSED if delivery.resent:
+                return _not_this_time(outcome)
+        return outcome
+
+    def _resends(self, delivery: Delivery) -> bool:
+        """By itself, once, where the destination wants that."""
         wish = getattr(getattr(self._planned, "spec", None), "on_unconfirmed", "hold")
-        if not doubt or wish != "resend":
-            return outcome
-        return replace(
-            outcome,
-            status=DeliveryStatus.DEFERRED,
-            reason=DeliveryStatus.UNCONFIRMED.value,
-        )
+        return wish == "resend" and not delivery.resent
+
+    def _unanswered(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Whether something was on its way to a far side that then fell silent."""
+        begun = self._intent is not None and self._taken is delivery
+        sending = begun or delivery.status is DeliveryStatus.SENDING
+        return sending and delivery.type != MAIL and outcome.reason in _UNANSWERED
 
     def _deferred(
         self, delivery: Delivery, outcome: Outcome, now: datetime
@@ -356,14 +388,15 @@ class Counter:
             self._again[same] = again.next(policy, now, self._job.tools.random())
         if self._again[same] <= again.end(policy):
             return outcome, self._again[same]
-        return _given_up(outcome, in_doubt=delivery.resent), None
+        return _given_up(outcome, in_doubt=delivery.resent or outcome.in_doubt), None
 
     def _drop_stored(self, delivery: Delivery) -> None:
         """What was kept to send the same again is needed no more."""
         intent = self._intent if self._taken is delivery else None
         stored = (intent or delivery.intent).get("stored")
-        files = {one.sha256 for one in self._rows.artifacts}
-        if stored is not None and stored not in files:
+        if stored is not None and all(
+            one.sha256 != stored for one in self._rows.files(delivery)
+        ):
             self._job.tools.blobs.remove(stored)
 
 
@@ -395,13 +428,21 @@ def _failed(delivery: Delivery) -> DeliveryStatus:
 
 def _given_up(outcome: Outcome, *, in_doubt: bool) -> Outcome:
     """What was sent once without an answer may have arrived all the same."""
-    in_doubt = in_doubt or outcome.reason == DeliveryStatus.UNCONFIRMED.value
     return replace(
         outcome,
+        in_doubt=False,
         status=DeliveryStatus.UNCONFIRMED if in_doubt else DeliveryStatus.FAILED,
         reason="gave_up",
         message=f"Given up: {outcome.message}",
     )
+
+
+def _not_this_time(outcome: Outcome) -> Outcome:
+    """It failed now, which says nothing of what was sent before."""
+    if outcome.reason in _SETTLED:
+        return outcome
+    text = f"An earlier try may have arrived. The last one: {outcome.message}"
+    return replace(outcome, status=DeliveryStatus.UNCONFIRMED, message=text)
 
 
 class Line:
@@ -412,6 +453,7 @@ class Line:
         self._name: str | None = getattr(
             planned.spec if planned else None, "connection", None
         )
+        self._mails = planned is not None and planned.spec.type == MAIL
         #: Whether it failed since anybody looked whether it is left alone.
         self.failed = False
         self._well = False
@@ -450,8 +492,9 @@ class Line:
         if self._name is None:
             return
         deferred = outcome.status is DeliveryStatus.DEFERRED
-        bad = deferred and (not begun or outcome.reason in CONNECTION_FAILED)
-        if bad:
+        # A mail server may answer no for one recipient before a mail is begun.
+        met_nobody = not begun and not self._mails
+        if deferred and (met_nobody or outcome.reason in CONNECTION_FAILED):
             self.failed, self._well = True, False
             self._used(self._job.tools.backends.redact(outcome.message))
         elif outcome.status is DeliveryStatus.ACCEPTED and not self._well:

@@ -26,7 +26,7 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     NewDelivery,
     Outcome,
-    files_of,
+    files_by_part,
 )
 from boe_reconciler.core.spec import PlannedDestination, RunSpec
 from boe_reconciler.engine.job import Job
@@ -86,8 +86,9 @@ def _rows(
 ) -> Iterator[NewDelivery]:
     mail = planned.spec.type == MAIL
     parts = [one.key if mail else one.part for one in artifacts]
+    by_part = files_by_part(artifacts)
     for part in dict.fromkeys(parts):
-        files = files_of(part, artifacts)
+        files = by_part[part]
         for one in _meant(job, planned, files[0]):
             yield NewDelivery(
                 key=DeliveryKey(
@@ -163,7 +164,9 @@ class Meant:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._known: dict[tuple[int, str, str, date], set[tuple[str, str]]] = {}
+        self._known: dict[tuple[str, str, date], set[tuple[str, str]]] = {}
+        #: The spec that is served, for which they are known.
+        self._spec: RunSpec | None = None
 
     def refusal(
         self, planned: PlannedDestination, delivery: Delivery, file: Artifact
@@ -203,7 +206,9 @@ class Meant:
             return False
         if planned.spec.type != MAIL:
             return True
-        at = (id(spec), planned.key, file.part, today(self._job))
+        if spec is not self._spec:
+            self._spec, self._known = spec, {}
+        at = (planned.key, file.part, today(self._job))
         if at not in self._known:
             meant = recipients(now, people(self._job, spec, file))
             self._known[at] = {folded(one.address) for one in meant}

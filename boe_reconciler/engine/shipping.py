@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
-from typing import Any
 
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.marks import Marks
@@ -17,6 +16,9 @@ from boe_reconciler.core.spec import PlannedDestination
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.owing import MAIL, context_of, people
 
+#: The part and the destination that mails to several people have in common.
+Letter = tuple[str, str]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
@@ -26,8 +28,8 @@ class Load:
     delivery: Delivery
     #: The file; of a mail all of its files.
     files: Sequence[Artifact]
-    #: All rows of the run, to say who else got the mail.
-    rows: Sequence[Delivery]
+    #: Whom each mail of the run names, to say who else got it.
+    named: Mapping[Letter, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     #: Where each file is instead, if the mail only links to them.
     links: Sequence[str] = ()
 
@@ -111,27 +113,38 @@ def _provenance(job: Job, file: Artifact) -> dict[str, str]:
     }
 
 
+#: The fields of a mail that its recipients see.
+_SEEN = ("to", "cc")
+
 # --- Of a mail ----------------------------------------------------------------------
 
 
 def _addressed(load: Load) -> dict[str, list[str]]:
     """Whom the mail names: all who get it, or its recipient alone."""
     key = load.delivery.key
-    spec: Any = load.planned.spec
-    if spec.type != MAIL:
+    if load.planned.spec.type != MAIL:
         return {}
-    alone = spec.recipients_see == "only_themselves" or (
-        spec.recipients_see is None and load.files[0].key != "-"
-    )
-    if alone or load.delivery.role == ASKED:
+    if _alone(load) or load.delivery.role == ASKED:
         return {"to": [key.recipient]}
-    named: dict[str, list[str]] = {"to": [], "cc": []}
-    for one in load.rows:
-        same = (one.key.part, one.key.destination) == (key.part, key.destination)
+    found = load.named.get((key.part, key.destination), {})
+    return {role: list(found.get(role, ())) for role in _SEEN}
+
+
+def _alone(load: Load) -> bool:
+    """Whether no recipient learns of the others."""
+    see = getattr(load.planned.spec, "recipients_see", None)
+    return see == "only_themselves" or (see is None and load.files[0].key != "-")
+
+
+def named(rows: Sequence[Delivery]) -> dict[Letter, dict[str, list[str]]]:
+    """Who gets each mail, by the field that names them for all to see."""
+    found: dict[Letter, dict[str, list[str]]] = {}
+    for one in rows:
         gets = one.status is not DeliveryStatus.SUPPRESSED
-        if same and gets and one.role in named and not one.key.copy:
-            named[one.role].append(one.key.recipient)
-    return named
+        if gets and one.role in _SEEN and not one.key.copy:
+            letter = found.setdefault((one.key.part, one.key.destination), {})
+            letter.setdefault(one.role, []).append(one.key.recipient)
+    return found
 
 
 def _marks(job: Job, load: Load) -> Marks:
@@ -149,11 +162,17 @@ def _marks(job: Job, load: Load) -> Marks:
 
 
 def _meant_for(job: Job, load: Load) -> list[str]:
-    """Its real recipients; nobody, where they cannot be told."""
+    """Its real recipients whom the mail would name.
+
+    Nobody, where they cannot be told, or somebody asked for a copy of a mail whose
+    recipients do not learn of each other.
+    """
+    if load.delivery.role == ASKED and _alone(load):
+        return []
     real = load.planned.redirected_from or load.planned.spec
     planned = load.planned.model_copy(update={"spec": real})
     try:
         found = recipients(planned, people(job, job.spec, load.files[0]))
     except Permanent:
         return []
-    return [one.address for one in found]
+    return [one.address for one in found if one.role in _SEEN]

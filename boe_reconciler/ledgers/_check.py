@@ -16,7 +16,7 @@ from boe_reconciler.core.runs import (
     Run,
     RunRecord,
     RunStatus,
-    files_of,
+    files_by_part,
 )
 from boe_reconciler.ledgers import _rows
 from boe_reconciler.ledgers._store import Store
@@ -86,10 +86,10 @@ def _of_attempts(record: RunRecord) -> Sentences:
 
 def _of_deliveries(record: RunRecord) -> Sentences:
     run = record.run
-    whole = [artifact for artifact in record.artifacts if artifact.sha256]
+    whole = files_by_part(one for one in record.artifacts if one.sha256)
     for one in record.deliveries:
         accepted = one.status is DeliveryStatus.ACCEPTED
-        if accepted and not files_of(one.key.part, whole):
+        if accepted and one.key.part not in whole:
             yield f"I8: {run.run_id}: {one.key.destination} accepted a file without hash"
         if run.status.final and not one.status.final:
             yield (

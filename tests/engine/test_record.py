@@ -176,7 +176,7 @@ def test_a_correction_tells_why_and_names_the_older_run(
 def test_a_redirected_mail_tells_whom_it_was_meant_for(
     world: World, post: Post
 ) -> None:
-    real = a_mail([ANNA, {"group": "g"}])["spec"]
+    real = a_mail([ANNA, {"group": "g"}], bcc="hidden@example.com")["spec"]
     given = {"redirected_by": "staging", "redirected_from": real}
     spec = mailing(a_mail(CARL, given=given), resolved={"groups": {"g": GROUP}})
     assert states(world.run_now(spec)) == {CARL: "accepted"}
@@ -419,6 +419,17 @@ def test_stored_bytes_are_kept_until_they_are_accepted(
     assert set(in_use([stored], keep, now=now)) == set()
 
 
+@pytest.mark.parametrize(
+    ("see", "named"), [("all", [ANNA, BOB]), ("only_themselves", [])]
+)
+def test_a_copy_for_somebody_who_asks_names_nobody_whom_the_mail_does_not(
+    world: World, post: Post, see: str, named: list[str]
+) -> None:
+    mail = a_mail(ANNA, cc=BOB, bcc="hidden@example.com", recipients_see=see)
+    world.run_now(mailing(mail), to=CARL)
+    assert list(post.far_side.taken[0].marks.meant_for) == named
+
+
 def test_a_copy_for_somebody_who_asks_leaves_the_run_as_it_is(
     world: World, post: Post
 ) -> None:
@@ -489,11 +500,16 @@ def test_a_connection_that_keeps_failing_is_left_alone(
 def test_a_recipient_that_is_busy_is_no_failure_of_the_connection(
     world: World, post: Post
 ) -> None:
-    post.answers(anna=[BUSY], bob=[BUSY])
+    """Also where its server says so before the mail is begun, as most do."""
+    post.answers(anna=[BUSY])
+    post.far_side.busy = {BOB}
     breaker = {"failures": 1, "open_for": "10m"}
-    world.run_now(
-        mailing(a_mail([ANNA, BOB]), resolved=with_limits(circuit_breaker=breaker))
+    record = world.run_now(
+        mailing(
+            a_mail([BOB, ANNA, CARL]), resolved=with_limits(circuit_breaker=breaker)
+        )
     )
+    assert states(record) == {BOB: "deferred", ANNA: "deferred", CARL: "accepted"}
     assert all(not one.failures for one in world.ledger.limits(now=world.clock.now()))
 
 

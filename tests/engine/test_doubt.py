@@ -1,0 +1,96 @@
+"""What may have arrived is never called failed or cancelled: `unconfirmed` is a state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from boe_reconciler.core.runs import Delivery, DeliveryStatus, Outcome, Resend
+from tests.engine.mails import ANNA, REFUSED, SILENT, Post, a_mail, mailing, states
+from tests.engine.world import World
+
+HOOK = {"type": "webhook", "url": "https://hooks.example.com/x", "send": "event"}
+
+
+def later(reason: str) -> Outcome:
+    return Outcome(status=DeliveryStatus.DEFERRED, reason=reason, message="…")
+
+
+def failed(reason: str) -> Outcome:
+    return Outcome(status=DeliveryStatus.FAILED, reason=reason, message="…")
+
+
+@pytest.fixture
+def post(world: World) -> Post:
+    return Post(world)
+
+
+def told(world: World, post: Post, *answers: Outcome) -> Delivery:
+    """What became of a webhook that answers like this for as long as it is tried."""
+    post.far_side.answers = {"-": list(answers)}
+    hook = {"key": "hooks/webhook", "distribution": "hooks", "spec": HOOK}
+    world.serve(mailing(hook))
+    run_id = world.ask("daily")
+    for _ in range(30):
+        world.work()
+        world.clock.move(3600)
+    [row] = world.record(run_id).deliveries
+    return row
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [
+        ([later("connection_lost")] * 99, "unconfirmed"),
+        ([later("timeout"), *[later("http_503")] * 99], "unconfirmed"),
+        ([later("timeout"), failed("http_404")], "unconfirmed"),
+        ([later("timeout"), failed("exists")], "failed"),
+        ([later("timeout")], "accepted"),
+        ([later("http_503")] * 99, "failed"),
+    ],
+)
+def test_what_is_given_up_after_a_lost_answer_is_not_called_failed(
+    world: World, post: Post, answers: list[Outcome], status: str
+) -> None:
+    assert told(world, post, *answers).status == status
+
+
+def test_what_met_nobody_is_given_up_as_failed(world: World, post: Post) -> None:
+    post.far_side.unreachable = {"-"}
+    row = told(world, post)
+    assert (row.status, row.reason) == ("failed", "gave_up")
+
+
+def in_doubt(world: World, post: Post, *after: Outcome) -> str:
+    """A run whose mail waits to be sent again, though it may have arrived."""
+    post.answers(anna=[SILENT, *after])
+    world.serve(mailing(a_mail(ANNA, on_unconfirmed="resend")))
+    run_id = world.ask("daily")
+    world.work()
+    assert states(world.record(run_id)) == {ANNA: "deferred"}
+    return run_id
+
+
+def test_a_cancel_of_what_may_have_arrived_says_that_nobody_knows(
+    world: World, post: Post
+) -> None:
+    run_id = in_doubt(world, post)
+    world.ledger.cancel(run_id, by="ada", now=world.clock.now())
+    assert states(world.record(run_id)) == {ANNA: "unconfirmed"}
+    assert [one.subject for one in world.ledger.holds()] == [run_id]
+    world.ledger.reopen(run_id, Resend(), now=world.clock.now())
+    world.work()
+    assert states(world.record(run_id)) == {ANNA: "accepted"}
+
+
+@pytest.mark.parametrize("answer", [REFUSED, failed("login_refused")])
+def test_a_refusal_of_the_second_mail_says_nothing_of_the_first(
+    world: World, post: Post, answer: Any
+) -> None:
+    run_id = in_doubt(world, post, answer)
+    world.clock.move(3600)
+    world.work()
+    [row] = world.record(run_id).deliveries
+    assert (row.status, row.reason) == ("unconfirmed", answer.reason)
+    assert row.message.startswith("An earlier try may have arrived.")
