@@ -689,6 +689,34 @@ CODES: dict[str, Code] = {
         "A mail needs the address that it comes from: `from` of the Connection, or of "
         "the destination, which wins.",
     ),
+    "BOE280": Code(
+        "Report that cannot be a burst",
+        "A burst deals the rows of one query to its parts, a file for each. A workbook "
+        "with several sheets has no such rows, and `on_too_many: split` would cut the "
+        "same files a second time.",
+    ),
+    "BOE281": Code(
+        "What a query for each part cannot do",
+        "With `mode: query` the report is asked once for each part. So the parts have to "
+        "be known before (`values_from` reads them from the rows), and there are no rows "
+        "of the whole that `if_unchanged` could compare.",
+    ),
+    "BOE282": Code(
+        "File with recipients that cannot be read",
+        "`recipients_file` is a csv file in UTF-8: a header whose names differ, among them "
+        "the column of `split_on`, and below it as many values in each line, that of "
+        "`split_on` never empty.",
+    ),
+    "BOE283": Code(
+        "Wrong address in a file with recipients",
+        "What has an @ in a `recipients_file` is taken for an address, and this is none "
+        "that mail can be sent to.",
+    ),
+    "BOE284": Code(
+        "More parts than the burst may have",
+        "The `recipients_file` has more keys than `max_parts` allows: each of its runs "
+        "would fail.",
+    ),
     # Delivering.
     "BOE230": Code(
         "Link that works for too long",

@@ -20,7 +20,7 @@ from boe_reconciler.core.problems import Path, dotted
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.distribution import Input
 from boe_reconciler.core.resources.report import Parameter
-from boe_reconciler.core.templates import TemplateError, is_template, render
+from boe_reconciler.core.templates import TemplateError, is_template, names_in, render
 
 if TYPE_CHECKING:
     from boe_reconciler.core.runs import RunOptions
@@ -42,15 +42,24 @@ def prepare(
     run_id: str,
     occurrence: datetime,
     options: RunOptions | None = None,
+    part: Mapping[str, str] | None = None,
 ) -> Prepared:
-    """All that a run's queries and templates depend on; Permanent where it is wrong."""
+    """All that a run's queries and templates depend on; Permanent where it is wrong.
+
+    Without the `part` of a burst that asks once a key, what needs one has no value.
+    """
     asked = options.parameters if options else {}
     context = About.of(spec).context(run_id, occurrence)
+    if part is not None:
+        context["part"] = dict(part)
+    later = set() if part is not None else _of_parts(spec)
     binding = Binding(
         definitions=spec.report.parameters, context=context, words=PARAMETERS
     )
     values, findings = binding.bind(spec.parameters, asked)
     for finding in findings:
+        if later.intersection(finding.path):
+            continue
         text = f"{dotted(('parameters', *finding.path))}: {finding.detail}."
         raise Permanent("parameters_invalid", text, finding.help)
     return Prepared(
@@ -58,6 +67,22 @@ def prepare(
         period=context.get("period"),
         context={**context, "parameters": values},
     )
+
+
+def _of_parts(spec: RunSpec) -> set[str]:
+    """The parameters whose values differ from part to part."""
+    if spec.burst is None or spec.burst.mode != "query":
+        return set()
+    declared = spec.report.parameters
+    given = {
+        name: spec.parameters.get(name, one.default) for name, one in declared.items()
+    }
+    return {name for name, value in given.items() if _names_part(value)}
+
+
+def _names_part(value: Any) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return any(is_template(text) and "part" in names_in(text) for text in texts)
 
 
 def check_options(spec: RunSpec, options: RunOptions) -> None:

@@ -21,6 +21,7 @@ from boe_reconciler.core.resources.others import CalendarSpec, GroupSpec
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import (
     Approval,
+    Burst,
     Execution,
     Export,
     OnlyIf,
@@ -90,6 +91,8 @@ class RunSpec(Model):
     only_if: OnlyIf | None = None
     wait_for: list[WaitFor] = []
     approval: Approval | None = None
+    #: `recipients_file` is its path from the root.
+    burst: Burst | None = None
     execution: Execution
     #: A URL that is told how its runs go.
     ping: Ping | None = None

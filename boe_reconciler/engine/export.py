@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from boe_reconciler.core import names
+from boe_reconciler.core.burst import Part
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import (
     Code,
@@ -20,8 +21,9 @@ from boe_reconciler.core.ports import (
     Table,
 )
 from boe_reconciler.core.resources.report import Column
-from boe_reconciler.core.resources.schedule import Dialect
+from boe_reconciler.core.resources.schedule import Burst, Dialect
 from boe_reconciler.core.runs import Artifact
+from boe_reconciler.engine import bursting
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.packing import Packer
 
@@ -39,6 +41,8 @@ class Exported:
     artifacts: Sequence[Artifact]
     #: Hex digest of all rows; "" unless `if_unchanged` asks for it.
     rows_digest: str
+    #: What is told of rows that are in no file; "": there are none.
+    left_out: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +65,8 @@ def export(job: Job) -> Exported:
     with job.tools.backends.source(job.spec) as source:
         _refuse_failed_checks(job, source)
         open_tables: _Open = partial(_open, job, source)
+        if job.spec.burst is not None:
+            return _burst(packer, source, job.spec.burst)
         pieces = [_WHOLE]
         if _several_readers(job):
             spool = _spooled(job, open_tables)
@@ -305,6 +311,70 @@ def _first(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.RecordBa
     while rows < most and (batch := next(batches, None)) is not None:
         rows += batch.num_rows
         yield batch
+
+
+# --- Parts --------------------------------------------------------------------
+
+
+def _burst(packer: Packer, source: Source, wish: Burst) -> Exported:
+    if wish.mode == "query":
+        parts = bursting.parts_of(packer.job, source, lambda: iter(()))
+        built = [one for part in parts for one in _asked(packer, source, part)]
+        return Exported(artifacts=built, rows_digest="")
+    job = packer.job
+    open_tables = _spooled(job, partial(_open, job, source)).open
+    digest = _digest(job, open_tables) if job.spec.if_unchanged != "send" else ""
+    parts = bursting.parts_of(job, source, partial(_read, open_tables))
+    with ExitStack() as stack:
+        table = _only(open_tables(stack))
+        column = bursting.column_of(table.schema, wish.key)
+        dealer = bursting.Dealer(
+            folder=job.folder,
+            schema=table.schema,
+            column=column,
+            keys=[part.key for part in parts],
+        )
+        built = [
+            one
+            for number, rows in dealer.deal(table.batches)
+            for one in _of_part(packer, table, rows, parts[number])
+        ]
+    left = bursting.left_out(dealer.left_out, wish.key) if dealer.left_out else ""
+    return Exported(artifacts=built, rows_digest=digest, left_out=left)
+
+
+def _asked(packer: Packer, source: Source, part: Part) -> list[Artifact]:
+    """The files of a part that has a query of its own."""
+    job = packer.job.about(part.values)
+    open_tables = _spooled(job, partial(_open, job, source)).open
+    with ExitStack() as stack:
+        table = _only(open_tables(stack))
+        rows = partial(_read, open_tables)
+        return list(_of_part(replace(packer, job=job), table, rows, part))
+
+
+def _only(tables: Sequence[Table]) -> Table:
+    """`validate` refuses a burst of a workbook with several sheets."""
+    (table,) = tables
+    return table
+
+
+def _read(open_tables: _Open) -> Iterator[pa.RecordBatch]:
+    with ExitStack() as stack:
+        yield from _only(open_tables(stack)).batches
+
+
+def _of_part(
+    packer: Packer, like: Table, rows: bursting.Batches, part: Part
+) -> Iterator[Artifact]:
+    """A file in each format, of rows that are looked at once more as they are written."""
+    wish = packer.job.spec.burst
+    column = bursting.column_of(like.schema, wish.key if wish else "")
+    for name in packer.job.formats:
+        packer.job.cancel.check()
+        table = replace(like, batches=bursting.own(rows(), column, part))
+        built = _build(packer, name, part.label, [table])
+        yield replace(built, key=part.label, values=part.values)
 
 
 # --- Files --------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ from boe_reconciler.core.ports import (
     Source,
     Transforms,
 )
-from boe_reconciler.core.prepare import Prepared
+from boe_reconciler.core.prepare import Prepared, prepare
 from boe_reconciler.core.runs import Artifact, Event, Run
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.engine.cancel import CancelToken
@@ -90,6 +90,17 @@ class Job:
     folder: Path
     #: The version of the BOE that writes, or wrote, its files.
     built_by: str
+
+    def about(self, part: Mapping[str, str]) -> Job:
+        """The same for one part of a burst that has a query of its own."""
+        prepared = prepare(
+            self.spec,
+            run_id=self.run.run_id,
+            occurrence=self.run.occurrence,
+            options=self.run.options,
+            part=part,
+        )
+        return replace(self, prepared=prepared)
 
     @property
     def spec(self) -> RunSpec:

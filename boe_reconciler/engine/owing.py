@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from boe_reconciler.core import burst
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.language.addresses import folded
 from boe_reconciler.core.outcome import EMPTY, LEFT_OUT, LISTED, REMOVED, left_out
@@ -99,7 +101,7 @@ def _rows(
                 ),
                 type=planned.spec.type,
                 role=one.role,
-                notice="unchanged" if unchanged else _news(job, planned, files[0]),
+                notice="unchanged" if unchanged else _news(job, planned, file),
             )
 
 
@@ -118,7 +120,9 @@ def _news(job: Job, planned: PlannedDestination, file: Artifact) -> str:
 
 
 def if_empty(job: Job, planned: PlannedDestination) -> str:
-    return planned.spec.if_empty or job.spec.if_empty
+    wish = job.spec.burst
+    of_parts = wish.if_empty if wish else None
+    return planned.spec.if_empty or of_parts or job.spec.if_empty
 
 
 def context_of(job: Job, file: Artifact) -> Mapping[str, Any]:
@@ -167,6 +171,8 @@ class Meant:
         self._known: dict[tuple[str, str, date], set[tuple[str, str]]] = {}
         #: The spec that is served, for which they are known.
         self._spec: RunSpec | None = None
+        #: Of files with recipients, by their sha256: key -> what templates see.
+        self._parts: dict[str, Mapping[str, Mapping[str, str]]] = {}
 
     def refusal(
         self, planned: PlannedDestination, delivery: Delivery, file: Artifact
@@ -206,13 +212,30 @@ class Meant:
             return False
         if planned.spec.type != MAIL:
             return True
+        part = self._part(spec, file)
+        if part is None:
+            return False
         if spec is not self._spec:
             self._spec, self._known = spec, {}
         at = (planned.key, file.part, today(self._job))
         if at not in self._known:
-            meant = recipients(now, people(self._job, spec, file))
+            meant = recipients(now, people(self._job, spec, part))
             self._known[at] = {folded(one.address) for one in meant}
         return folded(delivery.key.recipient) in self._known[at]
+
+    def _part(self, spec: RunSpec, file: Artifact) -> Artifact | None:
+        """As the file with recipients has it now; None: it is not there any more."""
+        wish = spec.burst
+        if wish is None or wish.recipients_file is None or not file.values:
+            return file
+        sha256 = spec.files[wish.recipients_file]
+        if sha256 not in self._parts:
+            text = self._job.tools.blobs.read(sha256).decode("utf-8-sig")
+            rows, _ = burst.rows_of(text, wish.key)
+            found = burst.parts(rows, wish.key, None)
+            self._parts[sha256] = {one.key: one.values for one in found}
+        values = self._parts[sha256].get(file.values.get(wish.key, ""))
+        return None if values is None else replace(file, values=values)
 
 
 def _suppressed(reason: str, message: str) -> Outcome:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from boe_reconciler.core import approval, manifest, retry, waits
+from boe_reconciler.core import approval, burst, manifest, retry, waits
 from boe_reconciler.core.errors import (
     Cancelled,
     LeaseLost,
@@ -18,7 +18,8 @@ from boe_reconciler.core.errors import (
     Temporary,
 )
 from boe_reconciler.core.facts import AttemptBegun, Built, RunEnded, RunPutOff
-from boe_reconciler.core.outcome import Verdict, verdict
+from boe_reconciler.core.holds import HoldKind, Wait
+from boe_reconciler.core.outcome import EMPTY, Verdict, verdict
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.prepare import prepare
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
@@ -34,6 +35,8 @@ from boe_reconciler.engine.owing import owed, wanted
 log = logging.getLogger(__name__)
 
 
+#: The action of the event that tells of rows in no file.
+_LEFT_OUT = "rows_left_out"
 _SAME_ROWS = "The rows are those that were last delivered."
 #: Reasons of Temporary errors that tell of a source that is down, busy or too slow.
 _SOURCE_FAILURES = frozenset(
@@ -65,7 +68,7 @@ class Runner:
                 self._waited(job) and self._build(job)
             ):
                 return
-            if self._approved(job):
+            if self._expected(job) and self._approved(job):
                 self._deliver(job)
 
     # --- The steps ------------------------------------------------------------
@@ -150,6 +153,7 @@ class Runner:
             reason = self._gate(job)
             if reason is None:
                 exported = export(job)
+                reason = _no_parts(job, exported)
                 unchanged = self._unchanged(job, exported)
                 if unchanged and job.spec.if_unchanged == "skip":
                     reason = _skipped("unchanged", _SAME_ROWS)
@@ -198,10 +202,37 @@ class Runner:
             job.claimed.claim,
             artifacts,
             deliveries,
-            events=[job.event(manifest.ACTION, job.origin.sentence(artifacts))],
+            events=[
+                job.event(manifest.ACTION, job.origin.sentence(artifacts)),
+                *(
+                    [job.event(_LEFT_OUT, exported.left_out)]
+                    if exported.left_out
+                    else ()
+                ),
+            ],
             now=self._now(),
         )
         self._tools.observe(Built(artifacts=artifacts))
+
+    def _expected(self, job: Job) -> bool:
+        """False when a burst that reaches many more, or fewer, waits for a release."""
+        wish, record = job.spec.burst, self._record(job.claimed)
+        if wish is None or not job.run.options.whole or _begun(record):
+            return True
+        last = self._tools.ledger.last_delivered(job.run.schedule)
+        before = _reach(last) if last else None
+        if before is None or not before.parts or not leaves(job, record):
+            return True
+        text = burst.jump(before, _reach(record), wish.max_change)
+        return not text or self._released(
+            job, Wait(kind=HoldKind.RECIPIENTS, subject=job.run.run_id, message=text)
+        )
+
+    def _released(self, job: Job, wait: Wait) -> bool:
+        if self._tools.ledger.await_release(job.claimed.claim, wait, now=self._now()):
+            return True
+        self._tools.observe(RunPutOff(reason=wait.kind.value))
+        return False
 
     def _approved(self, job: Job) -> bool:
         """False when its files wait for somebody's release."""
@@ -210,10 +241,7 @@ class Runner:
             return True
         zone, now = job.spec.timezone, self._now()
         wait = approval.wait(wanted_by, job.run.run_id, zone, now)
-        if self._tools.ledger.await_release(job.claimed.claim, wait, now=now):
-            return True
-        self._tools.observe(RunPutOff(reason=wait.kind.value))
-        return False
+        return self._released(job, wait)
 
     def _deliver(self, job: Job) -> None:
         """Deliver what is open, then record: a final state, or a wait for the next try."""
@@ -225,7 +253,16 @@ class Runner:
             self._put_off(job, later.until, later.reason, text)
             return
         record = self._record(job.claimed)
-        self._finish(job.claimed, self._verdict(record), _rows(job, record))
+        end = self._with_left_out(job, self._verdict(record))
+        self._finish(job.claimed, end, _rows(job, record))
+
+    def _with_left_out(self, job: Job, end: Verdict) -> Verdict:
+        """It is said of the run, too, that rows of a burst went to nobody."""
+        if job.spec.burst is None:
+            return end
+        events = self._tools.ledger.events(job.run.run_id)
+        told = [one.message for one in events if one.action == _LEFT_OUT][-1:]
+        return replace(end, message=" ".join(filter(None, [end.message, *told])))
 
     def _verdict(self, record: RunRecord) -> Verdict:
         if record.run.options.dry_run:
@@ -364,6 +401,30 @@ def _about(claimed: Claimed) -> dict[str, str]:
 
 def _skipped(reason: str, message: str) -> Verdict:
     return Verdict(status=RunStatus.SKIPPED, reason=reason, message=message)
+
+
+def _no_parts(job: Job, exported: Exported) -> Verdict | None:
+    """A burst of nobody is over. Permanent `no_parts` where that was not to be."""
+    wish = job.spec.burst
+    if wish is None or exported.artifacts:
+        return None
+    if (wish.if_empty or job.spec.if_empty) == "skip":
+        return _skipped(EMPTY, "The burst has no parts: nobody gets a file.")
+    raise Permanent(
+        "no_parts",
+        "The burst has no parts: nobody gets a file.",
+        "Look at where its parts come from; `if_empty: skip` ends such a run as skipped.",
+    )
+
+
+def _begun(record: RunRecord) -> bool:
+    return any(one.attempts for one in record.deliveries)
+
+
+def _reach(record: RunRecord) -> burst.Reach:
+    keys = {one.key for one in record.artifacts} - {"-"}
+    people = {one.key.recipient for one in record.deliveries} - {"-"}
+    return burst.Reach(parts=keys, recipients=people)
 
 
 def _rows(job: Job, record: RunRecord) -> int | None:

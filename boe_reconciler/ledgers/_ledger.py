@@ -346,6 +346,14 @@ class StoredLedger:
 
         return self._read(look)
 
+    def last_delivered(self, schedule: str) -> RunRecord | None:
+        def look(store: Store) -> str | None:
+            standing = store.standing(schedule)
+            return store.last_delivered(standing.uid) if standing else None
+
+        run_id = self._read(look)
+        return self.run(run_id) if run_id else None
+
     def last_rows_digest(self, schedule: str) -> str | None:
         def look(store: Store) -> str | None:
             standing = store.standing(schedule)

@@ -923,6 +923,108 @@ CASES: dict[str, dict[str, Any]] = {
             "takes it by name alone": "def run(*, frame): ...\n",
         }.items()
     },
+    "a burst of several sheets": {
+        "reports/x.yaml": a_report(
+            "connection: db\n"
+            "workbook: {sheets: [{name: A, query: select 1}, {name: B, query: select 2}]}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            "report: x\nburst: ⟦BOE280⟧{values_from: region}"
+        ),
+    },
+    "a burst of files that are split": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select 1\nmax_rows: 5\non_too_many: split"
+        ),
+        "schedules/x.yaml": a_schedule(
+            "report: x\nburst: ⟦BOE280⟧{values_from: region}"
+        ),
+    },
+    "a query for each part": {
+        "schedules/x.yaml": a_schedule(
+            "if_unchanged: ⟦BOE281⟧skip\n"
+            "burst: {values_from: ⟦BOE281⟧region, mode: query}"
+        ),
+        "schedules/y.yaml": a_schedule(
+            "burst: {recipients_query: ⟦BOE202⟧drop x, split_on: region}", name="y"
+        ),
+    },
+    "a burst of which nothing is there": {
+        "schedules/x.yaml": a_schedule(
+            "report: ⟦BOE100⟧nope\n"
+            "burst: {recipients_query: select 1 as region, split_on: region}"
+        ),
+        "schedules/y.yaml": a_schedule(
+            "burst: {recipients_file: ⟦BOE103⟧no.csv, split_on: region}", name="y"
+        ),
+    },
+    "files with recipients that cannot be read": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": "region,to\n⟦BOE282⟧north\n⟦BOE282⟧,a@example.com\n\nsouth,\n",
+        "schedules/y.yaml": a_schedule(
+            "burst: {recipients_file: y.csv, split_on: region}", name="y"
+        ),
+        "schedules/y.csv": "⟦BOE282⟧area,to\nnorth,a@example.com\n",
+        "schedules/z.yaml": a_schedule(
+            "burst: {recipients_file: z.csv, split_on: region}", name="z"
+        ),
+        "schedules/z.csv": "⟦BOE282⟧region,region\nnorth,a@example.com\n",
+    },
+    "a file with recipients that ends in a quote": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": '⟦BOE282⟧"region\n',
+    },
+    "a file with nothing": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": "⟦BOE282⟧",
+        "schedules/y.yaml": a_schedule(
+            "burst: {recipients_file: y.csv, split_on: region}", name="y"
+        ),
+        "schedules/y.csv": "region\n",
+    },
+    "a file with recipients that is no text": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: ⟦BOE282⟧x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": b"region\n\xff\n",
+    },
+    "a wrong address in a file with recipients": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": "region,to\nnorth,a@example.com\n⟦BOE283⟧south,b@nowhere\n",
+    },
+    "more parts than there may be": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: ⟦BOE284⟧x.csv, split_on: region, max_parts: 1}"
+        ),
+        "schedules/x.csv": "region\nnorth\nsouth\n",
+    },
+    "a template that asks for a column that the file does not have": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :a\nparameters: {a: {type: string}}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            "report: x\nburst: {recipients_file: x.csv, split_on: region, mode: query}\n"
+            'parameters: {a: ⟦BOE181⟧"{{ part.regoin }}"}'
+        ),
+        "schedules/x.csv": "region\nnorth\n",
+    },
+    "a parameter of a part where all are read at once": {
+        "reports/x.yaml": a_report(
+            "connection: db\nquery: select :a\nparameters: {a: {type: string}}"
+        ),
+        "schedules/x.yaml": a_schedule(
+            "report: x\nburst: {values_from: region}\n"
+            'parameters: {a: ⟦BOE181⟧"{{ part.region }}"}'
+        ),
+    },
     "a default that only a burst fills in": {
         "distributions/d.yaml": a_document(
             "Distribution",

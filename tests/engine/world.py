@@ -212,6 +212,7 @@ def a_spec(query: str = "select 1 as one", **fields: Any) -> RunSpec:
         "only_if",
         "wait_for",
         "approval",
+        "burst",
         "ping",
     )
     return RunSpec.model_validate(

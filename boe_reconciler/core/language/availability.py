@@ -29,7 +29,6 @@ class Lack:
 
 #: Empty, once all of the language works.
 NOT_AVAILABLE: tuple[Lack, ...] = (
-    Lack(place="Schedule", path=("burst",), what="burst"),
     Lack(
         place="Destination",
         path=("preview_rows",),

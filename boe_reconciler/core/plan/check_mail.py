@@ -76,7 +76,7 @@ def try_texts(
     """
     if not isinstance(target, EmailDestination) or check.entry.served is not None:
         return
-    burst = "burst" in check.document.data["spec"]
+    burst = "burst" in check.document.data["spec"] and "part" not in context
     for key, text in _texts(target, *found):
         try:
             if is_template(text) and not (burst and "part" in names_in(text)):

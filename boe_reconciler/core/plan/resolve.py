@@ -6,7 +6,7 @@ them a second time, and `boe validate` the building of models that nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from boe_reconciler.core.language.availability import unavailable_through
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
+from boe_reconciler.core.plan.check_burst import ResolvedBurst, check_burst
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_environment import Overlay
 from boe_reconciler.core.plan.check_mail import try_texts
@@ -61,13 +62,18 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
     _export(check, schedule, report)
     planned, holders = _destinations(check, schedule)
     destinations = _redirected(check, planned)
-    _values(check, schedule, report, timetable)
+    burst = check_burst(check, schedule, report)
+    _values(check, schedule, report, (timetable, burst.part))
     if report is None or occurrences is None or len(destinations) == 0:
         return None
     return PlannedSchedule(
         name=schedule.name,
         spec=_run_spec(
-            check, schedule, report, occurrences.timezone, (destinations, holders)
+            check,
+            schedule,
+            report,
+            occurrences.timezone,
+            (destinations, holders, burst),
         ),
         occurrences=occurrences,
         paused=schedule.spec.paused,
@@ -290,9 +296,10 @@ def _values(
     check: Check,
     schedule: Schedule,
     report: ResolvedReport | None,
-    timetable: Timetable | None,
+    known: tuple[Timetable | None, Mapping[str, str] | None],
 ) -> None:
-    """Parameters and inputs, as they will be at the next occurrence."""
+    """Parameters and inputs, as they will be at the next occurrence, of the first part."""
+    timetable, part = known
     about = About(
         schedule=schedule.name,
         report=report.title if report else "",
@@ -302,13 +309,18 @@ def _values(
     )
     occurrence = (timetable and timetable.next(check.now)) or check.now
     context = about.context(run_id(schedule.name, occurrence), occurrence)
+    later = _later(check, part)
+    of_part = {} if part is None else {"part": part}
+    by_query = schedule.spec.burst and schedule.spec.burst.mode == "query"
     values: dict[str, Any] = {}
     if report:
         declared = report.spec.parameters
-        binding = Binding(definitions=declared, context=context, words=PARAMETERS)
-        given = schedule.spec.parameters
-        values = _bind(check, binding, given, ("spec", "parameters"))
-    context = {**context, "parameters": values}
+        seen = {**context, **of_part} if by_query else context
+        binding = Binding(definitions=declared, context=seen, words=PARAMETERS)
+        others = _LATER if check.entry.served is not None else ()
+        now = later if by_query else others
+        values = _bind(check, binding, schedule.spec.parameters, now)
+    context = {**context, **of_part, "parameters": values}
     for number, target in enumerate(schedule.spec.deliver_to):
         path: Path = ("spec", "deliver_to", number)
         name = (
@@ -319,7 +331,7 @@ def _values(
             declared = found.product.spec.inputs
             binding = Binding(definitions=declared, context=context, words=INPUTS)
             given = target.inputs if isinstance(target, DistributionRef) else {}
-            inputs = _bind(check, binding, given, (*path, "inputs"))
+            inputs = _bind(check, binding, given, later, (*path, "inputs"))
             _addresses(check, declared, inputs, (*path, "inputs"))
             texts = found.entry.document.filename, found.files
             for each in found.product.spec.destinations:
@@ -339,14 +351,25 @@ def _addresses(
                 check.find(domain_findings(check.judge, address, (*path, name)))
 
 
+def _later(check: Check, part: Mapping[str, str] | None) -> Collection[str]:
+    """What is no Problem yet. A column's values are known as it runs, its name before."""
+    if check.entry.served is not None:
+        return _LATER
+    if "burst" not in check.document.data["spec"]:
+        return ()
+    return _LATER if part is None else ("BOE107",)
+
+
 def _bind(
-    check: Check, binding: Binding, given: dict[str, Any], path: Path
+    check: Check,
+    binding: Binding,
+    given: dict[str, Any],
+    later: Collection[str],
+    path: Path = ("spec", "parameters"),
 ) -> dict[str, Any]:
     for at, text in _texts(given, path):
         check.find_in_text(check_tokens(text), at)
     values, findings = binding.bind(given)
-    late = check.entry.served is not None or "burst" in check.document.data["spec"]
-    later = _LATER if late else ()
     check.find((each for each in findings if each.code not in later), path)
     return values
 
@@ -368,11 +391,11 @@ def _run_spec(
     schedule: Schedule,
     report: ResolvedReport,
     timezone: str,
-    delivered: tuple[list[PlannedDestination], list[Holder]],
+    delivered: tuple[list[PlannedDestination], list[Holder], ResolvedBurst],
 ) -> RunSpec:
     spec, metadata = schedule.spec, schedule.metadata
     policy = check.policy
-    destinations, holders = delivered
+    destinations, holders, burst = delivered
     uses = used(check, holders, destinations)
     ping, export = _own_ping(check, spec.ping), _pinned(check, spec.export)
     return RunSpec.model_construct(
@@ -394,12 +417,18 @@ def _run_spec(
         only_if=spec.only_if,
         wait_for=spec.wait_for,
         approval=spec.approval,
+        burst=burst.spec,
         execution=spec.execution,
         ping=ping,
         destinations=destinations,
         connections=_all_zoned(uses.connections, policy.defaults.get("timezone")),
         groups={**uses.groups, **_approvers(check, spec.approval)},
-        files={**report.files, **pinned_files(ping, export), **uses.files},
+        files={
+            **report.files,
+            **pinned_files(ping, export),
+            **uses.files,
+            **burst.files,
+        },
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,

@@ -36,12 +36,12 @@ from boe_reconciler.core.resources.types import (
 )
 from boe_reconciler.core.resources.when import When
 
-_FORMATS = ("xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf")
+FORMATS = ("xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf")
 #: "excel" is read as xlsx.
 Format = Annotated[
     Literal["xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf"],
     BeforeValidator(lambda value: "xlsx" if value == "excel" else value),
-    WithJsonSchema({"enum": [*_FORMATS, "excel"]}),
+    WithJsonSchema({"enum": [*FORMATS, "excel"]}),
 ]
 Period = Literal[
     "previous_day",
@@ -193,6 +193,11 @@ class Burst(Model):
         pattern=PERCENT_PATTERN,
         description="A larger change in the number of parts waits for a release.",
     )
+
+    @property
+    def key(self) -> str:
+        """The column of the report that says which part a row is of."""
+        return self.split_on or self.values_from or ""
 
 
 class DistributionRef(Model):
