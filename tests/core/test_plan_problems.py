@@ -275,6 +275,13 @@ CASES: dict[str, dict[str, Any]] = {
             "to: [a@example.com, ⟦BOE132⟧eve@example.net]"
         ),
     },
+    "a domain in a file with recipients": {
+        "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),
+        "schedules/x.yaml": a_schedule(
+            "burst: {recipients_file: ⟦BOE132⟧x.csv, split_on: region}"
+        ),
+        "schedules/x.csv": "region,to\nnorth,eve@example.net\nsouth,a@example.com\n",
+    },
     "a domain in a Group": {
         "policy.yaml": a_policy("allow: {email_domains: [example.com]}"),
         "connections/mail.yaml": SMTP,
@@ -663,9 +670,6 @@ CASES: dict[str, dict[str, Any]] = {
             "password: {sops: ⟦BOE172⟧../plain.json#a}}",
         ),
         "plain.json": '{"a": "b"}',
-    },
-    "what is not available": {
-        "schedules/x.yaml": a_schedule("burst: ⟦BOE190⟧{values_from: x}"),
     },
     "what has no effect yet in a mail": {
         "connections/mail.yaml": SMTP,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from boe_reconciler.core import burst, sql
 from boe_reconciler.core.errors import Permanent
@@ -98,13 +98,18 @@ def _file(check: Check, wish: Burst, reference: str) -> ResolvedBurst:
     wrong = [_finding("BOE282", text, flaw) for flaw in flaws]
     wrong += [_finding("BOE283", text, flaw) for flaw in _addresses(text, rows)]
     check.find_in_file(wrong[:_TOLD], at, source)
-    if check.judge:
-        for address in {a for row in rows for a in _in_row(row)}:
-            check.find(domain_findings(check.judge, address, at))
+    _domains(check, {a for row in rows for a in _in_row(row)}, at)
     files = {path: hashlib.sha256(content).hexdigest()}
     spec = wish.model_copy(update={"recipients_file": path})
     part = {} if flaws else _first(check, rows, wish, at)
     return ResolvedBurst(spec=spec, files=files, part=part or None)
+
+
+def _domains(check: Check, addresses: Iterable[str], at: Path) -> None:
+    if check.judge is None:
+        return
+    for address in sorted(addresses):
+        check.find(domain_findings(check.judge, address, at))
 
 
 def _first(

@@ -311,15 +311,13 @@ def _values(
     context = about.context(run_id(schedule.name, occurrence), occurrence)
     later = _later(check, part)
     of_part = {} if part is None else {"part": part}
-    by_query = schedule.spec.burst and schedule.spec.burst.mode == "query"
     values: dict[str, Any] = {}
-    if report:
-        declared = report.spec.parameters
-        seen = {**context, **of_part} if by_query else context
-        binding = Binding(definitions=declared, context=seen, words=PARAMETERS)
-        others = _LATER if check.entry.served is not None else ()
-        now = later if by_query else others
-        values = _bind(check, binding, schedule.spec.parameters, now)
+    if report and schedule.spec.burst and schedule.spec.burst.mode == "query":
+        seen = {**context, **of_part}
+        values = _parameters(check, schedule, report, (seen, later))
+    elif report:
+        known_later = _LATER if check.entry.served is not None else ()
+        values = _parameters(check, schedule, report, (context, known_later))
     context = {**context, **of_part, "parameters": values}
     for number, target in enumerate(schedule.spec.deliver_to):
         path: Path = ("spec", "deliver_to", number)
@@ -339,6 +337,18 @@ def _values(
         elif not isinstance(target, str | DistributionRef):
             texts = check.document.range(path).filename, check.files
             try_texts(check, target, {**context, "inputs": {}}, texts, path)
+
+
+def _parameters(
+    check: Check,
+    schedule: Schedule,
+    report: ResolvedReport,
+    seen: tuple[Mapping[str, Any], Collection[str]],
+) -> dict[str, Any]:
+    context, later = seen
+    declared = report.spec.parameters
+    binding = Binding(definitions=declared, context=context, words=PARAMETERS)
+    return _bind(check, binding, schedule.spec.parameters, later)
 
 
 def _addresses(
