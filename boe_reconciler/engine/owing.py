@@ -101,7 +101,7 @@ def _rows(
                 ),
                 type=planned.spec.type,
                 role=one.role,
-                notice="unchanged" if unchanged else _news(job, planned, file),
+                notice="unchanged" if unchanged else _news(job, planned, files[0]),
             )
 
 
