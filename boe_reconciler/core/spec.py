@@ -12,6 +12,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import Any, Literal
 
+from boe_reconciler.core.burst import Part
 from boe_reconciler.core.holds import Wait
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
@@ -144,6 +145,8 @@ class PlannedSchedule:
     #: `paused: true` in git.
     paused: bool
     renamed_from: str | None = None
+    #: Of a burst with a `recipients_file`; empty: they are known only as it runs.
+    parts: Sequence[Part] = ()
 
     @cached_property
     def digest(self) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
+from boe_reconciler.core.burst import Part, parts
 from boe_reconciler.core.changes.recipients import Recipient, recipients_of
 from boe_reconciler.core.plan.world import Key
+from boe_reconciler.core.resources.schedule import Burst
 from boe_reconciler.core.spec import PlannedSchedule, ServedObject
 from tests.builders import a_schedule, at
 
@@ -242,3 +245,34 @@ def test_in_an_environment_its_connections_count_and_what_it_leaves_out_does_not
         an_object("Environment", "staging", overlay),
     )
     assert one.name == "sftp://staging.example.com/in"
+
+
+BURST = {"recipients_file": "heads.csv", "split_on": "region"}
+
+
+def a_burst(parts: list[Part], **burst: Any) -> PlannedSchedule:
+    mail = {**MAIL, "to": "{{ part.to }}"}
+    local = {"type": "local", "base_path": "x", "create_subdirs": False}
+    wish = Burst(**{**BURST, **burst})
+    return replace(delivering(mail, local, burst=wish), parts=parts)
+
+
+def test_each_part_of_a_file_with_recipients_has_its_own_file() -> None:
+    rows = [
+        {"region": "north", "to": "a@example.com"},
+        {"region": "south", "to": "a@example.com, b@example.com"},
+    ]
+    got = {one.name: one.files for one in found(a_burst(parts(rows, "region", None)))}
+    north, south = (f"Daily_2026-11-23 ({key}).csv" for key in ("north", "south"))
+    assert got == {
+        "a@example.com": (north, south),
+        "b@example.com": (south,),
+        "x": (north, south),
+    }
+
+
+def test_what_parts_a_query_gives_is_known_only_as_it_runs() -> None:
+    query = {"recipients_file": None, "recipients_query": "select 1"}
+    got = {one.name: one.files for one in found(a_burst([], **query))}
+    assert got["x"] == ("Daily_2026-11-23 ({part}).csv",)
+    assert list(got) == ["{{ part.to }}", "x"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core import names
+from boe_reconciler.core.burst import Part
 from boe_reconciler.core.changes.masks import masked_text, site_of
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.plan.world import Key
@@ -54,12 +56,26 @@ def recipients_of(
     schedule: PlannedSchedule, objects: Objects, occurrence: datetime
 ) -> list[Recipient]:
     """What the run at an occurrence would deliver, in the order of its destinations."""
-    run = _Run.of(schedule, objects, occurrence)
     found: dict[tuple[str, str, str, str], Recipient] = {}
-    for planned in schedule.spec.destinations:
-        for one in _recipients(run, planned):
-            found.setdefault((*one.key, one.destination), one)
-    return list(found.values())
+    files: dict[tuple[str, str, str, str], list[str]] = {}
+    for run in _runs(schedule, objects, occurrence):
+        for planned in schedule.spec.destinations:
+            for one in _recipients(run, planned):
+                at = (*one.key, one.destination)
+                found.setdefault(at, one)
+                files.setdefault(at, []).extend(one.files)
+    return [
+        replace(one, files=tuple(dict.fromkeys(files[at]))) for at, one in found.items()
+    ]
+
+
+def _runs(
+    schedule: PlannedSchedule, objects: Objects, occurrence: datetime
+) -> Iterator[_Run]:
+    """One, or one for each part of a burst, as far as they are known."""
+    known: Sequence[Part | None] = schedule.parts
+    for part in known or [None]:
+        yield _Run.of(schedule, objects, occurrence, part)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,19 +87,32 @@ class _Run:
     occurrence: datetime
     #: What templates see.
     context: Mapping[str, Any]
+    #: What stands for `{part}` in names.
+    part: str = ""
 
     @classmethod
     def of(
-        cls, schedule: PlannedSchedule, objects: Objects, occurrence: datetime
+        cls,
+        schedule: PlannedSchedule,
+        objects: Objects,
+        occurrence: datetime,
+        part: Part | None,
     ) -> _Run:
         spec = schedule.spec
         id_ = run_id(schedule.name, occurrence)
         try:
-            context = prepare(spec, run_id=id_, occurrence=occurrence).context
+            values = part.values if part else None
+            made = prepare(spec, run_id=id_, occurrence=occurrence, part=values)
+            context = made.context
         except Permanent:  # It is about the values of that run; who gets it is known.
             context = About.of(spec).context(id_, occurrence)
+        later = "{part}" if spec.burst else ""
         return cls(
-            schedule=schedule, objects=objects, occurrence=occurrence, context=context
+            schedule=schedule,
+            objects=objects,
+            occurrence=occurrence,
+            context=context,
+            part=part.label if part else later,
         )
 
     @property
@@ -145,6 +174,7 @@ def _file(run: _Run, pattern: str, extension: str) -> str:
         run_id=run.context["run_id"],
         extension=extension,
         period=period.label if period else "",
+        part=run.part,
     )
     name, export = names.file_name(pattern, values), spec.export
     return names.compressed(name, export.compress, several=export.several)

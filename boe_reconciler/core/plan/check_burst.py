@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from boe_reconciler.core import burst, sql
+from boe_reconciler.core.burst import Part
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.language.addresses import address_flaw, addresses_in
 from boe_reconciler.core.language.places import Source
@@ -32,6 +33,8 @@ class ResolvedBurst:
     files: Mapping[str, str]
     #: What templates see of its first part; None: that is known only as it runs.
     part: Mapping[str, str] | None = None
+    #: All of them; empty: they are known only as it runs.
+    parts: Sequence[Part] = ()
 
 
 NONE = ResolvedBurst(files={})
@@ -101,8 +104,9 @@ def _file(check: Check, wish: Burst, reference: str) -> ResolvedBurst:
     _domains(check, {a for row in rows for a in _in_row(row)}, at)
     files = {path: hashlib.sha256(content).hexdigest()}
     spec = wish.model_copy(update={"recipients_file": path})
-    part = {} if flaws else _first(check, rows, wish, at)
-    return ResolvedBurst(spec=spec, files=files, part=part or None)
+    parts = [] if flaws else _parts(check, rows, wish, at)
+    part = parts[0].values if parts else None
+    return ResolvedBurst(spec=spec, files=files, part=part, parts=parts)
 
 
 def _domains(check: Check, addresses: Iterable[str], at: Path) -> None:
@@ -112,15 +116,14 @@ def _domains(check: Check, addresses: Iterable[str], at: Path) -> None:
         check.find(domain_findings(check.judge, address, at))
 
 
-def _first(
+def _parts(
     check: Check, rows: list[dict[str, str]], wish: Burst, at: Path
-) -> Mapping[str, str]:
+) -> Sequence[Part]:
     try:
-        parts = burst.parts(rows, wish.key, wish.max_parts)
+        return burst.parts(rows, wish.key, wish.max_parts)
     except Permanent as error:
         check.add("BOE284", at, error.message.removesuffix("."), "raise max_parts")
-        return {}
-    return parts[0].values if parts else {}
+        return []
 
 
 def _addresses(text: str, rows: list[dict[str, str]]) -> Iterator[burst.Flaw]:

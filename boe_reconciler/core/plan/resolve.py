@@ -78,6 +78,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
         occurrences=occurrences,
         paused=schedule.spec.paused,
         renamed_from=schedule.metadata.renamed_from,
+        parts=burst.parts,
     )
 
 
