@@ -590,3 +590,18 @@ def test_ten_thousand_schedules_take_seconds_and_one_of_them_much_less() -> None
     assert plan.schedules["n5000"].paused
     assert first < 20
     assert time.process_time() - start < first / 2
+
+
+def test_a_burst_goes_on_with_the_people_that_it_was_served_with() -> None:
+    """What is served was judged before; its file is that of then, even when git has none."""
+    burst = "  burst: {recipients_file: heads.csv, split_on: region}\n"
+    schedule = a_schedule("a", more=burst)
+    heads = "region,to\nnorth,a@example.com\n"
+    files = {**GOOD, "schedules/a.yaml": schedule, "schedules/heads.csv": heads}
+    ledger = Ledger()
+    assert ledger.step(files).problems == []
+    files["schedules/a.yaml"] = schedule.replace("archive", "nowhere")
+    files["schedules/heads.csv"] = "region,to\nnorth,b@example.com\n"
+    plan = ledger.step(files)
+    assert [one.values["to"] for one in plan.schedules["a"].parts] == ["a@example.com"]
+    assert plan.schedules["a"].spec.files.keys() == {"schedules/heads.csv"}
