@@ -12,7 +12,7 @@ import typer
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import local, say
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.holds import OF_OPEN_RUNS
+from boe_reconciler.core.holds import OF_OPEN_RUNS, HoldKind
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -108,6 +108,8 @@ def _list(holds: Sequence[Hold]) -> None:
 
 
 def _what_next(app: App, hold: Hold) -> str:
+    if hold.kind is HoldKind.GONE:
+        return "The next run delivers there again."
     if hold.ended_at is not None:
         return "That is recorded; nothing is sent."
     server = app.who_serves()

@@ -21,6 +21,8 @@ class HoldKind(StrEnum):
     RECIPIENTS = "recipients"
     #: About a run that is over: nobody knows whether what it sent has arrived.
     UNCONFIRMED = "unconfirmed"
+    #: About a destination whose receiver wants no more: nothing is sent there.
+    GONE = "gone"
 
 
 OF_REVISIONS = (HoldKind.REWRITTEN_HISTORY, HoldKind.CHANGE_WINDOW)

@@ -15,12 +15,15 @@ LEFT_OUT = "environment"
 #: One that git no longer names, or whose address wants or takes no more mails.
 REMOVED = "removed"
 LISTED = "suppression_list"
+#: One whose receiver said that it wants no more.
+GONE = "gone"
 #: Suppressed for one of these, nobody misses it: somebody decided that it is not sent.
 _SAID = {
     EMPTY: "The report has no rows.",
     UNCHANGED: "The rows are those that were last delivered.",
     LEFT_OUT: "The Environment delivers nothing there.",
     REMOVED: "Nobody is a recipient of it any more.",
+    GONE: "Its receiver wants no more, and a Hold waits for a release.",
     LISTED: "Its recipients are on the suppression list.",
 }
 

@@ -611,6 +611,9 @@ class Ledger(Protocol):
         end; later ones find that. An attempt that is open ends, and uses up nothing.
         """
 
+    def switch_off(self, claim: Claim, wait: Wait, *, now: datetime) -> None:
+        """A Hold for what `wait` is about, unless one waits already."""
+
     def holds_of(self, run_id: str) -> Sequence[Hold]:
         """All Holds of a run, those that have ended too; the oldest first."""
 

@@ -343,6 +343,7 @@ def of_holds(holds: Sequence[Hold], now: datetime) -> Iterator[Trouble]:
     for one in holds:
         if one.waits and one.kind not in _TELL_NOTHING:
             of_run = one.kind in OF_OPEN_RUNS
+            schedule = one.subject.partition("." if of_run else " ")[0]
             yield Trouble(
                 subject=f"hold {one.hold_id}",
                 kind=Kind.HOLD,
@@ -351,7 +352,7 @@ def of_holds(holds: Sequence[Hold], now: datetime) -> Iterator[Trouble]:
                 command=f'boe release {one.hold_id} --why "…"',
                 since=one.since,
                 at=now,
-                schedule=one.subject.partition(".")[0] if of_run else "",
+                schedule=schedule if of_run or one.kind is HoldKind.GONE else "",
                 run_id=one.subject if of_run else "",
             )
 

@@ -11,10 +11,11 @@ from functools import partial
 from itertools import chain
 from typing import cast
 
-from boe_reconciler.core import retry
+from boe_reconciler.core import gone, retry
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import Delivered
 from boe_reconciler.core.mail import encoded_size
+from boe_reconciler.core.outcome import GONE
 from boe_reconciler.core.ports import Destination, Linking, Shipment
 from boe_reconciler.core.recipients import with_links
 from boe_reconciler.core.resources.distribution import Attach
@@ -31,7 +32,7 @@ from boe_reconciler.core.runs import (
 )
 from boe_reconciler.core.spec import PlannedDestination, PlannedLink
 from boe_reconciler.engine.job import Job
-from boe_reconciler.engine.owing import MAIL, Meant, omission
+from boe_reconciler.engine.owing import MAIL, WEBHOOK, Meant, omission
 from boe_reconciler.engine.shipping import Letter, Load, named, shipment
 
 log = logging.getLogger(__name__)
@@ -324,8 +325,12 @@ class Counter:
         if outcome.status is DeliveryStatus.DEFERRED:
             outcome, until = self._deferred(delivery, outcome, now)
         outcome = replace(outcome, message=self._told(outcome.message))
+        claim = self._job.claimed.claim
+        if self._planned is not None and _is_gone(delivery, outcome):
+            wait = gone.wait(self._planned, self._job.spec, claim.run_id)
+            tools.ledger.switch_off(claim, wait, now=now)
         tools.ledger.settle(
-            self._job.claimed.claim,
+            claim,
             delivery.key,
             outcome,
             next_attempt_at=until,
@@ -435,6 +440,12 @@ def _given_up(outcome: Outcome, *, in_doubt: bool) -> Outcome:
         reason="gave_up",
         message=f"Given up: {outcome.message}",
     )
+
+
+def _is_gone(delivery: Delivery, outcome: Outcome) -> bool:
+    """Whether its receiver says just now that it wants no more."""
+    said = outcome.status is not DeliveryStatus.SUPPRESSED
+    return delivery.type == WEBHOOK and said and outcome.reason == GONE
 
 
 def _not_this_time(outcome: Outcome) -> Outcome:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from boe_reconciler.core import burst
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core import burst, gone
+from boe_reconciler.core.errors import InputError, Permanent
 from boe_reconciler.core.language.addresses import folded
-from boe_reconciler.core.outcome import EMPTY, LEFT_OUT, LISTED, REMOVED, left_out
+from boe_reconciler.core.outcome import EMPTY, GONE, LEFT_OUT, LISTED, REMOVED, left_out
 from boe_reconciler.core.recipients import (
     NOBODY,
     People,
@@ -34,6 +35,7 @@ from boe_reconciler.core.spec import PlannedDestination, RunSpec
 from boe_reconciler.engine.job import Job
 
 MAIL = "email"
+WEBHOOK = "webhook"
 _REFUSED = {
     "bad_address": DeliveryStatus.FAILED,
     "not_allowed": DeliveryStatus.SUPPRESSED,
@@ -182,6 +184,8 @@ class Meant:
         if delivery.role != ASKED and not self._still(spec, planned, delivery, file):
             revision = self._job.tools.ledger.served().serving
             return _suppressed(REMOVED, f"Removed in {revision}.")
+        if planned.spec.type == WEBHOOK:
+            return self._gone(planned)
         if planned.spec.type != MAIL:
             return None
         address = delivery.key.recipient
@@ -190,6 +194,17 @@ class Meant:
             return Outcome(status=_REFUSED[why[0]], reason=why[0], message=why[1])
         listed = self._job.tools.listed(address)
         return None if listed is None else _suppressed(LISTED, listed)
+
+    def _gone(self, planned: PlannedDestination) -> Outcome | None:
+        """Whether its receiver wants no more; a Hold of an address it had is over."""
+        ledger, subject = self._job.tools.ledger, gone.subject(planned, self._job.spec)
+        holds = ledger.holds()
+        for one in gone.outdated(holds, subject):
+            why, now = "It has another address now.", self._job.tools.clock.now()
+            with suppress(InputError):  # another run was quicker
+                ledger.release(one.hold_id, by="boe", why=why, now=now)
+        hold = gone.stands(holds, subject)
+        return None if hold is None else _suppressed(GONE, hold.message)
 
     def _served(self) -> RunSpec | None:
         """The spec that its schedule has now, whatever it is called."""

@@ -20,6 +20,7 @@ from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
     AttemptStatus,
     Claim,
+    DeliveryStatus,
     Run,
     RunRecord,
     RunStatus,
@@ -219,7 +220,11 @@ def _lose(store: Store, run: Run, now: datetime, *, alone: bool) -> None:
     store.insert_events([event_of(run, "lease_lost", words, now)])
     if run.lost >= POISON and not run.cancel_requested:
         why = ("poison", f"Its worker vanished {run.lost} times while doing only this.")
-        _rows.end_run(store, run, RunStatus.FAILED, now, why=why)
+        rows = store.deliveries([run.run_id]).get(run.run_id, ())
+        some = any(one.status is DeliveryStatus.ACCEPTED for one in rows)
+        status = RunStatus.PARTIAL if some else RunStatus.FAILED
+        _rows.end_run(store, run, status, now, why=why)
+        # Whatever arrived before, it is a failure that the next run may meet again.
         _failures.count(store, run, RunStatus.FAILED, now)
 
 

@@ -16,11 +16,11 @@ _ID = 8
 
 
 def hold(store: Store, wait: Wait, run: Run, now: datetime) -> Hold:
-    """A new Hold of a run."""
+    """A new Hold, of this run or by what came of it."""
     made = Hold(
         hold_id=_new_id(store, wait, now),
         kind=wait.kind,
-        subject=run.run_id,
+        subject=wait.subject,
         message=wait.message,
         since=now,
         until=wait.until,

@@ -75,6 +75,12 @@ def await_release(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> b
     return False
 
 
+def switch_off(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> None:
+    run = _rows.prove(store, claim, now)
+    if all(one.ended_at is not None for one in store.holds_of(wait.subject)):
+        _held.hold(store, wait, run, now)
+
+
 def settle(
     store: Store, activation: Activation, now: datetime, new_uid: Callable[[], str]
 ) -> None:

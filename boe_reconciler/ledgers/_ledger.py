@@ -241,6 +241,9 @@ class StoredLedger:
             lambda store: _holds.await_release(store, claim, wait, now=now)
         )
 
+    def switch_off(self, claim: Claim, wait: Wait, *, now: datetime) -> None:
+        self._write(lambda store: _holds.switch_off(store, claim, wait, now=now))
+
     def holds_of(self, run_id: str) -> Sequence[Hold]:
         return self._read(lambda store: store.holds_of(run_id))
 

@@ -10,7 +10,7 @@ import pytest
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.holds import HoldEnd, HoldKind, Wait
 from boe_reconciler.core.ports import Claimed, Ledger
-from boe_reconciler.core.runs import DeliveryStatus, Outcome, RunStatus
+from boe_reconciler.core.runs import DeliveryStatus, Outcome, Resend, RunStatus
 from tests.builders import (
     REVISION,
     a_delivery,
@@ -207,9 +207,25 @@ def test_what_was_left_at_that_is_not_asked_about_again(ledger: Ledger) -> None:
     ledger.finish(claimed.claim, RunStatus.FAILED, "", "", now=START)
     (found,) = ledger.holds()
     release(ledger, found.hold_id)
-    ledger.reopen(RUN, recipient="b", now=START + 2 * MINUTE)
+    ledger.reopen(RUN, Resend(recipient="b"), now=START + 2 * MINUTE)
     again = claim(ledger, 3)
     taken = Outcome(status=DeliveryStatus.ACCEPTED)
     ledger.settle(again.claim, other.key, taken, now=START + 3 * MINUTE)
     ledger.finish(again.claim, RunStatus.PARTIAL, "", "", now=START + 3 * MINUTE)
     assert ledger.holds() == []
+
+
+def test_a_place_that_wants_no_more_has_one_hold_however_often_it_says_so(
+    ledger: Ledger,
+) -> None:
+    claimed = claim(ledger)
+    gone = Wait(kind=HoldKind.GONE, subject="daily hooks/hook 1234abcd", message="410")
+    for _ in range(2):
+        ledger.switch_off(claimed.claim, gone, now=START)
+    [hold] = ledger.holds()
+    assert (hold.kind, hold.subject) == (gone.kind, gone.subject)
+    ledger.release(hold.hold_id, by="ada", why="it is back", now=START)
+    assert ledger.holds() == []
+    ledger.switch_off(claimed.claim, gone, now=START + MINUTE)
+    assert [one.subject for one in ledger.holds()] == [gone.subject]
+    assert ledger.broken_invariants(now=START + MINUTE) == []

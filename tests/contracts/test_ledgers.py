@@ -643,6 +643,23 @@ def test_a_run_that_takes_its_worker_down_three_times_is_poison(hourly: Ledger) 
     assert hourly.broken_invariants(now=now) == []
 
 
+def test_what_has_arrived_before_its_run_is_poison_is_not_forgotten(
+    hourly: Ledger,
+) -> None:
+    now = START + HOUR
+    claimed = one_claim(hourly)
+    run_id, claim = claimed.claim.run_id, claimed.claim
+    one, other = (a_delivery(run_id, destination=name) for name in "ab")
+    hourly.begin_attempt(claim, parameters={}, now=now)
+    hourly.commit_artifacts(claim, [an_artifact()], [one, other], now=now)
+    hourly.intend(claim, one.key, {}, now=now)
+    hourly.settle(claim, one.key, ACCEPTED, now=now)
+    for _ in range(3):
+        hourly.expire(now=now, all_leases=True)
+        take(hourly, now)
+    assert statuses(hourly) == {"07:00": "partial poison"}
+
+
 def test_a_run_is_not_blamed_for_what_others_were_doing_too(ledger: Ledger) -> None:
     ledger.activate(an_activation(a_schedule(), a_schedule("other")), now=START)
     now = START + HOUR

@@ -9,7 +9,7 @@ import pytest
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.holds import Hold, HoldEnd, HoldKind, Wait
-from boe_reconciler.core.runs import DeliveryStatus, Outcome, RunStatus
+from boe_reconciler.core.runs import DeliveryStatus, Outcome, Resend, RunStatus
 from boe_reconciler.destinations.local import LocalDestination
 from tests.engine.world import START, World, a_spec
 
@@ -146,7 +146,7 @@ def test_what_was_released_is_sent_again_without_another(world: World) -> None:
     run_id = held(world)
     release(world, run_id)
     world.work()
-    world.ledger.reopen(run_id, everything=True, now=world.clock.now())
+    world.ledger.reopen(run_id, Resend(everything=True), now=world.clock.now())
     world.work()
     assert len(world.record(run_id).deliveries) == 2
     assert world.record(run_id).run.status is SUCCEEDED

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.core.holds import HoldKind
 from boe_reconciler.core.runs import Delivery, DeliveryStatus, Outcome, Resend
+from boe_reconciler.core.spec import RunSpec
+from boe_reconciler.core.troubles import of_holds
 from tests.engine.mails import ANNA, REFUSED, SILENT, Post, a_mail, mailing, states
 from tests.engine.world import World
 
@@ -94,3 +97,52 @@ def test_a_refusal_of_the_second_mail_says_nothing_of_the_first(
     [row] = world.record(run_id).deliveries
     assert (row.status, row.reason) == ("unconfirmed", answer.reason)
     assert row.message.startswith("An earlier try may have arrived.")
+
+
+# --- What wants no more -----------------------------------------------------------------
+
+
+def hooked(url: str = HOOK["url"]) -> RunSpec:
+    spec = {**HOOK, "url": url}
+    return mailing({"key": "hooks/hook", "distribution": "hooks", "spec": spec})
+
+
+def ends(world: World, spec: RunSpec) -> tuple[str, str, str]:
+    record = world.run_now(spec)
+    world.clock.move(60)
+    [row] = record.deliveries
+    return record.run.status.value, row.status.value, row.reason
+
+
+def test_a_webhook_that_wants_no_more_is_switched_off_until_it_is_released(
+    world: World, post: Post
+) -> None:
+    post.far_side.answers = {"-": [failed("gone"), failed("gone")]}
+    assert ends(world, hooked()) == ("failed", "failed", "gone")
+    assert ends(world, hooked()) == ("skipped", "suppressed", "gone")
+    [hold] = world.ledger.holds()
+    assert (hold.kind, len(post.far_side.taken)) == (HoldKind.GONE, 1)
+    now = world.clock.now()
+    world.ledger.release(hold.hold_id, by="ada", why="it is back", now=now)
+    assert ends(world, hooked()) == ("failed", "failed", "gone")
+    assert [one.hold_id for one in world.ledger.holds()] != [hold.hold_id]
+
+
+def test_a_new_address_in_git_switches_a_webhook_on_again(
+    world: World, post: Post
+) -> None:
+    post.far_side.answers = {"-": [failed("gone")]}
+    ends(world, hooked())
+    new = hooked("https://hooks.example.com/new")
+    assert ends(world, new) == ("succeeded", "accepted", "")
+    assert world.ledger.holds() == []
+
+
+def test_the_listeners_of_a_schedule_hear_that_its_webhook_is_switched_off(
+    world: World, post: Post
+) -> None:
+    post.far_side.answers = {"-": [failed("gone")]}
+    ends(world, hooked())
+    [trouble] = of_holds(world.ledger.holds(), world.clock.now())
+    assert (trouble.schedule, trouble.cause, trouble.run_id) == ("daily", "gone", "")
+    assert "wants no more" in trouble.what
