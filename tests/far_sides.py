@@ -58,6 +58,8 @@ class FarSide:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Whether the bytes of a file can be read on the wire.
     plain: bool = False
+    #: Whether it takes a file in one request, so that nobody knows more meanwhile.
+    whole: bool = False
 
 
 class Servers:
@@ -187,7 +189,7 @@ def ses(home: Path, servers: Servers) -> Iterator[FarSide]:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("AWS_ENDPOINT_URL_SESV2", running.url)
-        yield mails(home, region | keys, running.mails)
+        yield replace(mails(home, region | keys, running.mails), whole=True)
 
 
 # --- A webhook ------------------------------------------------------------------

@@ -78,7 +78,7 @@ def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
     executor = app.executor(only=list(run_ids))
     executor.start()
     try:
-        with shown(app.ledger, run_ids):
+        with shown(app, run_ids):
             executor.finish_all(threading.Event())
     finally:
         executor.drain(0)
@@ -87,7 +87,7 @@ def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
 
 def _watched(app: App, run_ids: Sequence[str]) -> None:
     """Until all ended or are held; if the serving process ends first, we go on in its place."""
-    with shown(app.ledger, run_ids):
+    with shown(app, run_ids):
         while not app.serve_lock.try_acquire():
             if _all_ended(app, run_ids):
                 return

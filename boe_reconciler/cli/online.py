@@ -29,10 +29,9 @@ def asked(app: App, plan: Plan, files: Collection[str] | None) -> list[Problem]:
     secrets = [one for one in found if one.is_secret]
     connections = [one for one in found if not one.is_secret]
     failed = _failures(app, secrets, "secret")
-    without = [one for one in connections if not failed.keys() & {*one.needs}]
-    able = [one for one in without if one.is_available]
+    able = [one for one in connections if not failed.keys() & {*one.needs}]
     failed |= _failures(app, able, "Connection")
-    _tell_skipped([one for one in connections if one not in able], without)
+    _tell_skipped([one for one in connections if one not in able])
     return list(failed.values())
 
 
@@ -48,7 +47,7 @@ def _failures(app: App, asked: list[Question], word: str) -> dict[Question, Prob
     return failed
 
 
-def _tell_skipped(skipped: list[Question], with_secrets: list[Question]) -> None:
+def _tell_skipped(skipped: list[Question]) -> None:
     for one in skipped:
-        why = "this version cannot" if one in with_secrets else "its secret is missing"
-        say(f"Not asked, since {why}: {one.name}.", "yellow", stderr=True)
+        told = f"Not asked, since its secret is missing: {one.name}."
+        say(told, "yellow", stderr=True)

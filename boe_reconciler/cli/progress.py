@@ -1,4 +1,4 @@
-"""Runs as they go: a bar on a terminal, a line for each end everywhere."""
+"""Runs as they go: bars on a terminal, a line for each end everywhere."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.history import took
-from boe_reconciler.cli.output import STYLES, console, near, one_line, say, say_parts
+from boe_reconciler.cli.output import (
+    STYLES,
+    console,
+    harmless,
+    near,
+    one_line,
+    say,
+    say_parts,
+    size,
+)
 from boe_reconciler.core.errors import Temporary
+from boe_reconciler.core.facts import Delivered, Fact, RunEnded, Sent
 from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from boe_reconciler.core.ports import Ledger
-    from boe_reconciler.core.runs import RunRecord
+    from boe_reconciler.app import App
+    from boe_reconciler.core.ports import Clock, Ledger
+    from boe_reconciler.core.runs import DeliveryKey, RunRecord
 
 #: Seconds between two looks at the ledger.
 LOOK = 0.2
@@ -25,13 +36,20 @@ LOOK = 0.2
 _AHEAD = 16
 #: Looks at which nothing ran before somebody is told what keeps the runs waiting.
 _PATIENCE = 15
+#: Seconds between two lines about one delivery, where there is no terminal.
+_SELDOM = 10.0
 
 
 @contextmanager
-def shown(ledger: Ledger, run_ids: Sequence[str]) -> Iterator[None]:
-    """While the context lasts, another thread shows how the runs are doing."""
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(ledger, run_ids, done), daemon=True)
+def shown(app: App, run_ids: Sequence[str], *, others: bool = False) -> Iterator[None]:
+    """While the context lasts, another thread shows how the runs are doing.
+
+    Of other runs of this process it shows, if asked, what they send.
+    """
+    done, sending = threading.Event(), Sending(app.clock)
+    given = app.ledger, run_ids, done, sending, others
+    watcher = threading.Thread(target=_watch, args=given, daemon=True)
+    app.observers.append(sending.observe)
     watcher.start()
     try:
         yield
@@ -40,18 +58,26 @@ def shown(ledger: Ledger, run_ids: Sequence[str]) -> Iterator[None]:
         watcher.join()
 
 
-def _watch(ledger: Ledger, run_ids: Sequence[str], done: threading.Event) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+def _watch(
+    ledger: Ledger,
+    run_ids: Sequence[str],
+    done: threading.Event,
+    sending: Sending,
+    others: bool,
+) -> None:
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    quiet = not console(stderr=False).is_terminal
+    text = TextColumn("{task.description}", markup=False)
+    screen = console(stderr=False)
+    still = not screen.is_terminal or screen.is_dumb_terminal
     with Progress(
-        *columns, console=console(stderr=False), transient=True, disable=quiet
+        BarColumn(), text, console=screen, transient=True, disable=still
     ) as progress:
-        task = progress.add_task("", total=len(run_ids))
+        task = progress.add_task("", total=len(run_ids), visible=bool(run_ids))
         left, idle = list(run_ids), 0
-        while left and not done.is_set():
+        while (left or others) and not done.is_set():
             left, running = _look(ledger, left, progress, task)
+            sending.show(progress)
             idle = 0 if running else idle + 1
             if left and idle == _PATIENCE:
                 say(f"Waiting. `boe explain {left[0]}` says what for.", style="yellow")
@@ -81,8 +107,56 @@ def _look(
             continue
         say_end(record)
         progress.advance(task)
-    progress.update(task, description=", ".join(running))
+    count = f"{progress.tasks[0].completed:.0f}/{progress.tasks[0].total:.0f}"
+    progress.update(task, description=f"{count} {', '.join(running)}")
     return left, running
+
+
+class Sending:
+    """How far the deliveries are that take a while."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now: dict[DeliveryKey, Sent] = {}
+        self._bars: dict[DeliveryKey, TaskID] = {}
+        #: When a line about it was printed.
+        self._said: dict[DeliveryKey, float] = {}
+
+    def observe(self, fact: Fact) -> None:
+        """Called on the engine's threads."""
+        if isinstance(fact, Sent):
+            self._now[fact.key] = fact
+        elif isinstance(fact, Delivered):
+            self._now.pop(fact.key, None)
+        elif isinstance(fact, RunEnded):
+            run_id = fact.claimed.record.run.run_id
+            for key in [one for one in list(self._now) if one.run_id == run_id]:
+                self._now.pop(key, None)
+
+    def show(self, progress: Progress) -> None:
+        """A bar for each on a terminal, else a line now and then."""
+        now = dict(self._now)
+        for key in [one for one in self._bars if one not in now]:
+            progress.remove_task(self._bars.pop(key))
+        for key, sent in now.items():
+            if progress.disable:
+                self._say(key, sent)
+            elif key not in self._bars:
+                self._bars[key] = progress.add_task(_told(sent), total=sent.total)
+            else:
+                bar = self._bars[key]
+                progress.update(bar, completed=sent.bytes, description=_told(sent))
+
+    def _say(self, key: DeliveryKey, sent: Sent) -> None:
+        now = self._clock.monotonic()
+        if now - self._said.get(key, -_SELDOM) >= _SELDOM:
+            self._said[key] = now
+            say(_told(sent))
+
+
+def _told(sent: Sent) -> str:
+    where = f"{sent.filename} → {sent.key.destination}"
+    return harmless(f"{where} {size(sent.bytes)} of {size(sent.total)}")
 
 
 class Telling(logging.Handler):

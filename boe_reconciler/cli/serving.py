@@ -182,7 +182,7 @@ class _Serving:
             asked = () if self._stop.is_set() else names
             run_ids = self._enqueue(asked, now_all=now_all)
             self._executor.start()
-            with shown(self._app.ledger, run_ids):
+            with shown(self._app, run_ids, others=once):
                 try:
                     if once:
                         self._executor.finish_all(self._stop)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Claimed
-    from boe_reconciler.core.runs import Artifact, Outcome, RunStatus, Tick
+    from boe_reconciler.core.runs import Artifact, DeliveryKey, Outcome, RunStatus, Tick
     from boe_reconciler.core.spec import Activation
 
 
@@ -48,9 +48,21 @@ class Built:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A part of a delivery that takes longer than a second; once a second at most."""
+
+    key: DeliveryKey
+    filename: str
+    #: Of its files, what the far side has taken, and all there is.
+    bytes: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Delivered:
     """One try of one delivery is over, well or not."""
 
+    key: DeliveryKey
     #: "local", "email", …
     type: str
     outcome: Outcome
@@ -158,6 +170,7 @@ Fact = (
     | RunStarted
     | AttemptBegun
     | Built
+    | Sent
     | Delivered
     | RunPutOff
     | RunEnded

@@ -279,6 +279,10 @@ def _unheard(intent: Mapping[str, str]) -> None:
     """Nobody has to know before the act."""
 
 
+def _uncounted(taken: int) -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shipment:
     """One Delivery row on its way."""
@@ -301,6 +305,9 @@ class Shipment:
     #: To be called right before the act, with all that the act will use (a final and a
     #: temporary name): once it returns the row is `sending`, and this stored with it.
     begin: Callable[[Mapping[str, str]], None] = _unheard
+    #: To be called now and then during the act, with how many bytes of all its files the
+    #: far side has taken so far. Returns at once, and raises nothing.
+    sent: Callable[[int], None] = _uncounted
     #: Further files of the same delivery: a mail has all formats in it.
     beside: Sequence[Enclosure] = ()
     #: The first rows as text, below their titles, as many as the spec asks for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
@@ -45,6 +45,8 @@ class Mail:
     content: bytes
     #: Whether it only links to its file.
     linked: bool
+    #: To be called with how many bytes of its content have left: see `Shipment.sent`.
+    left: Callable[[int], None]
 
     @property
     def needs_utf8(self) -> bool:

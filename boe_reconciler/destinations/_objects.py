@@ -65,6 +65,10 @@ def _unheard(more: Mapping[str, str]) -> None:
     """Nobody has to know before the act."""
 
 
+def _uncounted(taken: int) -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """One object to be written."""
@@ -81,6 +85,8 @@ class Item:
     overwrite: bool
     #: To be called right before the act, with what a later look needs besides the key.
     begin: Callable[[Mapping[str, str]], None] = field(default=_unheard)
+    #: Takes how many bytes the store has so far: see `Shipment.sent`.
+    sent: Callable[[int], None] = field(default=_uncounted)
 
     def is_in(self, found: Found) -> bool:
         """Whether the object is this one; an older one of the same bytes will do, too."""
@@ -111,8 +117,9 @@ class Store(Protocol):
 class Source:
     """An artifact as a file to be read once.
 
-    Each read asks whether to go on; the last one proves that the bytes are what they
-    were when the artifact was made.
+    Each read asks whether to go on, and tells what was read before: stores read a part
+    once they have taken the one before it. The last one proves that the bytes are what
+    they were when the artifact was made.
     """
 
     def __init__(self, item: Item, go_on: Callable[[], None]) -> None:
@@ -123,6 +130,7 @@ class Source:
         self._file = _opened(item)
 
     def read(self, size: int = -1) -> bytes:
+        self._item.sent(self._position)
         self._go_on()
         chunk = self._file.read(size)
         self._digest.update(chunk)
@@ -225,6 +233,7 @@ class ObjectDestination:
         try:
             with closing(Source(item, self._limit(shipment, cancel))) as source:
                 store.write(item, source)
+            item.sent(item.bytes)
         except Temporary as error:
             failure = error  # the act may have happened all the same
         found = store.find(item.key)
@@ -270,6 +279,7 @@ def _item(shipment: Shipment) -> Item:
         metadata=metadata | {IDENTITY: shipment.key.identity, SHA256: shipment.sha256},
         overwrite=spec.if_exists == "overwrite",
         begin=lambda more: shipment.begin({"key": key, **more}),
+        sent=shipment.sent,
     )
 
 

@@ -109,6 +109,7 @@ class SesChannel:
             return self._refused(error.response)
         except Exception as error:
             return self._silence(error)
+        mail.left(len(mail.content))
         return Outcome(
             status=DeliveryStatus.ACCEPTED,
             receipt=str(answer["MessageId"]),

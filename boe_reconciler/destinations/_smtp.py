@@ -263,6 +263,7 @@ class SmtpChannel:
             cancel.check()
             async with asyncio.timeout(self._patience(_STEP)):
                 await self._pour(content[start : start + _CHUNK])
+            mail.left(min(start + _CHUNK, len(mail.content)))
 
     async def _pour(self, chunk: bytes) -> None:
         """Written, and out of the house as far as we can see."""

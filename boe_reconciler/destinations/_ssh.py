@@ -292,6 +292,10 @@ class _Answers:
         self._open = 0
         self._wrong: Exception | None = None
 
+    @property
+    def missing(self) -> int:
+        return self._open
+
     def owe_one(self) -> None:
         self._open += 1
 
@@ -370,13 +374,13 @@ class Session:
         source: BinaryIO,
         *,
         new: bool,
-        between: Callable[[], None],
+        between: Callable[[int], None],
         last: Callable[[], None],
     ) -> str:
         """All of `source`; its sha256. `new`: never onto a file that is there.
 
-        `between` is called before each packet, `last` when every one was answered and
-        only the close is left.
+        `between` is called before each packet, with the bytes whose writes were answered,
+        `last` when every one was and only the close is left.
         """
         digest = hashlib.sha256()
         flags = SFTP_FLAG_WRITE | SFTP_FLAG_CREATE
@@ -386,7 +390,7 @@ class Session:
             try:
                 answers, offset = _Answers(self._client), 0
                 while chunk := source.read(CHUNK):
-                    between()
+                    between(max(offset - answers.missing * CHUNK, 0))
                     digest.update(chunk)
                     self._client._async_request(
                         answers, CMD_WRITE, handle, int64(offset), chunk

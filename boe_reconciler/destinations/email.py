@@ -7,7 +7,7 @@ session. What was begun and not answered is `unconfirmed`: only a person can ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -150,6 +150,7 @@ class EmailDestination:
             message_id=message_id,
             content=content,
             linked=linked,
+            left=_left(shipment, len(content)),
         )
 
     def _written(self, shipment: Shipment, connection: Any, heading: Heading) -> bytes:
@@ -173,6 +174,12 @@ class EmailDestination:
             detail = f"{value.file} is not among what was kept of this revision"
             raise Permanent("text_missing", detail, "run `boe rerun`")
         return self._means.blobs.read(stored).decode("utf-8-sig")
+
+
+def _left(shipment: Shipment, whole: int) -> Callable[[int], None]:
+    """Bytes of the mail -> bytes of the files, which are most of it."""
+    files = shipment.bytes + sum(one.bytes for one in shipment.beside)
+    return lambda left: shipment.sent(files * left // whole)
 
 
 class _Channels:

@@ -323,6 +323,7 @@ def _fill(folder: _Folder, place: _Place, shipment: Shipment, cancel: Cancel) ->
             cancel.check()
             digest.update(chunk)
             _write_all(target, chunk)
+            shipment.sent(target.tell())
         if digest.hexdigest() != shipment.sha256:
             raise Permanent("artifact_changed", "the stored file is not what it was")
         os.fchmod(fd, int(shipment.spec.mode, 8))

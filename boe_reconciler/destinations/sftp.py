@@ -271,6 +271,7 @@ class _Act:
             between=self._between(),
             last=lambda: None if place.temporary else self._step("name"),
         )
+        self._shipment.sent(self._shipment.bytes)
         if digest != self._shipment.sha256:
             raise Permanent("artifact_changed", "the stored file is not what it was")
         self._check_size(session)
@@ -332,7 +333,7 @@ class _Act:
             f"{place.folder}/{marker}",
             BytesIO(sums if marker.endswith(".sha256") else b""),
             new=False,
-            between=self._cancel.check,
+            between=lambda _: self._cancel.check(),
             last=lambda: None,
         )
 
@@ -355,11 +356,13 @@ class _Act:
         self._begin(replace(self._begun, step=step))
 
     def _between(self) -> Any:
-        """Looks for a cancel, and at the time that the Connection gives a delivery."""
+        """Tells how far it is; looks for a cancel, and at the time that the Connection
+        gives a delivery."""
         limit = self._connection.timeout
         end = self._clock.monotonic() + limit.total_seconds() if limit else None
 
-        def look() -> None:
+        def look(taken: int) -> None:
+            self._shipment.sent(taken)
             self._cancel.check()
             if end is not None and self._clock.monotonic() > end:
                 raise Temporary("timeout", f"it took longer than {limit}")

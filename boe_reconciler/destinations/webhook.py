@@ -111,7 +111,7 @@ class WebhookDestination:
             _check_unchanged(shipment)
         headers = _signed(receiver, body, shipment.key.identity, now)
         shipment.begin(intent)
-        line = _Line(receiver, cancel, self._means.clock.monotonic)
+        line = _Line(receiver, cancel, self._means.clock.monotonic, shipment.sent)
         return _outcome(receiver, line.post(addresses, body, headers), now)
 
     def _addresses(self, receiver: _Receiver) -> list[IPv4Address | IPv6Address]:
@@ -352,11 +352,16 @@ class _Line:
     """One request, which a cancel or the Connection's `timeout` ends."""
 
     def __init__(
-        self, receiver: _Receiver, cancel: Cancel, now: Callable[[], float]
+        self,
+        receiver: _Receiver,
+        cancel: Cancel,
+        now: Callable[[], float],
+        sent: Callable[[int], None],
     ) -> None:
         self._receiver = receiver
         self._cancel = cancel
         self._now = now
+        self._sent = sent
         self._end = now() + receiver.limit if receiver.limit else None
         self._stream: Any = None
 
@@ -406,9 +411,12 @@ class _Line:
             )
 
     def _pieces(self, body: _Body) -> Iterator[bytes]:
+        position = -len(body.before)
         for chunk in body:
             self._look()
             yield chunk
+            position += len(chunk)
+            self._sent(min(max(position, 0), body.size))
 
     def _read(self, answer: httpx.Response) -> str:
         read = b""

@@ -336,7 +336,7 @@ class Counter:
             next_attempt_at=until,
             now=now,
         )
-        tools.observe(Delivered(type=delivery.type, outcome=outcome))
+        tools.observe(Delivered(key=delivery.key, type=delivery.type, outcome=outcome))
         if until is not None:
             self._waits.append(Later(until=until))
         if outcome.status is DeliveryStatus.ACCEPTED:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.facts import Sent
 from boe_reconciler.core.marks import Marks
 from boe_reconciler.core.ports import Enclosure, Shipment
 from boe_reconciler.core.recipients import inputs_of, recipients
@@ -18,6 +19,10 @@ from boe_reconciler.engine.owing import MAIL, context_of, people
 
 #: The part and the destination that mails to several people have in common.
 Letter = tuple[str, str]
+#: The fields of a mail that its recipients see.
+_SEEN = ("to", "cc")
+#: Seconds between two words about how far a delivery is.
+OFTEN = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +60,7 @@ def shipment(
         timezone=job.zone,
         intent=load.delivery.intent,
         begin=begin,
+        sent=Meter(job, load, first.filename),
         beside=[
             _enclosure(job, load, one, number)
             for number, one in enumerate(others, start=1)
@@ -113,8 +119,30 @@ def _provenance(job: Job, file: Artifact) -> dict[str, str]:
     }
 
 
-#: The fields of a mail that its recipients see.
-_SEEN = ("to", "cc")
+class Meter:
+    """Tells how far a delivery is, to whoever watches the engine."""
+
+    def __init__(self, job: Job, load: Load, filename: str) -> None:
+        self._tools = job.tools
+        self._key = load.delivery.key
+        self._filename = filename
+        self._total = sum(one.bytes for one in load.files)
+        self._told = job.tools.clock.monotonic()
+
+    def __call__(self, taken: int) -> None:
+        now = self._tools.clock.monotonic()
+        if now - self._told < OFTEN:
+            return
+        self._told = now
+        self._tools.observe(
+            Sent(
+                key=self._key,
+                filename=self._filename,
+                bytes=taken,
+                total=self._total,
+            )
+        )
+
 
 # --- Of a mail ----------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """boe -C folder, with its questions and somebody's answers."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, kind: str = "dumb") -> None:
         self._master, slave = pty.openpty()
         command = [
             sys.executable,
@@ -34,7 +34,7 @@ class Terminal:
             stderr=slave,
             start_new_session=True,
             preexec_fn=_control,  # noqa: PLW1509 the test has no other thread
-            env={**os.environ, "TERM": "dumb"},
+            env={**os.environ, "TERM": kind},
         )
         os.close(slave)
         #: All that was shown.

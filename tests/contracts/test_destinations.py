@@ -15,6 +15,7 @@ from boe_reconciler.core.errors import Cancelled
 from boe_reconciler.core.ports import Shipment
 from boe_reconciler.core.resources.distribution import DESTINATIONS as SPECS
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.engine.cancel import CancelToken, Stop
 from tests import sftp_servers
 from tests.cutting import Fault, cutting
 from tests.far_sides import (
@@ -336,6 +337,37 @@ def test_a_cancel_stops_a_large_file_and_leaves_nothing(
     shipment = ship(content=bytes(9 << 20))
     with pytest.raises(Cancelled):
         list(far_side.destination.deliver([shipment], Cancel(after=2)))
+    assert far_side.arrived() == []
+
+
+def in_parts(far_side: FarSide) -> bytes:
+    """A file that goes in more than one piece, and that Postfix takes."""
+    return bytes((9 if "prefix" in far_side.fields else 3) << 20)
+
+
+def test_how_much_was_sent_grows_and_ends_at_the_size(
+    far_side: FarSide, ship: Ship
+) -> None:
+    content = in_parts(far_side)
+    sent: list[int] = []
+    shipment = replace(ship(content=content), sent=sent.append)
+    assert one(far_side, shipment).status is DeliveryStatus.ACCEPTED
+    assert sent == sorted(sent)
+    assert sent[-1] == len(content)
+    assert far_side.whole or any(0 < each < len(content) for each in sent)
+
+
+def test_a_cancel_in_the_middle_is_obeyed(far_side: FarSide, ship: Ship) -> None:
+    need(not far_side.whole, "all of it goes in one request")
+    cancel = CancelToken()
+
+    def stop(taken: int) -> None:
+        if taken:
+            cancel.stop(Stop.CANCELLED)
+
+    shipment = replace(ship(content=in_parts(far_side)), sent=stop)
+    with pytest.raises(Cancelled):
+        list(far_side.destination.deliver([shipment], cancel))
     assert far_side.arrived() == []
 
 

@@ -643,6 +643,15 @@ CASES: dict[str, dict[str, Any]] = {
             "{destinations: [{type: sftp, connection: s, base_path: ⟦BOE166⟧/in/../x}]}",
         ),
     },
+    "a prefix that leads out of its bucket": {
+        "connections/s.yaml": a_document("Connection", "s", "{type: s3}"),
+        "distributions/d.yaml": a_document(
+            "Distribution",
+            "d",
+            "{destinations: [{type: s3, connection: s, bucket: b, "
+            "prefix: ⟦BOE166⟧../x}]}",
+        ),
+    },
     "a header that is a secret": {
         "connections/w.yaml": a_document(
             "Connection",

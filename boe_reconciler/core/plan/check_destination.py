@@ -12,6 +12,7 @@ from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.names import (
     check_base_path,
     check_pattern,
+    check_relative,
     check_remote_path,
 )
 from boe_reconciler.core.plan.check import Check
@@ -101,7 +102,12 @@ def _connection(check: Check, target: Any, path: Path) -> None:
 
 
 def _far_side(check: Check, raw: Mapping[str, Any], path: Path) -> None:
-    """Where an sftp or a webhook leads, by its text alone."""
+    """Where an object, an sftp or a webhook leads, by its text alone."""
+    prefix = raw.get("prefix")
+    wrong = check_relative(prefix) if isinstance(prefix, str) and prefix else ""
+    if wrong:
+        todo = "write what keys begin with, such as reports/"
+        check.add("BOE166", (*path, "prefix"), f'"{prefix}": {wrong}', todo)
     folder = raw.get("base_path") if raw.get("type") == "sftp" else None
     wrong = check_remote_path(folder) if isinstance(folder, str) else ""
     if wrong:

@@ -15,18 +15,12 @@ from boe_reconciler.core.problems import Path, Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Model
 from boe_reconciler.core.resources.connection import (
-    DATABASE_TYPES,
     ConnectionSpec,
     EnvSecret,
     FileSecret,
     SopsSecret,
 )
 
-#: The types of Connection that this version can ask.
-_ASKED = (
-    *DATABASE_TYPES,
-    *("s3", "azure", "gcs", "sftp", "smtp", "ses", "webhook"),
-)
 _SECRETS = (EnvSecret, FileSecret, SopsSecret)
 #: The field of a Connection that says where it leads, the first that is there.
 _PLACES = ("host", "url", "path", "endpoint_url", "account_url", "endpoint", "type")
@@ -47,11 +41,6 @@ class Question:
     @property
     def is_secret(self) -> bool:
         return isinstance(self.what, _SECRETS)
-
-    @property
-    def is_available(self) -> bool:
-        """Whether this version can ask it at all."""
-        return self.is_secret or self.what.type in _ASKED
 
     @property
     def name(self) -> str:
