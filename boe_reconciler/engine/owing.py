@@ -223,7 +223,7 @@ class Meant:
         file: Artifact,
     ) -> bool:
         now = same_place(planned, spec) if spec else None
-        if spec is None or now is None:
+        if spec is None or now is None or now.left_out_by is not None:
             return False
         if planned.spec.type != MAIL:
             return True

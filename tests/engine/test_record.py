@@ -289,6 +289,15 @@ def test_a_destination_that_is_gone_gets_nothing(world: World, post: Post) -> No
     assert (run.status, run.reason) == (RunStatus.SKIPPED, "removed")
 
 
+def test_what_an_environment_leaves_out_between_two_tries_gets_nothing(
+    world: World, post: Post
+) -> None:
+    run_id = put_off(world, post, mailing(a_mail([ANNA])))
+    left_out = mailing(a_mail([ANNA], given={"left_out_by": "staging"}))
+    assert tried_again(world, run_id, left_out) == {ANNA: ("suppressed", "removed")}
+    assert len(post.far_side.taken) == 1
+
+
 def test_a_schedule_that_goes_while_its_run_delivers_delivers_no_more(
     world: World, post: Post
 ) -> None:
