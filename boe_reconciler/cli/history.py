@@ -297,7 +297,7 @@ def runs(
         say("No runs.")
         return
     say_table(
-        ["run", "due", "status", "trigger", "rows", "took", "file or reason"],
+        ["run", "due", "status", "rows", "file or reason"],
         [_run_row(app, record) for record in records],
     )
 
@@ -317,11 +317,9 @@ def _run_row(app: App, record: RunRecord) -> list[str]:
     again = f" (again of {run.options.rerun_of})" if run.options.rerun_of else ""
     return [
         run.run_id,
-        both(run.occurrence, _zone(app, run.schedule)),
+        local(run.occurrence, _zone(app, run.schedule)),
         run.status.value,
-        run.trigger.value,
         "" if run.rows is None else f"{run.rows:,}",
-        took(record),
         f"{why or files}{again}".strip(),
     ]
 

@@ -84,16 +84,37 @@ def say_json(value: Any) -> None:
 
 
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, two spaces apart; the last is as it is."""
+    """Columns as wide as their widest cell, two spaces apart; the last is as it is.
+
+    In a terminal that a row is too wide for, its last cell stands below, indented.
+    """
     columns = list(zip(headers, *rows, strict=True))
     widths = [max(map(_width, column)) for column in columns]
+    room = console(stderr=False).width if sys.stdout.isatty() else sys.maxsize
+    before = sum(width + 2 for width in widths[:-1])
     for number, row in enumerate((headers, *rows)):
-        last = max((at for at, cell in enumerate(row) if cell), default=0)
-        parts: list[tuple[str, str]] = []
-        for cell, width in zip(row[: last + 1], widths, strict=False):
-            gap = "" if len(parts) == last else " " * (width - _width(cell) + 2)
-            parts.append((cell + gap, STYLES.get(cell, "") if number else "bold"))
-        say_parts(parts)
+        if before + _width(row[-1]) <= room:
+            _say_row(row, widths, head=not number)
+            continue
+        _say_row(row[:-1], widths, head=not number)
+        for line in _wrapped(harmless(row[-1]), room - 4):
+            say(f"    {line}")
+
+
+def _say_row(row: Sequence[str], widths: Sequence[int], *, head: bool) -> None:
+    last = max((at for at, cell in enumerate(row) if cell), default=0)
+    parts: list[tuple[str, str]] = []
+    for cell, width in zip(row[: last + 1], widths, strict=False):
+        gap = "" if len(parts) == last else " " * (width - _width(cell) + 2)
+        parts.append((cell + gap, "bold" if head else STYLES.get(cell, "")))
+    say_parts(parts)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width`; what has no space, such as a path, stays whole."""
+    from textwrap import wrap as lines_of
+
+    return lines_of(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _width(text: str) -> int:

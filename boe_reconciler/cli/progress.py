@@ -12,6 +12,7 @@ from boe_reconciler.cli.history import took
 from boe_reconciler.cli.output import (
     STYLES,
     console,
+    counted,
     harmless,
     near,
     one_line,
@@ -21,7 +22,7 @@ from boe_reconciler.cli.output import (
 )
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.facts import Delivered, Fact, RunEnded, Sent
-from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.core.runs import DeliveryStatus, RunStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -187,10 +188,20 @@ def _known(ledger: Ledger, run_id: str) -> RunRecord | None:
         return None
 
 
+def _places(record: RunRecord) -> list[str]:
+    """Where its files are; of mails, how many."""
+    there = [one for one in record.deliveries if one.status is DeliveryStatus.ACCEPTED]
+    mails = sum(one.key.recipient != "-" for one in there)
+    places = [
+        near(one.remote) for one in there if one.remote and one.key.recipient == "-"
+    ]
+    return [*places, *([counted(mails, "mail")] if mails else [])]
+
+
 def say_end(record: RunRecord) -> None:
     """One line: what became of a run, and where its files are or why there are none."""
     run = record.run
-    places = [near(one.remote) for one in record.deliveries if one.remote]
+    places = _places(record)
     good = run.status is RunStatus.SUCCEEDED and places
     tail = ", ".join(places) if good else one_line(run.message) or run.reason
     rows = "" if run.rows is None else f"{run.rows:,} rows"

@@ -31,7 +31,10 @@ class ReportFormat(StrEnum):
     GITLAB = "gitlab"
 
 
-_FOLDERS = "It stands in schedules/, reports/ and their like; `boe init` writes some."
+_FOLDERS = (
+    "It stands in schedules/, reports/ and their like, and in policy.yaml; what lies "
+    "beside them is not read. `boe init` writes some."
+)
 #: Forms for people and scripts; the others are for CI systems.
 _PLAIN = (ReportFormat.TEXT, ReportFormat.JSON)
 
@@ -254,6 +257,8 @@ def _summary(problems: Sequence[Problem], looks: Sequence[_Look]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = counted(len(problems) - errors, "warning")
     objects = counted(sum(look.objects for look in looks), "object")
+    if objects.startswith("0 ") and not problems:
+        return "Nothing was checked."
     if errors:
         return f"{counted(errors, 'error')}, {warnings} in {objects}."
     tail = "" if warnings.startswith("0 ") else f" {warnings}."

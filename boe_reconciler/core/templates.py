@@ -228,7 +228,8 @@ def _environment(*, html: bool = False) -> SandboxedEnvironment:
 
     def shown(value: Any) -> Any:
         if callable(value) and not isinstance(value, StrictUndefined):
-            raise TemplateError("a function is no value", "call it: add ()")
+            name = getattr(value, "__name__", "this")
+            raise TemplateError(f'"{name}" is a function', f"call it: {name}()")
         return value
 
     found = Sandbox(undefined=StrictUndefined, autoescape=html, finalize=shown)

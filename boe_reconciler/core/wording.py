@@ -33,8 +33,9 @@ def one_line(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """On one line, with a capital and a full stop."""
+    """On one line, with a capital (an address stays as it is) and a full stop."""
     text = one_line(text)
     if not text:
         return ""
-    return f"{text[0].upper()}{text[1:]}" + ("" if text[-1] in ".!?" else ".")
+    first = text[0] if "@" in text.split()[0] else text[0].upper()
+    return f"{first}{text[1:]}" + ("" if text[-1] in ".!?" else ".")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from boe_reconciler.cli.delivered import lines
+from boe_reconciler.cli.progress import say_end
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord
 from tests.engine.mails import (
     ANNA,
@@ -45,6 +46,15 @@ def test_each_who_missed_it_is_told_with_what_to_do(world: World) -> None:
     assert f"If it did not arrive: `boe resend {run_id} --recipient {BOB}`" in text
     assert "carl@example.com: accepted" in text
     assert "archive/folder: accepted" in text
+
+
+def test_the_line_of_a_run_says_how_many_mails_left(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Post(world)
+    say_end(world.run_now(mailing(a_mail([ANNA, BOB]), a_folder())))
+    line = capsys.readouterr().out
+    assert ".csv, 2 mails\n" in line
 
 
 def test_two_hundred_recipients_stay_readable(world: World) -> None:

@@ -16,6 +16,7 @@ from boe_reconciler.cli import run
 from boe_reconciler.core.notices import Incident
 from boe_reconciler.ledgers import sqlite
 from tests.cli.conftest import Boe
+from tests.cli.terminal import Terminal
 from tests.folders import a_folder, schedule
 
 RUN = [
@@ -143,12 +144,25 @@ def test_runs_are_chosen_and_limited(folder: Path, boe: Boe) -> None:
     assert runs(boe, folder, "--schedule", "asleep") == []
 
 
-def test_a_list_of_runs_says_when_each_was_due_in_both_zones(
+def test_a_list_of_runs_says_when_each_was_due_in_its_zone(
     folder: Path, boe: Boe
 ) -> None:
     lines = boe(folder, "runs", "--schedule", "good").out.splitlines()
     assert lines[0].split()[:3] == ["run", "due", "status"]
-    assert re.search(r"\d\d:\d\d:\d\d CES?T \(\d\d:\d\d UTC\)  succeeded", lines[1])
+    assert re.search(r"\d\d:\d\d:\d\d CES?T  succeeded", lines[1])
+
+
+def test_runs_fit_a_terminal_and_lose_nothing_of_a_reason(
+    folder: Path, boe: Boe
+) -> None:
+    reason = boe(folder, "runs", "--status", "failed").out.splitlines()[1]
+    terminal = Terminal(folder, "runs")
+    assert terminal.end() == 0
+    terminal.close()
+    lines = terminal.screen.splitlines()
+    assert max(map(len, lines)) <= 100
+    below = " ".join(line.strip() for line in lines if line.startswith("    "))
+    assert reason.partition("  failed  ")[2].strip() in below
 
 
 def test_a_name_that_no_schedule_has_is_told(folder: Path, boe: Boe) -> None:

@@ -113,9 +113,12 @@ def test_a_file_outside_the_repo_is_refused(folder: Path, boe: Boe) -> None:
 
 
 def test_a_folder_without_any_yaml_of_ours_is_told(tmp_path: Path, boe: Boe) -> None:
+    (tmp_path / "daily.yaml").write_text("apiVersion: boe/v1\nkind: Schedule\n")
     said = boe(tmp_path, "validate")
     assert said.code == 0
+    assert said.out == "Nothing was checked.\n"
     assert "There is no YAML of BOE" in said.err
+    assert "what lies beside them is not read" in said.err
     json.loads(boe(tmp_path, "validate", "--format", "json").out)
 
 

@@ -181,6 +181,8 @@ def _type_help(value: Any, expected: str) -> str:
         return "put it in quotes"
     if "number" in expected and isinstance(value, str) and value.strip("-.").isdigit():
         return "write it without quotes"
+    if "list" in expected and isinstance(value, dict):
+        return "write it as an entry of a list: a line that begins with -, or [ ] around it"
     if "a map" in expected and isinstance(value, str) and re.match(r"\w+:\S", value):
         return "is a space missing after the colon?"
     return "remove the key, or give it a value" if value is None else ""

@@ -1,0 +1,21 @@
+"""Sentences as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from boe_reconciler.core.wording import sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the server\n is down", "The server is down."),
+        ("anna@example.com of mails: refused", "anna@example.com of mails: refused."),
+        ("", ""),
+    ],
+)
+def test_a_sentence_has_a_capital_but_an_address_stays(
+    text: str, expected: str
+) -> None:
+    assert sentence(text) == expected
