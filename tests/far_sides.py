@@ -246,7 +246,7 @@ def sftp(serve: Callable[[Path], AbstractContextManager[Server]]) -> Start:
 
 
 @contextmanager
-def _moto() -> Iterator[int]:
+def moto() -> Iterator[int]:
     """Honours conditions; checks neither signatures nor checksums."""
     port = free_port()
     with program(BIN / "moto_server", "-H", "127.0.0.1", "-p", f"{port}", port=port):
@@ -268,7 +268,7 @@ def _rclone() -> Iterator[int]:
 
 @contextmanager
 def s3_moto(home: Path, servers: Servers) -> Iterator[FarSide]:
-    port = servers.get(_moto)
+    port = servers.get(moto)
     at(port, "/moto-api/reset")
     yield replace(_s3(home, port, {}), refused={})
 

@@ -17,10 +17,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Timer
+from types import MappingProxyType
 from typing import Any
 
-from tests.crashes.points import trap
+from tests.crashes.points import ON_THE_WIRE, POINTS, trap, watch
 
 ROOT = Path(__file__).parent.parent.parent
 #: What a child needs. Without its threads: nothing of it is used before the fork.
@@ -30,18 +33,27 @@ LOADED = (
     "boe_reconciler.cli.schemas",
     "boe_reconciler.cli.serving",
     "boe_reconciler.destinations.blind",
+    "boe_reconciler.destinations.email",
     "boe_reconciler.destinations.local",
+    "boe_reconciler.destinations.s3",
+    "boe_reconciler.destinations.sftp",
+    "boe_reconciler.destinations.webhook",
     "boe_reconciler.engine.executor",
     "boe_reconciler.engine.reconciler",
     "boe_reconciler.engine.runner",
     "boe_reconciler.formats.csv",
     "boe_reconciler.ledgers.sqlite",
+    "boe_reconciler.notices.distributions",
     "boe_reconciler.repos.folder",
     "boe_reconciler.repos.git",
     "boe_reconciler.secrets.references",
     "boe_reconciler.sources.duckdb",
+    "aiosmtplib",
     "alembic.command",
+    "botocore.httpsession",
     "duckdb",
+    "httpcore",
+    "jinja2.sandbox",
 )
 #: Seconds after which a child that hangs is killed: an error of the test.
 LONGEST = 60
@@ -53,10 +65,11 @@ STANDSTILL = (0.15, 0.7)
 class Nursery:
     """Start it once; each call is a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crashes.nursery"],
             cwd=ROOT,
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -66,10 +79,13 @@ class Nursery:
         """`boe -C folder …` in a process of its own; its exit code, or minus its signal.
 
         `traps`: for each point at which something happens to it, the signals that it
-        gets there. `now`: what its clock shows at first. `then`: what its clock shows
-        once a plan was activated. `blind`: all it delivers goes to a far side that
-        cannot be asked. `fails_once`: its first export finds no database.
+        gets there, the `nth` time that it reaches it (1). `counts`: a file that gets a
+        line each time that it reaches a point. `now`: what its clock shows at first.
+        `then`: what its clock shows once a plan was activated. `blind`: all it delivers
+        goes to a far side that cannot be asked. `fails_once`: its first export finds no
+        database.
         `dies_after`: so many seconds after it asked git for the head, wherever it is.
+        `killed_after`: so many seconds after it claimed a run, the same.
         """
         given = {"folder": str(folder), "arguments": arguments, **order}
         assert self._process.stdin is not None
@@ -88,6 +104,7 @@ class Nursery:
 def main() -> None:
     for name in LOADED:
         importlib.import_module(name)
+    _read_what_s3_is()
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -95,6 +112,17 @@ def main() -> None:
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
+
+
+def _read_what_s3_is() -> None:
+    """The SDK keeps it; reading it takes longer than a whole delivery."""
+    from botocore.session import Session
+
+    from boe_reconciler.destinations import s3
+
+    session = Session()
+    session.register_component("data_loader", s3._loader())
+    session.create_client("s3", "eu-central-1").close()
 
 
 def _live(order: Mapping[str, Any]) -> None:
@@ -137,12 +165,29 @@ def _changes(order: Mapping[str, Any], folder: Path) -> Iterator[Any]:
         )
     if order.get("fails_once"):
         yield _fails_once()
+    yield from _ends(order)
+
+
+def _ends(order: Mapping[str, Any]) -> Iterator[Any]:
     if "dies_after" in order:
         # Nobody handles it: the kernel ends the process as SIGKILL would.
         wait = order["dies_after"]
         yield trap("ask, after", lambda: signal.setitimer(signal.ITIMER_REAL, wait))
+    if "killed_after" in order:
+        wait = order["killed_after"]
+        kill = Timer(wait, os.kill, (os.getpid(), signal.SIGKILL))
+        kill.daemon = True
+        yield trap("claim, after", kill.start)
+    if "counts" in order:
+        for point in (*POINTS, *ON_THE_WIRE):
+            yield watch(point, partial(_count, order["counts"], point))
     for point, signals in order.get("traps", {}).items():
-        yield trap(point, _death(signals))
+        yield trap(point, _death(signals), order.get("nth", 1))
+
+
+def _count(file: str, point: str) -> None:
+    with Path(file).open("a") as counts:
+        counts.write(f"{point}\n")
 
 
 def _death(numbers: Sequence[int]) -> Any:

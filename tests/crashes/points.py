@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import wraps
+from inspect import iscoroutinefunction
+from itertools import count
 from typing import Any, BinaryIO
 from unittest.mock import patch
 
@@ -96,33 +98,76 @@ OTHERS = {
     "sweep, after a file went": (f"{BLOBS}FolderBlobs.remove_older", "after"),
 }
 
+SMTP = "boe_reconciler.destinations._smtp:SmtpChannel."
+EMAIL = "boe_reconciler.destinations.email:EmailDestination."
+S3 = "boe_reconciler.destinations.s3:"
+SSH = "boe_reconciler.destinations._ssh:"
+SFTP = "boe_reconciler.destinations.sftp:_Act."
+WEBHOOK = "boe_reconciler.destinations.webhook:"
+REQUEST = "botocore.httpsession:URLLib3Session.send"
+
+#: What a delivery to a server does on its way.
+ON_THE_WIRE: dict[str, tuple[str, str]] = {
+    "mail, before the session": (f"{SMTP}_connect", "before"),
+    "mail, in the session": (f"{SMTP}_connect", "after"),
+    "mail, before its envelope": (f"{SMTP}_envelope", "before"),
+    "mail, after its envelope": (f"{SMTP}_content", "before"),
+    "mail, half of its content": (f"{SMTP}_pour", "half"),
+    "mail, all but the dot": (f"{EMAIL}_begin", "before"),
+    "mail, begun": (f"{EMAIL}_begin", "after"),
+    "mail, after the dot": ("aiosmtplib.protocol:SMTPProtocol.write", "dot"),
+    "mail, answer read": (f"{SMTP}_end", "after"),
+    "mail, before the farewell": (f"{SMTP}_leave", "before"),
+    "s3, before the write": (f"{S3}S3Store.write", "before"),
+    "s3, begun": (f"{S3}_condition", "after"),
+    "s3, before a request": (REQUEST, "before"),
+    "s3, request sent": ("http.client:HTTPConnection.getresponse", "before"),
+    "s3, after a request": (REQUEST, "after"),
+    "s3, answer read": (f"{S3}S3Store.write", "after"),
+    "sftp, before the session": (f"{SSH}connect", "before"),
+    "sftp, in the session": (f"{SSH}connect", "after"),
+    "sftp, before a file": (f"{SSH}Session.write", "before"),
+    "sftp, file begun": (f"{SSH}Session._open", "after"),
+    "sftp, file written": (f"{SSH}Session.write", "after"),
+    "sftp, before the rename": (f"{SSH}Session.rename", "before"),
+    "sftp, after the rename": (f"{SSH}Session.rename", "after"),
+    "sftp, before the marker": (f"{SFTP}_mark", "before"),
+    "sftp, after the marker": (f"{SFTP}_mark", "after"),
+    "webhook, before the request": (f"{WEBHOOK}_Line._post", "before"),
+    "webhook, half of the request": (f"{WEBHOOK}_Line._pieces", "second"),
+    "webhook, request sent": (f"{WEBHOOK}_Line._pieces", "end"),
+    "webhook, answered": (f"{WEBHOOK}_Line._read", "before"),
+    "webhook, answer read": (f"{WEBHOOK}_Line._post", "after"),
+}
+
 #: What happens at the point. It may not come back.
 Act = Callable[[], None]
 
 
 @contextmanager
-def trap(point: str, act: Act) -> Iterator[None]:
-    """Within it, `act` is called the first time that the point is reached."""
-    target, where = {**POINTS, **OTHERS}[point]
+def trap(point: str, act: Act, nth: int = 1) -> Iterator[None]:
+    """Within it, `act` is called the nth time that the point is reached."""
+    reached = count(1)
+
+    def arrive() -> None:
+        if next(reached) == nth:
+            act()
+
+    with watch(point, arrive):
+        yield
+
+
+@contextmanager
+def watch(point: str, act: Act) -> Iterator[None]:
+    """Within it, `act` is called each time that the point is reached."""
+    target, where = {**POINTS, **OTHERS, **ON_THE_WIRE}[point]
     module, _, path = target.partition(":")
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
-    once = _once(act)
-    made = {"before": _before, "after": _after, "half": _half}[where]
-    with patch.object(owner, name, made(getattr(owner, name), once)):
+    with patch.object(owner, name, _MADE[where](getattr(owner, name), act)):
         yield
-
-
-def _once(act: Act) -> Act:
-    left = [act]
-
-    def first() -> None:
-        with suppress(IndexError):
-            left.pop()()
-
-    return first
 
 
 def _before(real: Any, act: Act) -> Any:
@@ -146,6 +191,8 @@ def _after(real: Any, act: Act) -> Any:
 
 def _half(real: Any, act: Act) -> Any:
     """Half of the bytes are written, then it happens, then the rest follows."""
+    if iscoroutinefunction(real):
+        return _poured_in_halves(real, act)
     if real.__name__ == "_write_all":
         return lambda target, chunk: _in_halves(target.write, chunk, act)
 
@@ -179,3 +226,53 @@ def _in_halves(write: Callable[[bytes], Any], data: bytes, act: Act) -> None:
     write(data[:middle])
     act()
     write(data[middle:])
+
+
+def _poured_in_halves(real: Any, act: Act) -> Any:
+    async def trapped(self: Any, data: bytes) -> None:
+        middle = len(data) // 2
+        await real(self, data[:middle])
+        act()
+        await real(self, data[middle:])
+
+    return trapped
+
+
+def _dot(real: Any, act: Act) -> Any:
+    """The final dot of a mail has left, and nobody has read what is answered."""
+
+    def trapped(self: Any, data: bytes) -> None:
+        real(self, data)
+        if data == b".\r\n":
+            act()
+
+    return trapped
+
+
+def _second(real: Any, act: Act) -> Any:
+    def trapped(*given: Any) -> Iterator[Any]:
+        for number, piece in enumerate(real(*given)):
+            if number == 1:
+                act()
+            yield piece
+
+    return trapped
+
+
+def _end(real: Any, act: Act) -> Any:
+    def trapped(*given: Any) -> Iterator[Any]:
+        yield from real(*given)
+        act()
+
+    return trapped
+
+
+#: How a function is replaced, by where in it something happens.
+_MADE = {
+    "before": _before,
+    "after": _after,
+    "half": _half,
+    "dot": _dot,
+    "second": _second,
+    "end": _end,
+}
