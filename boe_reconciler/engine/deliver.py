@@ -236,6 +236,7 @@ class Counter:
                 known = destination.probe(made)
                 if known is not None:
                     return known
+                made = self._as_left(made)
             return self._rows.meant.refusal(planned, delivery, files[0]) or made
         except Temporary as error:
             return _put_off(error)
@@ -244,6 +245,12 @@ class Counter:
             return Outcome(
                 status=_failed(delivery), reason=error.reason, message=error.told
             )
+
+    def _as_left(self, made: Shipment) -> Shipment:
+        """With the intent that a look at the far side has stored: nothing else is true
+        any more."""
+        stored, self._intent = self._intent, None
+        return made if stored is None else replace(made, intent=stored)
 
     # --- Links instead of files -------------------------------------------------
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from boe_reconciler.core.holds import HoldKind
+from boe_reconciler.core.ports import Shipment
 from boe_reconciler.core.runs import Delivery, DeliveryStatus, Outcome, Resend
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.troubles import of_holds
+from boe_reconciler.destinations.blind import BlindDestination
 from tests.engine.mails import ANNA, REFUSED, SILENT, Post, a_mail, mailing, states
 from tests.engine.world import World
 
@@ -57,6 +59,34 @@ def test_what_is_given_up_after_a_lost_answer_is_not_called_failed(
     world: World, post: Post, answers: list[Outcome], status: str
 ) -> None:
     assert told(world, post, *answers).status == status
+
+
+class Swept(BlindDestination):
+    """A look removes what is unfinished there, and says so in the intent."""
+
+    def probe(self, shipment: Shipment) -> Outcome | None:
+        shipment.begin({"step": "removed"})
+        return None
+
+
+def test_what_a_look_has_stored_is_what_the_next_try_goes_by(
+    world: World, post: Post
+) -> None:
+    class Death(BaseException): ...
+
+    def dies(*given: Any, **named: Any) -> None:
+        raise Death
+
+    post.far_side = Swept(world.root / "letterbox")
+    hook = {"key": "hooks/webhook", "distribution": "hooks", "spec": HOOK}
+    world.serve(mailing(hook))
+    world.ask("daily")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.ledger, "settle", dies)
+        world.work_until(Death)
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    world.work()
+    assert [one.intent for one in post.far_side.taken] == [{}, {"step": "removed"}]
 
 
 def test_what_met_nobody_is_given_up_as_failed(world: World, post: Post) -> None:
