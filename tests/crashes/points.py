@@ -79,6 +79,7 @@ POINTS: dict[str, tuple[str, str]] = {
 #: serves a branch of git, whose mail links to a file, or whose files wait for a release.
 OTHERS = {
     **_of_verb("await_release", "boe_reconciler.ledgers._holds:await_release"),
+    **_of_verb("switch_off", "boe_reconciler.ledgers._holds:switch_off"),
     **_of_verb("owe", "boe_reconciler.ledgers._work:owe"),
     **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
     **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
