@@ -269,7 +269,10 @@ class Store(Protocol):
         """
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
-        """Of these runs: the run's id, the file's name, and its hash."""
+        """Of these runs: the run's id, the file's name, and its hash.
+
+        Also of mails that were written and may be sent again.
+        """
 
     # Rows of runs: each by run id.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]: ...

@@ -457,24 +457,23 @@ class _MemoryStore:
     def artifacts_in_use(
         self, hashes: Sequence[str], ended_after: datetime
     ) -> set[str]:
-        found = {sha256 for *_, sha256 in self.artifact_names(ended_after)}
-        found |= {
-            one.intent["stored"]
-            for run_id, deliveries in self._t.deliveries.items()
-            for one in deliveries.values()
-            if one.status is not DeliveryStatus.ACCEPTED
-            and "stored" in one.intent
-            and (self._t.runs[run_id].finished_at or ended_after) >= ended_after
-        }
-        return found.intersection(hashes)
+        return {sha256 for *_, sha256 in self.artifact_names(ended_after)}.intersection(
+            hashes
+        )
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
-        return [
-            (run_id, one.name, one.sha256)
-            for run_id, artifacts in self._t.artifacts.items()
-            for one in artifacts
-            if (self._t.runs[run_id].finished_at or ended_after) >= ended_after
+        kept = [
+            run_id
+            for run_id, run in self._t.runs.items()
+            if (run.finished_at or ended_after) >= ended_after
         ]
+        for run_id in kept:
+            for artifact in self._t.artifacts.get(run_id, ()):
+                yield run_id, artifact.name, artifact.sha256
+            for one in self.deliveries([run_id]).get(run_id, ()):
+                if one.status is not DeliveryStatus.ACCEPTED and "stored" in one.intent:
+                    name = f"the mail to {one.key.recipient}"
+                    yield run_id, name, one.intent["stored"]
 
     # Rows of runs.
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:

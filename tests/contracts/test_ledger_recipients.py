@@ -143,4 +143,7 @@ def test_what_was_stored_is_in_use_until_it_is_accepted_or_its_run_is_old(
     stored = [one.intent["stored"] for one in record.deliveries]
     day = timedelta(days=1)
     assert set(ledger.blobs_in_use(stored, day, now=NOW)) == set(stored[1:])
+    needed = ledger.blobs_needed(day, now=NOW)
+    assert set(needed).intersection(stored) == set(stored[1:])
+    assert needed[stored[1]] == f"{run_id}, the mail to {NAMES[1]},"
     assert set(ledger.blobs_in_use(stored, day, now=NOW + 2 * day)) == set()

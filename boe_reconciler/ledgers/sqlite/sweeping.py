@@ -111,6 +111,15 @@ _STORED_IN_USE = text(
         AND (runs.finished_at IS NULL OR runs.finished_at >= :ended_after)
     """
 ).bindparams(bindparam("hashes", type_=Json), bindparam("ended_after", type_=Instant))
+_STORED_NAMES = text(
+    """
+    SELECT run_id, 'the mail to ' || recipient, json_extract(intent, '$.stored')
+    FROM deliveries JOIN runs USING (run_id)
+    WHERE deliveries.status <> 'accepted'
+        AND json_extract(intent, '$.stored') IS NOT NULL
+        AND (runs.finished_at IS NULL OR runs.finished_at >= :ended_after)
+    """
+).bindparams(bindparam("ended_after", type_=Instant))
 _ARTIFACT_NAMES = (
     select(runs.c.run_id, artifacts.c.name, artifacts.c.sha256)
     .join(runs, runs.c.run_id == artifacts.c.run_id)
@@ -153,8 +162,9 @@ class Sweeping(Runs):
         }
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
-        for row in self._c.execute(_ARTIFACT_NAMES, {"ended_after": ended_after}):
-            yield row[0], row[1], row[2]
+        for statement in (_ARTIFACT_NAMES, _STORED_NAMES):
+            for row in self._c.execute(statement, {"ended_after": ended_after}):
+                yield row[0], row[1], row[2]
 
 
 # --- Specs ------------------------------------------------------------------------
