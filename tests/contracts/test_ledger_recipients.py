@@ -31,7 +31,7 @@ NAMES = ("anna@example.com", "bob@example.com", "carl@example.com")
 REFUSED = Outcome(status=DeliveryStatus.REFUSED, reason="refused")
 SILENT = Outcome(status=DeliveryStatus.UNCONFIRMED, reason="answer_lost")
 ACCEPTED = Outcome(status=DeliveryStatus.ACCEPTED)
-AGAIN = Outcome(status=DeliveryStatus.DEFERRED, reason="unconfirmed")
+AGAIN = Outcome(status=DeliveryStatus.DEFERRED, reason="unconfirmed", in_doubt=True)
 
 
 @pytest.fixture
