@@ -48,3 +48,11 @@ def test_nothing_but_the_address_changes(
     assert found.files.get("groups/x.yaml", content) == expected
     changed = zip(content.splitlines(), expected.splitlines(), strict=True)
     assert len(found.edits) == sum(was != will for was, will in changed)
+
+
+def test_an_error_that_was_there_before_does_not_make_a_replacement_unsound() -> None:
+    text = HEAD + f"    - {OLD.decode()}\n  nobody: knows this field\n"
+    snapshot = a_snapshot({"groups/x.yaml": text})
+    found = replacement(snapshot, OLD.decode(), NEW.decode(), now=NOW)
+    assert found.sound
+    assert found.files == {"groups/x.yaml": text.encode().replace(OLD, NEW)}

@@ -134,7 +134,6 @@ def _destination(target: Map, path: Path) -> Findings:
     if target.get("type") == "webhook":
         yield from _exactly_one(target, path, ("connection", "url"))
         yield from _url(target, "url", path)
-    yield from _bucket(target, path)
     if target.get("type") != "email":
         return
     for key in ("to", "cc", "bcc"):
@@ -142,18 +141,6 @@ def _destination(target: Map, path: Path) -> Findings:
             yield from _address(person, at, otherwise="or, in a list, {group: NAME}")
     for key in ("reply_to", "from"):
         yield from _address(target.get(key), (*path, key), named=True)
-
-
-def _bucket(target: Map, path: Path) -> Findings:
-    for key in ("bucket", "container"):
-        name = target.get(key)
-        if isinstance(name, str) and "://" in name:
-            yield Finding(
-                code="BOE038",
-                path=(*path, key),
-                detail=f'"{name}" does not fit',
-                help=f"write the {key}'s name alone, and what follows it as prefix",
-            )
 
 
 def _connection(spec: Map, path: Path) -> Findings:

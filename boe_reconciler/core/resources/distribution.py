@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from boe_reconciler.core.resources.base import Discriminator, Field, Model, Tag, by_type
 from boe_reconciler.core.resources.types import (
+    BUCKET_PATTERN,
     MODE_PATTERN,
     Duration,
     Line,
@@ -128,7 +129,9 @@ class _ObjectDestination(_Destination):
 
 
 class _BucketDestination(_ObjectDestination):
-    bucket: str = Field(min_length=1, description="Name of the bucket.")
+    bucket: str = Field(
+        min_length=1, pattern=BUCKET_PATTERN, description="Name of the bucket."
+    )
     tags: dict[str, str] = Field({}, description="Tags of the object.")
     storage_class: str | None = Field(
         None, description="Storage class, in the store's own word."
@@ -155,7 +158,9 @@ class AzureDestination(_ObjectDestination):
     """A container of Azure Blob Storage."""
 
     type: Literal["azure"] = Field(description="A container of Azure Blob Storage.")
-    container: str = Field(min_length=1, description="Name of the container.")
+    container: str = Field(
+        min_length=1, pattern=BUCKET_PATTERN, description="Name of the container."
+    )
 
 
 class SftpDestination(_Destination):

@@ -33,6 +33,7 @@ PERCENT_PATTERN = r"^[1-9][0-9]{0,3}%$"
 ENV_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SOPS_PATTERN = r"^[^#]+#.+$"
 MODE_PATTERN = r"^0?[0-7]{3}$"
+BUCKET_PATTERN = r"^[^/]+$"
 HOST_KEY_PATTERN = r"^SHA256:[A-Za-z0-9+/]{43}=?$"
 TIME_OR_DURATION_PATTERN = f"{TIME_PATTERN}|{DURATION_PATTERN}"
 _DAYS = "(mon|tue|wed|thu|fri|sat|sun)"
@@ -49,6 +50,7 @@ FORMS = {
     PERCENT_PATTERN: 'write a percentage, such as "50%"',
     ENV_PATTERN: "write the name of an environment variable, such as DB_PASSWORD",
     SOPS_PATTERN: "write file#key",
+    BUCKET_PATTERN: "write the name alone, and what follows it as prefix",
     MODE_PATTERN: 'write permissions in quotes, such as "0644"',
     HOST_KEY_PATTERN: "write SHA256: and the key, as ssh-keygen -lf prints it",
     TIME_OR_DURATION_PATTERN: 'write a time such as "09:00" or a duration such as 4h',
