@@ -74,3 +74,7 @@ class Cancelled(RunError):
 
 class LeaseLost(Exception):
     """This worker's claim on a run was taken over: stop, discard, write nothing."""
+
+
+class LedgerClosed(RuntimeError):
+    """Somebody closed the ledger: whoever still works with it ends."""

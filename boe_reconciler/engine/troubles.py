@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from boe_reconciler.core import troubles
 from boe_reconciler.core.bulletins import message
-from boe_reconciler.core.errors import Temporary
+from boe_reconciler.core.errors import LedgerClosed, Temporary
 from boe_reconciler.core.facts import Noticed, Observe, unobserved
 from boe_reconciler.core.listeners import Listener, Listeners
 from boe_reconciler.core.notices import Owed, Word
@@ -62,18 +63,22 @@ class TroubleTeller:
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
-            self._safely(flush=self.flush)
+            with suppress(LedgerClosed):
+                self._safely(flush=self.flush)
         dismiss(self.postmen, self.clock)
 
     def _work(self) -> None:
         pause = LOOK
-        while not self._ending.wait(pause):
-            pause = LOOK if self._safely() else AGAIN
+        with suppress(LedgerClosed):
+            while not self._ending.wait(pause):
+                pause = LOOK if self._safely() else AGAIN
 
     def _safely(self, *, flush: bool = False) -> bool:
         try:
             self.look(flush=flush)
             return True
+        except LedgerClosed:
+            raise
         except Temporary as error:
             log.warning("ledger_unavailable", extra={"detail": error.message})
         except Exception:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from boe_reconciler.core.errors import Permanent, Temporary
+from boe_reconciler.clock import SystemClock
+from boe_reconciler.core.errors import LedgerClosed, Permanent, Temporary
 from boe_reconciler.core.facts import Fact, Noticed
 from boe_reconciler.core.listeners import Listeners
 from boe_reconciler.core.notices import CHANNELS, Owed
@@ -18,6 +19,7 @@ from boe_reconciler.core.runs import Pause, PauseTarget
 from boe_reconciler.core.spec import Activation, ServedObject
 from boe_reconciler.engine.telling import Postman
 from boe_reconciler.engine.troubles import TroubleTeller
+from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.engine.world import World, a_spec
 
 REVISION = "folder@sha1:1"
@@ -374,3 +376,28 @@ def test_at_its_end_all_is_told_at_once_where_nothing_comes_after(house: House) 
         one.start()
     teller.close()
     assert [one.body["subject"] for one in house.sent] == ["daily failed"]
+
+
+def test_a_teller_ends_with_its_ledger_and_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever closes the ledger alone leaves no thread that complains for ever."""
+
+    class Closed(MemoryLedger):
+        def board(self) -> NoReturn:
+            raise LedgerClosed("the ledger is closed")
+
+    teller = TroubleTeller(
+        ledger=Closed(),
+        clock=SystemClock(),
+        postmen=[],
+        remind=timedelta(hours=24),
+        listeners=lambda served, now: Listeners(served=served, today=now.date()),
+        redact=str,
+    )
+    teller.start()
+    assert teller._thread is not None
+    teller._thread.join(10)
+    assert not teller._thread.is_alive()
+    teller.close()
+    assert "telling_crashed" not in caplog.text

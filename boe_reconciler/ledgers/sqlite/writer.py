@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from boe_reconciler.core.errors import LedgerClosed
 from boe_reconciler.ledgers.sqlite.opening import alone, writing
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class Writer:
         future: Future[T] = Future()
         with self._closing:
             if self._closed:
-                raise RuntimeError("the ledger is closed")
+                raise LedgerClosed("the ledger is closed")
             self._jobs.put((verb, future))
         return future.result()
 
