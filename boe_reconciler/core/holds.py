@@ -77,6 +77,17 @@ class Hold:
         return self.released_at is None and self.ended_at is None
 
 
+def begun(wait: Wait, hold_id: str, now: datetime) -> Hold:
+    return Hold(
+        hold_id=hold_id,
+        kind=wait.kind,
+        subject=wait.subject,
+        message=wait.message,
+        since=now,
+        until=wait.until,
+    )
+
+
 def released(hold: Hold, *, by: str, why: str, now: datetime) -> Hold:
     """The Hold with its release. InputError where there is nothing to release."""
     if hold.ended_as is HoldEnd.REPLACED:

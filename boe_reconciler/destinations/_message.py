@@ -23,6 +23,7 @@ from boe_reconciler.core.mail import (
     header_value,
 )
 from boe_reconciler.core.ports import Enclosure, Shipment
+from boe_reconciler.destinations._artifacts import check_unchanged, opened
 
 #: Names that need no second writing.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+-]{0,59}")
@@ -152,13 +153,9 @@ def _raw(name: str, value: str) -> str:
 
 
 def _attach(message: EmailMessage, file: Shipment | Enclosure) -> None:
-    try:
-        content = file.path.read_bytes()
-    except FileNotFoundError as error:
-        detail = "the stored file is not there any more"
-        raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise Permanent("artifact_changed", "the stored file is not what it was")
+    with opened(file.path) as stored:
+        content = stored.read()
+    check_unchanged(hashlib.sha256(content).hexdigest(), file.sha256)
     main, _, sub = file.media_type.partition(";")[0].partition("/")
     part: Any = MIMEPart(policy=message.policy)
     part.set_content(content, main, sub)

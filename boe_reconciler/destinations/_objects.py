@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Never, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.destinations._artifacts import check_unchanged, opened
 from boe_reconciler.destinations._outcomes import outcome_of
 
 #: Metadata of each object, in the spelling of S3; a store may have another one.
@@ -46,6 +47,11 @@ def extra_missing(extra: str) -> Permanent:
         f"what {extra} needs is not installed",
         f"pip install 'boe-reconciler[{extra}]'",
     )
+
+
+def seconds(text: str) -> timedelta | None:
+    """A Retry-After; these stores name no dates."""
+    return timedelta(seconds=int(text)) if text.isdecimal() else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +133,7 @@ class Source:
         self._go_on = go_on
         self._digest = hashlib.sha256()
         self._position = 0
-        self._file = _opened(item)
+        self._file = opened(item.path) if item.path else BytesIO()
 
     def read(self, size: int = -1) -> bytes:
         self._item.sent(self._position)
@@ -136,8 +142,8 @@ class Source:
         self._digest.update(chunk)
         self._position += len(chunk)
         at_end = self._position >= self._item.bytes or (not chunk and size != 0)
-        if at_end and self._digest.hexdigest() != self._item.sha256:
-            raise Permanent("artifact_changed", "the stored file is not what it was")
+        if at_end:
+            check_unchanged(self._digest.hexdigest(), self._item.sha256)
         return chunk
 
     def tell(self) -> int:
@@ -145,16 +151,6 @@ class Source:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _opened(item: Item) -> BinaryIO:
-    if item.path is None:
-        return BytesIO()
-    try:
-        return item.path.open("rb")
-    except FileNotFoundError as error:
-        detail = "the stored file is not there any more"
-        raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ from boe_reconciler.destinations._objects import (
     Source,
     Taken,
     extra_missing,
+    seconds,
 )
 
 #: As long as a link may live that an identity signs; one of a key has no limit.
@@ -258,5 +259,5 @@ def _answered(error: Any) -> RunError:
 
 def _delay(error: Any) -> timedelta | None:
     headers = error.response.headers if error.response is not None else {}
-    seconds = headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    text = headers.get("Retry-After", "")
+    return seconds(text)

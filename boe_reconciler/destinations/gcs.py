@@ -26,6 +26,7 @@ from boe_reconciler.destinations._objects import (
     Source,
     Taken,
     extra_missing,
+    seconds,
 )
 
 #: As long as a signed link may live.
@@ -236,5 +237,5 @@ def _answered(status: int, words: str, response: Any) -> RunError:
 
 def _delay(response: Any) -> timedelta | None:
     headers = response.headers if response is not None else {}
-    seconds = headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    text = headers.get("Retry-After", "")
+    return seconds(text)

@@ -22,12 +22,12 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from threading import Lock
-from typing import BinaryIO
 
 from boe_reconciler.core import names
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.destinations._artifacts import check_unchanged, opened
 from boe_reconciler.destinations._outcomes import outcome_of
 
 CHUNK = 1 << 20
@@ -318,14 +318,13 @@ def _fill(folder: _Folder, place: _Place, shipment: Shipment, cancel: Cancel) ->
     """Write the temporary file, with the right mode, synced, and verified."""
     digest = hashlib.sha256()
     fd = os.open(place.temporary, _NEW_FILE, 0o600, dir_fd=folder.fd)
-    with os.fdopen(fd, "wb", buffering=0) as target, _artifact(shipment) as source:
+    with os.fdopen(fd, "wb", buffering=0) as target, opened(shipment.path) as source:
         while chunk := source.read(CHUNK):
             cancel.check()
             digest.update(chunk)
             _write_all(target, chunk)
             shipment.sent(target.tell())
-        if digest.hexdigest() != shipment.sha256:
-            raise Permanent("artifact_changed", "the stored file is not what it was")
+        check_unchanged(digest.hexdigest(), shipment.sha256)
         os.fchmod(fd, int(shipment.spec.mode, 8))
         os.fsync(fd)
         now = folder.stat(place.temporary)
@@ -337,14 +336,6 @@ def _write_all(target: FileIO, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[target.write(view) or 0 :]
-
-
-def _artifact(shipment: Shipment) -> BinaryIO:
-    try:
-        return shipment.path.open("rb")
-    except FileNotFoundError as error:
-        detail = "the stored file is not there any more"
-        raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
 
 
 def _finish(folder: _Folder, place: _Place, shipment: Shipment) -> Outcome:

@@ -26,6 +26,7 @@ from boe_reconciler.destinations._objects import (
     ObjectDestination,
     Source,
     Taken,
+    seconds,
 )
 
 #: As many parts as an upload may have; larger files have larger ones.
@@ -331,5 +332,5 @@ def _answered(error: Any) -> RunError:
 
 def _delay(error: Any) -> timedelta | None:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    seconds = headers.get("retry-after", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    text = headers.get("retry-after", "")
+    return seconds(text)

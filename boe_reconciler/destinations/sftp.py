@@ -24,6 +24,7 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Never, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations import _ssh
+from boe_reconciler.destinations._artifacts import check_unchanged
 from boe_reconciler.destinations._outcomes import outcome_of
 
 #: Seconds of silence of a server, at most, unless the Connection's `timeout` is shorter.
@@ -272,8 +273,7 @@ class _Act:
             last=lambda: None if place.temporary else self._step("name"),
         )
         self._shipment.sent(self._shipment.bytes)
-        if digest != self._shipment.sha256:
-            raise Permanent("artifact_changed", "the stored file is not what it was")
+        check_unchanged(digest, self._shipment.sha256)
         self._check_size(session)
 
     def _check_size(self, session: _ssh.Session) -> None:

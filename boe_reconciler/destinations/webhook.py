@@ -31,6 +31,7 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.ports import Cancel, Means, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.destinations._artifacts import check_unchanged
 from boe_reconciler.destinations._outcomes import outcome_of
 
 #: Seconds of silence, at most, unless the Connection's `timeout` is shorter.
@@ -333,8 +334,7 @@ def _check_unchanged(shipment: Shipment) -> None:
     except OSError as error:
         detail = f"the stored file cannot be read: {error.strerror}"
         raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
-    if found != shipment.sha256:
-        raise Permanent("artifact_changed", "the stored file is not what it was")
+    check_unchanged(found, shipment.sha256)
 
 
 # --- The request ------------------------------------------------------------------

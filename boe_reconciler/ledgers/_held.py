@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from boe_reconciler.core import holds
 from boe_reconciler.core.holds import OF_OPEN_RUNS, Hold, HoldEnd, HoldKind, Wait
 from boe_reconciler.core.runs import Delivery, DeliveryStatus, Run, event_of
 from boe_reconciler.ledgers._store import Store
@@ -17,14 +18,7 @@ _ID = 8
 
 def hold(store: Store, wait: Wait, run: Run, now: datetime) -> Hold:
     """A new Hold, of this run or by what came of it."""
-    made = Hold(
-        hold_id=_new_id(store, wait, now),
-        kind=wait.kind,
-        subject=wait.subject,
-        message=wait.message,
-        since=now,
-        until=wait.until,
-    )
+    made = holds.begun(wait, _new_id(store, wait, now), now)
     store.put_holds([made])
     store.insert_events([event_of(run, "held", wait.message, now)])
     return made

@@ -106,13 +106,5 @@ def _hold(
     store: Store, waits: Sequence[Wait], now: datetime, new_uid: Callable[[], str]
 ) -> None:
     for wait in waits:
-        hold = Hold(
-            hold_id=new_uid()[-_ID:],
-            kind=wait.kind,
-            subject=wait.subject,
-            message=wait.message,
-            since=now,
-            until=wait.until,
-        )
-        store.put_holds([hold])
+        store.put_holds([holds.begun(wait, new_uid()[-_ID:], now)])
         store.insert_events([Event(at=now, action="held", message=wait.message)])
