@@ -49,11 +49,6 @@ def extra_missing(extra: str) -> Permanent:
     )
 
 
-def seconds(text: str) -> timedelta | None:
-    """A Retry-After; these stores name no dates."""
-    return timedelta(seconds=int(text)) if text.isdecimal() else None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """An object as the store shows it."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Clock, Means, SecretResolver
 from boe_reconciler.destinations import _reach
@@ -26,7 +27,6 @@ from boe_reconciler.destinations._objects import (
     Source,
     Taken,
     extra_missing,
-    seconds,
 )
 
 #: As long as a link may live that an identity signs; one of a key has no limit.
@@ -259,5 +259,4 @@ def _answered(error: Any) -> RunError:
 
 def _delay(error: Any) -> timedelta | None:
     headers = error.response.headers if error.response is not None else {}
-    text = headers.get("Retry-After", "")
-    return seconds(text)
+    return retry.asked(headers)

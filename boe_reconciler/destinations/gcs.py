@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Means, SecretResolver
 from boe_reconciler.destinations import _reach
@@ -26,7 +27,6 @@ from boe_reconciler.destinations._objects import (
     Source,
     Taken,
     extra_missing,
-    seconds,
 )
 
 #: As long as a signed link may live.
@@ -237,5 +237,4 @@ def _answered(status: int, words: str, response: Any) -> RunError:
 
 def _delay(response: Any) -> timedelta | None:
     headers = response.headers if response is not None else {}
-    text = headers.get("Retry-After", "")
-    return seconds(text)
+    return retry.asked(headers)

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Means, SecretResolver
 from boe_reconciler.destinations import _reach
@@ -26,7 +27,6 @@ from boe_reconciler.destinations._objects import (
     ObjectDestination,
     Source,
     Taken,
-    seconds,
 )
 
 #: As many parts as an upload may have; larger files have larger ones.
@@ -332,5 +332,4 @@ def _answered(error: Any) -> RunError:
 
 def _delay(error: Any) -> timedelta | None:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    text = headers.get("retry-after", "")
-    return seconds(text)
+    return retry.asked(headers)

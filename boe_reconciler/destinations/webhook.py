@@ -16,8 +16,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -26,7 +25,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from boe_reconciler.core import hosts
+from boe_reconciler.core import hosts, retry
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.ports import Cancel, Means, SecretResolver, Shipment
@@ -39,8 +38,6 @@ PATIENCE = 30.0
 CHUNK = 1 << 16
 #: Of an answer's body, so many bytes are read and so many characters are told.
 _READ, _TOLD = 4096, 300
-#: The longest wait that a far side can ask for.
-MOST_PATIENT = timedelta(days=7)
 #: Statuses below 500 that may pass.
 _LATER = (408, 425, 429)
 #: What httpx raises -> what it is here. All of it may pass.
@@ -469,7 +466,7 @@ def _outcome(receiver: _Receiver, answer: _Answer, now: datetime) -> Outcome:
             status=DeliveryStatus.ACCEPTED, receipt=f"HTTP {status}", remote=told
         )
     if status in _LATER or status >= 500:
-        wait = _wait(answer.headers.get("retry-after", ""), now)
+        wait = retry.asked(answer.headers, now)
         return Outcome(
             status=DeliveryStatus.DEFERRED,
             reason=f"http_{status}",
@@ -493,18 +490,6 @@ def _refusal(receiver: _Receiver, answer: _Answer, message: str) -> tuple[str, s
         todo = "a redirect is never followed: give the final address"
         return "redirected", f"{detail} ({todo})"
     return f"http_{answer.status}", message
-
-
-def _wait(text: str, now: datetime) -> timedelta | None:
-    """Retry-After, in seconds or as a date."""
-    wait = None
-    if text.strip().isdecimal():
-        wait = timedelta(seconds=int(text.strip()[:9]))
-    else:
-        with suppress(ValueError, TypeError):
-            until = parsedate_to_datetime(text)
-            wait = until.replace(tzinfo=until.tzinfo or UTC) - now
-    return min(max(wait, timedelta(0)), MOST_PATIENT) if wait is not None else None
 
 
 def _line(text: str) -> str:

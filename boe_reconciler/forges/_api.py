@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache, cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.forge import cut
 from boe_reconciler.core.ports import Clock
@@ -212,19 +212,11 @@ def _has_id(item: Any) -> bool:
 
 def _pause(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long it asks to be left alone; None: it does not."""
-    wait = _after(headers.get("retry-after", ""), now)
+    wait = retry.asked(headers, now, most=MOST_PATIENT)
     if wait is None and headers.get("x-ratelimit-remaining") == "0":
         wait = _until(headers.get("x-ratelimit-reset", ""), now)
-    return None if wait is None else min(max(wait, timedelta(0)), MOST_PATIENT)
-
-
-def _after(text: str, now: datetime) -> timedelta | None:
-    """Seconds, or a date."""
-    if text.isdecimal():
-        return min(timedelta(seconds=int(text[:9])), MOST_PATIENT)
-    with suppress(ValueError, TypeError, OverflowError):
-        return parsedate_to_datetime(text) - now
-    return None
+        return min(max(wait, timedelta(0)), MOST_PATIENT)
+    return wait
 
 
 def _until(text: str, now: datetime) -> timedelta:

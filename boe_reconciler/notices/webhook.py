@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.notices import Owed
 from boe_reconciler.core.shapes import shaped
 
 #: Seconds that one try may take, in each of its steps.
 PATIENCE = 10.0
+#: Who asks for more patience is told again after this.
+_LONGEST = timedelta(hours=1)
 _LATER = (408, 425, 429)
 
 
@@ -45,14 +48,16 @@ def _post(url: str, said: Mapping[str, Any]) -> None:
             follow_redirects=False,
             headers={"User-Agent": "boe"},
         ) as answer:
-            status, wait = answer.status_code, answer.headers.get("retry-after", "")
+            status, wait = (
+                answer.status_code,
+                retry.asked(answer.headers, most=_LONGEST),
+            )
     except httpx.TransportError as error:
         detail = f"{host} did not answer ({type(error).__name__})."
         raise Temporary("unreachable", detail) from None
     except (httpx.InvalidURL, ValueError):
         raise Permanent("not_a_url", "BOE_NOTICE_URL is no web address.") from None
     if status in _LATER or status >= 500:
-        pause = timedelta(seconds=min(int(wait), 3600)) if wait.isdecimal() else None
-        raise Temporary("refused", f"{host} answered {status}.", delay=pause)
+        raise Temporary("refused", f"{host} answered {status}.", delay=wait)
     if status >= 300:
         raise Permanent("refused", f"{host} answered {status}.")

@@ -112,9 +112,12 @@ def test_what_the_store_answers_says_whether_to_try_again(
     assert code in outcome.message or reason == "busy"
 
 
-def test_a_store_that_is_busy_says_for_how_long(tmp_path: Path) -> None:
-    with answering(503, "SlowDown", {"Retry-After": "7"}) as address:
-        assert tried(tmp_path, endpoint_url=address).retry_after == 7
+@pytest.mark.parametrize(("text", "wait"), [("7", 7), ("9" * 20, 7 * 86400)])
+def test_a_store_that_is_busy_says_for_how_long(
+    tmp_path: Path, text: str, wait: int
+) -> None:
+    with answering(503, "SlowDown", {"Retry-After": text}) as address:
+        assert tried(tmp_path, endpoint_url=address).retry_after == wait
 
 
 def test_a_store_that_keeps_nothing_is_not_believed(tmp_path: Path) -> None:

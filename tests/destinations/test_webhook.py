@@ -213,22 +213,6 @@ def test_gone_has_a_reason_of_its_own(tmp_path: Path, receiver: Receiver) -> Non
     assert (outcome.status, outcome.reason) == (FAILED, "gone")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("120", 120.0),
-        ("Tue, 24 Nov 2026 05:32:00 GMT", 120.0),
-        ("Tue, 24 Nov 2020 05:32:00 GMT", 0.0),
-        ("9" * 5000, 7 * 86400.0),
-        ("soon", None),
-        ("", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
-    wait = webhook._wait(text, datetime(2026, 11, 24, 5, 30, tzinfo=UTC))
-    assert (wait.total_seconds() if wait is not None else None) == seconds
-
-
 def test_a_wait_that_is_asked_for_is_kept(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answers = [Answer(status=429, headers={"Retry-After": "77"})]
     outcome = send(there_at(tmp_path, receiver.url), ship(tmp_path))

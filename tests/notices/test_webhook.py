@@ -47,6 +47,7 @@ def test_a_notice_is_posted_as_text(fake: Forge) -> None:
         (Fault(status=503), Temporary, None),
         (Fault(status=429, headers={"Retry-After": "30"}), Temporary, 30),
         (Fault(status=429, headers={"Retry-After": "soon"}), Temporary, None),
+        (Fault(status=503, headers={"Retry-After": "9" * 5000}), Temporary, 3600),
         (Fault(status=404), Permanent, None),
         (Fault(status=302, headers={"Location": "http://localhost/"}), Permanent, None),
     ],
