@@ -390,10 +390,8 @@ class App:
         )
 
     @cached_property
-    def teller(self) -> Teller | None:
-        """For the one process that serves; None where nobody wants to be told."""
-        if self.settings.git is None and self.settings.notice_url is None:
-            return None
+    def teller(self) -> Teller:
+        """For the one process that serves."""
         from boe_reconciler.core.forge import context_of
         from boe_reconciler.engine.telling import Teller
 

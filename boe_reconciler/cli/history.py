@@ -40,6 +40,7 @@ from boe_reconciler.core.errors import InputError, Permanent
 from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.notices import CHANNELS
 from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.core.troubles import Kind
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -151,7 +152,7 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     if revision["attempted"] != revision["serving"]:
         say(f"Newest  {revision['attempted']} is not served whole.", "yellow")
     for notice in found["notices"]:
-        _print_notice(notice)
+        _print_notice(notice, found["troubles"])
     _print_troubles(found)
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
     say_table(
@@ -170,18 +171,26 @@ def _held(hold: Mapping[str, Any]) -> str:
     return f"Waits for `boe release {hold['hold_id']}`: {hold['message']}"
 
 
-def _print_notice(notice: Mapping[str, Any]) -> None:
-    """Since when a revision is not served whole, and when people heard of it."""
+def _print_notice(
+    notice: Mapping[str, Any], troubles: Sequence[Mapping[str, Any]]
+) -> None:
+    """Since when a revision is not served whole, and who heard of it when."""
     told = "not told yet"
     if notice["told_at"]:
         told = f"told at {_minute(notice['told_at'])}"
+    if who := [
+        each["who"] for one in troubles if _of_revision(one) for each in one["told"]
+    ]:
+        told += f" (also {', '.join(who)})"
     what = "Failing" if notice["failing"] else "Well again; was failing"
     say(f"{what} since {_minute(notice['since'])}, {told}.", "yellow")
 
 
 def _print_troubles(found: Mapping[str, Any]) -> None:
     """What people were told of, and what they could not be told."""
-    standing = [one for one in found["troubles"] if not one["over_at"]]
+    standing = [
+        one for one in found["troubles"] if not one["over_at"] and not _of_revision(one)
+    ]
     for one in standing[:_MOST]:
         told = ", ".join(each["who"] for each in one["told"]) or "nobody yet"
         say(
@@ -194,6 +203,10 @@ def _print_troubles(found: Mapping[str, Any]) -> None:
     for one in found["unsent"]:
         who = one["who"] or one["channel"]
         say(f"Could not tell {who} yet: {one['message']}", "yellow")
+
+
+def _of_revision(trouble: Mapping[str, Any]) -> bool:
+    return bool(trouble["kind"] == Kind.REVISION)
 
 
 def _minute(moment: str) -> str:

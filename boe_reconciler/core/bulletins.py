@@ -20,6 +20,7 @@ _WORDS = {
     Kind.HOLD: "waits for a person",
     Kind.BREAKER: "is left alone",
     Kind.PAUSE: "ends soon",
+    Kind.REVISION: "is not served whole",
 }
 _SEVERAL = {
     Kind.LATE: "are late",
@@ -39,7 +40,7 @@ class Section:
     what: str
     #: Names and values.
     facts: Sequence[tuple[str, str]]
-    #: One line for each, where there are several.
+    #: One line for each of several, or for what is wrong with one.
     each: Sequence[str]
     #: What to type; "" where nothing has to be done.
     command: str
@@ -95,7 +96,7 @@ def _section(group: Sequence[Trouble], still: str, now: datetime) -> Section:
             title=f"{_name(first)} {what}",
             what=first.what,
             facts=[*_facts(first), *_since(first, still, now)],
-            each=(),
+            each=first.details,
             command=first.command,
         )
     things = "schedules" if first.schedule else f"{first.kind}s"
@@ -125,11 +126,11 @@ def _command(group: Sequence[Trouble]) -> str:
 
 def _ended(one: Trouble) -> Section:
     end = one.over_at or one.at
-    lasted = span(end - one.since)
+    lasted, what = span(end - one.since), one.what.rstrip(".")
     left = one.command if one.kind.of_run else ""
     return Section(
         title=f"Well again: {_name(one)}",
-        what=f"It was not for {lasted} ({_WORDS[one.kind]}: {one.what}) {one.outcome}",
+        what=f"It was not for {lasted} ({_WORDS[one.kind]}: {what}). {one.outcome}",
         facts=_facts(one),
         each=(),
         command=left,
@@ -173,7 +174,8 @@ def _line(one: Trouble) -> str:
 def _lines(section: Section) -> Iterator[str]:
     yield f"{section.title}."
     yield section.what
-    yield ""
+    if section.facts or section.each or section.command:
+        yield ""
     for name, value in section.facts:
         yield f"{name:{_NAME}}{value}"
     yield from (f"- {one}" for one in section.each)
@@ -184,6 +186,8 @@ def _lines(section: Section) -> Iterator[str]:
 def span(length: timedelta) -> str:
     """2 h 10 min"""
     minutes = max(int(length.total_seconds()) // 60, 0)
+    if not minutes:
+        return "less than a minute"
     days, hours = minutes // 1440, minutes // 60 % 24
     if days:
         return f"{counted(days, 'day')} {hours} h"

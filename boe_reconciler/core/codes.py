@@ -735,6 +735,15 @@ CODES: dict[str, Code] = {
         "nobody listens on the way), a host, and what follows it.",
     ),
     # Telling people.
+    "BOE270": Code(
+        "Failures that nobody is told of",
+        "The Policy names no ops channel, and there are Schedules that send files away (or "
+        "have a `notify`) and whose owner cannot be mailed: they deliver no mail, and "
+        "there is no Connection of type smtp or ses, or several. `notices: {ops: [NAME]}` "
+        "names a Distribution with an email or a webhook that is told of every failure; "
+        "`notices: {ops: []}` says that nobody is meant, or that `BOE_NOTICE_URL` is "
+        "told. (A warning.)",
+    ),
     "BOE271": Code(
         "Ops channel that reaches nobody",
         "Notices go through the destinations of type email and webhook of the "

@@ -47,7 +47,10 @@ class Listeners:
         """Its Schedule's `notify`, or the owner; and in any case the ops channel."""
         found = list(self.ops)
         kind, _, name = one.subject.partition(" ")
-        if one.schedule:
+        if one.kind is Kind.REVISION:
+            # The setting's address hears of revisions at once (docs/forges.md).
+            found = [each for each in found if each.channel != WEBHOOK]
+        elif one.schedule:
             named = [*self._approvers(one), *self._notify(one.schedule)]
             found += self._named(named, one.schedule)
         elif not found and kind == "connection":

@@ -25,6 +25,8 @@ _MOST = 4
 _LATELY = timedelta(hours=1)
 #: Problems that a notice names, and characters of each.
 _NAMED, _WIDE = 5, 300
+#: The last line of what is told.
+SHOWN = "`boe status` shows all."
 #: The wait after a first failure to send, and the longest one.
 _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 #: What could not be sent for so long is given up.
@@ -171,8 +173,8 @@ def finding(activation: Activation) -> Finding | None:
     failing = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
     lines = [_line(one) for one in errors[:_NAMED]]
     more = [f"… and {len(errors) - _NAMED} more."] if len(errors) > _NAMED else []
-    todo = ["`boe status` shows all."]
-    return Finding(failing=failing, message="\n".join([message, *lines, *more, *todo]))
+    text = "\n".join([message, *lines, *more, SHOWN])
+    return Finding(failing=failing, message=text)
 
 
 def in_time(activation: Activation) -> bool:

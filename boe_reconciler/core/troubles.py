@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from boe_reconciler.core.holds import OF_OPEN_RUNS, Hold, HoldKind
 from boe_reconciler.core.limits import ConnectionState, Phase
+from boe_reconciler.core.notices import SHOWN, Incident
 from boe_reconciler.core.runs import (
     Delivery,
     DeliveryStatus,
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     HOLD = "hold"
     BREAKER = "breaker"
     PAUSE = "pause"
+    REVISION = "revision"
 
     @property
     def of_run(self) -> bool:
@@ -73,6 +75,8 @@ class Trouble:
     cause: str
     #: One sentence.
     what: str
+    #: One line for each thing that is wrong with it, where there are several.
+    details: tuple[str, ...] = ()
     #: The one command that mends it.
     command: str
     #: Since when it is not well.
@@ -299,6 +303,7 @@ _ENDED = {
     Kind.LATE: "It is not late any more.",
     Kind.HOLD: "It does not wait any more.",
     Kind.BREAKER: "It is used again.",
+    Kind.REVISION: "A revision is served whole again.",
 }
 
 
@@ -334,6 +339,25 @@ def of_connections(
                 what=sentence(f"{text}: {one.cause}"[:_WIDE]),
                 command="boe validate --online",
                 since=now,
+                at=now,
+            )
+
+
+def of_revisions(incidents: Sequence[Incident], now: datetime) -> Iterator[Trouble]:
+    """As far as an incident was told: so what flaps is told no more often than that."""
+    for one in incidents:
+        if one.told:
+            first, *more = one.message.splitlines() or [""]
+            revision, _, headline = first.partition(": ")
+            yield Trouble(
+                subject=f"the newest {one.subject}",
+                kind=Kind.REVISION,
+                cause=one.told,
+                what=headline,
+                revision=revision,
+                details=tuple(each for each in more if each != SHOWN),
+                command="boe validate",
+                since=one.since or now,
                 at=now,
             )
 

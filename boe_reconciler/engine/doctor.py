@@ -16,6 +16,7 @@ from boe_reconciler.core.errors import BoeError, RunError
 from boe_reconciler.core.notices import CHANNELS
 from boe_reconciler.core.ports import Blobs, Ledger
 from boe_reconciler.core.retention import files_kept, retention_of
+from boe_reconciler.core.troubles import Kind
 from boe_reconciler.core.wording import counted
 
 #: Bytes that are free on the disk: below it nothing can be written soon, or later.
@@ -208,7 +209,12 @@ def _telling(patient: Patient, ledger: Ledger) -> Checks:
             f"{who} could not be told since {one.since:%Y-%m-%d %H:%M}Z: {one.detail}"
         )
         yield warn("notices", text, "It is tried again; look at that Connection.")
-    unheard = [one for one in ledger.board().troubles.values() if not one.heard]
+    unheard = [
+        one
+        for one in ledger.board().troubles.values()
+        # Of a revision, statuses and a setting's address tell as well.
+        if not one.heard and one.kind is not Kind.REVISION
+    ]
     old = [one for one in unheard if one.at < patient.now - UNTOLD]
     if old and patient.holder is not None:
         text = f"Nobody was told of {counted(len(old), 'trouble')}, such as: {old[0].subject}."

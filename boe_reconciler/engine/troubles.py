@@ -23,7 +23,14 @@ from boe_reconciler.core.notices import Owed, Word
 from boe_reconciler.core.ports import Clock, Ledger
 from boe_reconciler.core.runs import Event, Run
 from boe_reconciler.core.spec import RunSpec, Served
-from boe_reconciler.core.troubles import About, Board, Bulletin, Telling, Trouble
+from boe_reconciler.core.troubles import (
+    About,
+    Board,
+    Bulletin,
+    Kind,
+    Telling,
+    Trouble,
+)
 from boe_reconciler.engine.telling import AGAIN, Postman, dismiss
 
 log = logging.getLogger(__name__)
@@ -121,6 +128,7 @@ class TroubleTeller:
         board = troubles.looked(board, ended, about, now=now)
         current = [
             *self._late(now),
+            *troubles.of_revisions(self.ledger.notices(), now),
             *troubles.of_connections(self.ledger.limits(now=now), now),
             *troubles.of_holds(self.ledger.holds(), now),
             *troubles.of_pauses(self.ledger.pauses(), now),
@@ -234,7 +242,8 @@ class TroubleTeller:
                 (Word.REMINDER, bulletin.reminders),
                 (Word.RECOVERED, bulletin.over),
             ):
-                if of:
+                # Those about revisions are counted where they are decided.
+                if any(each.kind is not Kind.REVISION for each in of):
                     self.observe(Noticed(word=word, about="runs"))
 
 

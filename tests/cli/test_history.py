@@ -14,6 +14,7 @@ import pytest
 
 from boe_reconciler.cli import run
 from boe_reconciler.core.notices import Incident
+from boe_reconciler.core.troubles import Heard, Trouble, of_revisions
 from boe_reconciler.ledgers import sqlite
 from tests.cli.conftest import Boe
 from tests.cli.terminal import Terminal
@@ -260,12 +261,25 @@ def test_the_status_says_since_when_a_revision_fails(folder: Path, boe: Boe) -> 
     told(folder, incident)
     line = "Failing since 2026-11-24 05:30 UTC, told at 2026-11-24 05:30 UTC."
     assert line in boe(folder, "status").out
+    (trouble,) = of_revisions([incident], since)
+    heard = (Heard(who="ops@example.com", what=trouble.word, at=since),)
+    stands(folder, replace(trouble, heard=heard))
+    line = line.removesuffix(".") + " (also ops@example.com)."
+    out = boe(folder, "status").out
+    assert line in out
+    assert "Revision since" not in out
     told(folder, replace(incident, failing="", told_at=()))
     assert (
         "was failing since 2026-11-24 05:30 UTC, not told" in boe(folder, "status").out
     )
     told(folder, Incident(subject="revision"))
     assert boe(folder, "status", "--format", "json").json["notices"] == []
+
+
+def stands(folder: Path, trouble: Trouble) -> None:
+    ledger = sqlite.create(folder / ".boe/ledger.sqlite")
+    ledger.report(replace(ledger.board(), troubles={trouble.subject: trouble}))
+    ledger.close()
 
 
 def told(folder: Path, incident: Incident) -> None:

@@ -18,6 +18,7 @@ TROUBLE = Trouble(
     kind=Kind.FAILED,
     cause="gave_up",
     what="It is down.",
+    details=("x.yaml:3: BOE012 no",),
     command="boe rerun x",
     since=START,
     at=START,

@@ -433,6 +433,7 @@ def test_the_end_says_how_long_it_was() -> None:
     assert both.subject == "Well again: 2 things"
     assert "Well again: Connection db" in both.text
     assert span(timedelta(days=2, hours=5)) == "2 days 5 h"
+    assert span(timedelta(seconds=59)) == "less than a minute"
 
 
 def test_what_stands_in_html_is_no_html() -> None:

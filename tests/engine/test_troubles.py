@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,10 +16,11 @@ from boe_reconciler.core.facts import Fact, Noticed
 from boe_reconciler.core.listeners import Listeners
 from boe_reconciler.core.notices import CHANNELS, Owed
 from boe_reconciler.core.runs import Pause, PauseTarget
-from boe_reconciler.core.spec import Activation, ServedObject
-from boe_reconciler.engine.telling import Postman
+from boe_reconciler.core.spec import Activation, ObjectStatus, ServedObject
+from boe_reconciler.engine.telling import Postman, Teller
 from boe_reconciler.engine.troubles import TroubleTeller
 from boe_reconciler.ledgers.memory import MemoryLedger
+from tests.builders import a_schedule, an_activation
 from tests.engine.world import World, a_spec
 
 REVISION = "folder@sha1:1"
@@ -376,6 +377,120 @@ def test_at_its_end_all_is_told_at_once_where_nothing_comes_after(house: House) 
         one.start()
     teller.close()
     assert [one.body["subject"] for one in house.sent] == ["daily failed"]
+
+
+# --- Revisions --------------------------------------------------------------------
+
+
+def a_revision(number: int, *broken: str) -> Activation:
+    """One in which these files cannot be used."""
+    stalled = [
+        ObjectStatus(
+            kind="Report",
+            name=name,
+            ready=False,
+            reason="Invalid",
+            message="",
+            observed_revision=f"main@sha1:{number}",
+            serving_revision=REVISION,
+        )
+        for name in broken
+    ]
+    problems = [
+        {
+            "severity": "error",
+            "code": "BOE012",
+            "detail": f"{name} is wrong",
+            "resource": {"kind": "Report", "name": name},
+            "range": {"filename": f"reports/{name}.yaml", "start": {"line": 3}},
+        }
+        for name in broken
+    ]
+    revision = f"main@sha1:{number}"
+    return replace(
+        an_activation(a_schedule(), revision=revision),
+        serving=revision,
+        stalled=stalled,
+        problems=problems,
+    )
+
+
+def with_ops(house: House, *, remind: timedelta = timedelta(hours=24)) -> Teller:
+    """Somebody listens who is told of everything; and who looks at revisions."""
+    policy = an_object("Policy", "policy", {"notices": {"ops": ["ops"]}})
+    hook = {"type": "webhook", "url": "https://chat.example.com/x"}
+    ops = {"destinations": [_mail("ops@example.com"), hook]}
+    house.serve(
+        {"name": "daily"}, objects=[policy, an_object("Distribution", "ops", ops)]
+    )
+    return Teller(
+        ledger=house.world.ledger, clock=house.world.clock, postmen=[], remind=remind
+    )
+
+
+def test_the_ops_channel_is_told_how_revisions_fare(house: House) -> None:
+    revisions, teller = with_ops(house), house.teller()
+    teller.look()
+    revisions.found(a_revision(1, "sales"))
+    assert house.told(teller) == ["The newest revision is not served whole"] * 2
+    assert {one.body["who"] for one in house.sent} == {"ops@example.com", "ops/webhook"}
+    text = house.sent[0].body["text"]
+    assert "main@sha1:1" in text
+    assert "- reports/sales.yaml:3: BOE012 sales is wrong" in text
+    assert "To mend it    boe validate" in text
+    # Another commit with the same mistake is no news; another mistake is.
+    revisions.found(a_revision(2, "sales"))
+    assert house.told(teller, 400) == []
+    revisions.found(a_revision(3, "sales", "stock"))
+    assert house.told(teller, 400) == ["The newest revision is not served whole"] * 2
+    revisions.found(a_revision(4))
+    assert house.told(teller, 400) == ["Well again: The newest revision"] * 2
+    assert house.world.ledger.board().troubles == {}
+
+
+def test_a_restart_says_nothing_twice_of_a_revision(house: House) -> None:
+    with_ops(house).found(a_revision(1, "sales"))
+    assert len(house.told(house.teller())) == 2
+    with_ops(house).found(a_revision(1, "sales"))
+    assert house.told(house.teller(), 400) == []
+
+
+def test_a_revision_that_stays_broken_is_told_ever_more_seldom(house: House) -> None:
+    revisions, teller = with_ops(house), house.teller()
+    revisions.found(a_revision(1, "sales"))
+    assert len(house.told(teller)) == 2
+    days = []
+    for hour in range(1, 24 * 5):
+        house.world.clock.move(3600)
+        revisions.look()
+        if subjects := house.told(teller):
+            assert subjects == ["The newest revision still is not served whole"] * 2
+            days.append(hour // 24)
+    assert days == [1, 2, 4]
+
+
+def test_a_revision_that_flaps_is_told_as_seldom_as_at_the_url(house: House) -> None:
+    revisions, teller = with_ops(house), house.teller()
+    told = 0
+    for minute in range(60):
+        revisions.found(a_revision(minute, *["sales"] * (minute % 2)))
+        told += len(house.told(teller, 60)) // 2
+    assert told <= 4
+
+
+def test_a_revision_and_a_run_that_fail_are_one_message(house: House) -> None:
+    revisions, teller = with_ops(house), house.teller()
+    teller.look()
+    revisions.found(a_revision(1, "sales"))
+    house.world.clock.move(10)
+    house.hour()
+    subjects = house.told(teller)
+    assert (
+        subjects.count("daily failed, and 1 more")
+        + subjects.count("The newest revision is not served whole, and 1 more")
+        == 2
+    )
+    assert "daily failed" in subjects  # the owner hears of the run alone
 
 
 def test_a_teller_ends_with_its_ledger_and_says_nothing(

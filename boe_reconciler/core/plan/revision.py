@@ -9,6 +9,7 @@ from dataclasses import replace
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.load import problem_at
 from boe_reconciler.core.language.places import text_at
+from boe_reconciler.core.plan.check_notices import unheard
 from boe_reconciler.core.plan.evaluate import Court
 from boe_reconciler.core.plan.files import POLICY_FILE
 from boe_reconciler.core.plan.policy import Judge, beyond_limit, least_limit
@@ -129,6 +130,7 @@ def _findings(
             yield entry, _twice(entry, entries)
     yield from _renamed_badly(first)
     yield from _beyond_limits(first, old, judge)
+    yield from unheard(first)
 
 
 def _doubles(first: _First, others: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -46,7 +46,8 @@ def _read(found: Mapping[str, Any]) -> Trouble:
         Heard(who=who, what=what, at=datetime.fromisoformat(moment))
         for who, what, moment in found["heard"]
     )
-    return Trouble(**{**found, **moments, "kind": Kind(found["kind"]), "heard": heard})
+    typed = {"kind": Kind(found["kind"]), "details": tuple(found.get("details", ()))}
+    return Trouble(**{**found, **moments, **typed, "heard": heard})
 
 
 def _text(moment: datetime | None) -> str | None:
