@@ -9,7 +9,7 @@ MEASURES := .venv/.bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run validate test slow check lint generated schema docs golden node-programs soak bench-dispatch bench-gitops bench-reliability lock clean
+.PHONY: help install run validate test slow check lint generated schema docs golden node-programs soak bench bench-dispatch bench-gitops bench-reliability lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
@@ -90,6 +90,10 @@ node-programs: $(DEVELOPS) .venv/node/package-lock.json  ## what tests start fro
 
 soak: $(DEVELOPS)  ## end BOE at random, and count what it did (MINUTES=10, PAGE=docs/reliability.md)
 	@$(PYTHON) -m benches.soak --minutes $(or $(MINUTES),10) $(if $(PAGE),--page $(PAGE))
+
+bench: $(MEASURES)  ## how fast files are made, beside pandas and others (ONLY=xlsx, ROWS=100000, PAGE=docs/performance.md)
+	@$(PYTHON) -m benches.speed $(if $(ONLY),--only $(ONLY)) $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PAGE),--page $(PAGE))
 
 bench-dispatch: $(DEVELOPS)  ## how soon 10,000 schedules due at once are dispatched, beside plain SQLite
 	@$(PYTHON) benches/dispatch.py

@@ -216,7 +216,7 @@ class App:
 
     @cached_property
     def backends(self) -> Backends:
-        _keep_pandas_out()
+        keep_pandas_out()
         return Backends(settings=self.settings, secrets=self.secrets, clock=self.clock)
 
     def ask(
@@ -578,7 +578,7 @@ class _NoPandas:
             raise ImportError(name)
 
 
-def _keep_pandas_out() -> None:
+def keep_pandas_out() -> None:
     """Let Arrow know that nobody here hands it anything of pandas.
 
     Arrow imports pandas, a second and 60 MB, at the first value that it converts,

@@ -73,13 +73,8 @@ def _compressed(job: Job, raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
     """`raw`, or a stream that compresses into it; the only time inside is the occurrence."""
     match job.spec.export.compress:
         case "gzip":
-            from isal import igzip  # noqa: PLC0415 loaded only where it compresses
-
-            moment = job.run.occurrence.timestamp()
-            with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
-                "", "wb", fileobj=raw, mtime=moment
-            ) as target:
-                yield cast(BinaryIO, target)
+            with gzipped(raw, job.run.occurrence) as target:
+                yield target
         case "zip":
             entry = zipfile.ZipInfo(name, _zip_time(job))
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -91,6 +86,17 @@ def _compressed(job: Job, raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, target)
         case _:
             yield raw
+
+
+@contextmanager
+def gzipped(raw: BinaryIO, when: datetime) -> Iterator[BinaryIO]:
+    """A stream that compresses into `raw`; `when` is the only time inside."""
+    from isal import igzip  # noqa: PLC0415 loaded only where it compresses
+
+    with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
+        "", "wb", fileobj=raw, mtime=when.timestamp()
+    ) as target:
+        yield cast(BinaryIO, target)
 
 
 def _local(job: Job) -> datetime:

@@ -1,0 +1,75 @@
+"""How fast BOE is, beside what else one would use: `make bench`.
+
+Everything runs by turns in one go, so that only ratios are compared. Each part gives a piece
+of docs/performance.md; `--only` measures some of them, and prints them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches import pages
+from benches.speed import files
+
+SECTION = "bench"
+FILES = list(files.KINDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    folder: Path
+    rounds: int
+    #: Rows of a large file; the others are a tenth of them, and five times as many.
+    rows: int
+
+    def files(self, *kinds: str) -> str:
+        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=kinds)
+        parts = [
+            files.whole(there, self.rows // 10),
+            files.whole(there, self.rows),
+            files.held(there, self.rows),
+            files.controls(there, self.rows // 10),
+        ]
+        if "xlsx" in kinds:
+            sizes = [self.rows // 10, self.rows, self.rows * 5]
+            parts.append(files.memory(there, sizes))
+        return "\n".join(filter(None, parts))
+
+
+#: What `--only` names; all of it is measured without.
+PARTS: dict[str, Callable[[Bench], str]] = {
+    "files": lambda bench: bench.files(*FILES),
+}
+#: Parts of parts, for who works on one of them.
+PIECES: dict[str, Callable[[Bench], str]] = {
+    kind: lambda bench, kind=kind: bench.files(kind)  # type: ignore[misc]  # bound now
+    for kind in FILES
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=[*PARTS, *PIECES], default=[])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--page", type=Path, help="write what was found into it")
+    given = parser.parse_args(arguments)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="boe-bench-") as folder:
+        bench = Bench(folder=Path(folder), rounds=given.rounds, rows=given.rows)
+        for name in given.only or PARTS:
+            found.append({**PARTS, **PIECES}[name](bench))
+            sys.stdout.write(f"{found[-1]}\n")
+    if given.page:
+        text = "\n".join([*found, f"Measured on {pages.machine()}."])
+        pages.put(given.page, SECTION, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Programs run by turns, and what each took. Nothing heavy is imported here.
+
+A child's peak is at least what its parent held when it was started.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+ROOT = Path(__file__).parent.parent.parent
+#: Of ru_maxrss.
+_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Took:
+    """One process, from its start to its end."""
+
+    #: Seconds of the clock on the wall, and of the processor (user and system).
+    wall: float
+    processor: float
+    #: Bytes of memory in use at most.
+    peak: int
+    #: What it printed.
+    said: str
+
+
+Times = Sequence[Took]
+
+
+def run(*command: str | Path, folder: Path = ROOT) -> Took:
+    """Run a program to its end. RuntimeError when it fails."""
+    start = perf_counter()
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        said = process.stdout.read() if process.stdout else ""
+        _, status, used = os.wait4(process.pid, 0)
+        wall = perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {process.returncode}")
+    return Took(
+        wall=wall,
+        processor=used.ru_utime + used.ru_stime,
+        peak=used.ru_maxrss * _UNIT,
+        said=said,
+    )
+
+
+def by_turns(
+    ways: Mapping[str, Sequence[str | Path]], rounds: int
+) -> dict[str, list[Took]]:
+    """Each once, then each once more, so that all meet the same machine."""
+    found: dict[str, list[Took]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, command in ways.items():
+            found[name].append(run(*command))
+    return found
+
+
+def spread(ratios: Iterable[float]) -> str:
+    """The median, the least and the most."""
+    known = sorted(ratios)
+    middle = _short(statistics.median(known))
+    return f"{middle} ({_short(known[0])} to {_short(known[-1])})"
+
+
+def middle(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"

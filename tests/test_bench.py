@@ -1,0 +1,47 @@
+"""`make bench` measures, compares each file with its source, and writes its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from benches.speed import __main__ as bench
+from benches.speed import checks, files, rows
+
+
+def test_a_file_that_differs_in_one_cell_is_found(tmp_path: Path) -> None:
+    database, file = tmp_path / "rows.duckdb", tmp_path / "rows.csv"
+    rows.make(database, 3)
+    copied = "COPY (SELECT * REPLACE (quantity + ? AS quantity) FROM rows) TO ?"
+    with duckdb.connect(database) as connection:
+        connection.execute(copied, [0, str(file)])
+    assert checks.check_text(database, file, 1) == {"Python's csv": 36, "DuckDB": 36}
+    with duckdb.connect(database) as connection:
+        connection.execute(copied, [1, str(file)])
+    with pytest.raises(ValueError, match="Python's csv, row 0"):
+        checks.check_text(database, file, 1)
+
+
+@pytest.mark.slow
+def test_the_bench_checks_its_files_and_writes_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(
+        f"before\n<!-- {bench.SECTION}: written by make -->\n"
+        f"<!-- end of {bench.SECTION} -->\nbehind\n"
+    )
+    arguments = ["--only", "csv", "--rows", "1000", "--rounds", "1"]
+    assert bench.main([*arguments, "--page", str(page)]) == 0
+    written = page.read_text()
+    assert written.startswith("before\n")
+    assert "Python's csv 12,000, DuckDB 12,000" in written
+
+
+@pytest.mark.slow
+def test_workbooks_are_read_twice_and_rows_may_be_left_out(tmp_path: Path) -> None:
+    made = files.Files(folder=tmp_path, rounds=1, kinds=["xlsx"])
+    assert "calamine 12,000, openpyxl 12,000" in files.controls(made, 1000)
+    database, file = made.database(1000, controls=True), made.file("boe", "xlsx")
+    found = checks.check_workbook(database, file, every=100)
+    assert found == {"calamine": 12_000, "openpyxl": 120}
