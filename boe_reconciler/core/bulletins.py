@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from boe_reconciler.core.troubles import Bulletin, Kind, Trouble
-from boe_reconciler.core.wording import both, counted, local
+from boe_reconciler.core.wording import both, counted, local, printable
 
 #: Of one cause, so many are named; and so many causes, in one message.
 _NAMED, _SECTIONS = 20, 20
+#: Lines of all of them together, and characters of a subject.
+_LINES, _WIDE = 100, 300
 _WORDS = {
     Kind.FAILED: "failed",
     Kind.PARTIAL: "reached only some",
@@ -60,14 +62,15 @@ class Message:
 
 def message(bulletin: Bulletin, *, environment: str | None, now: datetime) -> Message:
     groups = [*_groups(bulletin.news, ""), *_groups(bulletin.reminders, "still ")]
-    sections = [_section(group, still, now) for still, group in groups]
+    named = min(_NAMED, max(_LINES // max(len(groups), 1), 3))
+    sections = [_section(group, still, now, named) for still, group in groups]
     sections += [_ended(one) for one in bulletin.over]
     mark = f"[{environment}] " if environment else ""
     shown, more = sections[:_SECTIONS], len(sections) - _SECTIONS
     others = f"There are {more} more like these. " if more > 0 else ""
     return Message(
-        subject=f"{mark}{_subject(sections, bulletin)}",
-        sections=shown,
+        subject=printable(f"{mark}{_subject(sections, bulletin)}")[:_WIDE],
+        sections=[_clean(one) for one in shown],
         footer=f"{others}`boe status` shows all that stands.",
     )
 
@@ -88,7 +91,20 @@ def _subject(sections: Sequence[Section], bulletin: Bulletin) -> str:
     return sections[0].title + (f", and {more} more" if more else "")
 
 
-def _section(group: Sequence[Trouble], still: str, now: datetime) -> Section:
+def _clean(one: Section) -> Section:
+    """Of names and of far sides' words: nothing that could change a message."""
+    return Section(
+        title=printable(one.title),
+        what=printable(one.what),
+        facts=[(name, printable(value)) for name, value in one.facts],
+        each=[printable(line) for line in one.each],
+        command=one.command,
+    )
+
+
+def _section(
+    group: Sequence[Trouble], still: str, now: datetime, named: int
+) -> Section:
     first = group[0]
     what = f"{still}{_WORDS[first.kind]}"
     if len(group) == 1:
@@ -97,16 +113,16 @@ def _section(group: Sequence[Trouble], still: str, now: datetime) -> Section:
             what=first.what,
             facts=[*_facts(first), *_since(first, still, now)],
             each=first.details,
-            command=first.command,
+            command=printable(first.command),
         )
     things = "schedules" if first.schedule else f"{first.kind}s"
     several = still + _SEVERAL.get(first.kind, _WORDS[first.kind])
-    lines = [_line(one) for one in group[:_NAMED]]
-    if len(group) > _NAMED:
-        lines.append(f"… and {len(group) - _NAMED} more: `boe status` lists them")
+    lines = [_line(one) for one in group[:named]]
+    if len(group) > named:
+        lines.append(f"… and {len(group) - named} more: `boe status` lists them")
     return Section(
         title=f"{len(group)} {things} {several}",
-        what=f"{first.what} (the first of them)",
+        what=f"{first.what.rstrip('.')} (the first of them).",
         facts=[("Since", f"{min(one.since for one in group):%Y-%m-%d %H:%M} UTC")],
         each=lines,
         command=_command(group),
@@ -121,13 +137,13 @@ def _command(group: Sequence[Trouble]) -> str:
     ):
         since = min(one.occurrence or one.since for one in group)
         return f"boe rerun --failed --since {since:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{first.command}   (and so on for each)"
+    return f"{printable(first.command)}   (and so on for each)"
 
 
 def _ended(one: Trouble) -> Section:
     end = one.over_at or one.at
     lasted, what = span(end - one.since), one.what.rstrip(".")
-    left = one.command if one.kind.of_run else ""
+    left = printable(one.command) if one.kind.of_run else ""
     return Section(
         title=f"Well again: {_name(one)}",
         what=f"It was not for {lasted} ({_WORDS[one.kind]}: {what}). {one.outcome}",

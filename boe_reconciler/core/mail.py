@@ -23,8 +23,11 @@ from boe_reconciler.core.wording import both, counted, one_line, sentence
 
 #: Base64 as it stands in a mail: 57 bytes are a line of 76 characters and its end.
 _LINE, _WRITTEN = 57, 78
-#: Line breaks and other controls, and what turns the direction of text around.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+#: Line breaks and other controls, what turns the direction of text around, and halves
+#: of characters.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 #: The same for a body, which has lines and tabs.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 #: Characters of a header's value, written as UTF-8 words of at most 75 of them each.

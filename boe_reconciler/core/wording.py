@@ -32,6 +32,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def printable(text: str) -> str:
+    """On one line, without what cannot be seen, or turns the text around."""
+    return one_line("".join(each if each.isprintable() else " " for each in text))
+
+
 def sentence(text: str) -> str:
     """On one line, with a capital (an address stays as it is) and a full stop."""
     text = one_line(text)

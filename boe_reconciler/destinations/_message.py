@@ -153,6 +153,7 @@ def _raw(name: str, value: str) -> str:
 
 
 def _attach(message: EmailMessage, file: Shipment | Enclosure) -> None:
+    header_value("file name", file.filename)
     with opened(file.path) as stored:
         content = stored.read()
     check_unchanged(hashlib.sha256(content).hexdigest(), file.sha256)

@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -30,6 +29,7 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.ports import Cancel, Means, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
+from boe_reconciler.core.wording import printable
 from boe_reconciler.destinations._artifacts import check_unchanged
 from boe_reconciler.destinations._outcomes import outcome_of
 
@@ -69,7 +69,7 @@ def check(connection: Any, secrets: SecretResolver) -> None:
             if receiver.url.scheme == "https":
                 _trusted().wrap_socket(line, server_hostname=receiver.host).close()
     except (OSError, UnicodeError) as error:
-        detail = f"{receiver.told}: {_line(str(error))}"
+        detail = f"{receiver.told}: {printable(str(error))}"
         raise Temporary("unreachable", detail) from error
 
 
@@ -227,9 +227,11 @@ def _body(shipment: Shipment, at: str) -> _Body:
     said = shipment.payload or _event(shipment, at)
     event = json.dumps(said, ensure_ascii=False, default=_plain)
     if shipment.spec.send == "event" or shipment.marks.notice is not None:
-        return _Body(media_type="application/json", before=event.encode())
+        return _Body(
+            media_type="application/json", before=event.encode(errors="replace")
+        )
     boundary = f"boe-{shipment.key.identity}"
-    name = re.sub(r'["\r\n]', lambda found: f"%{ord(found[0]):02X}", shipment.filename)
+    name = printable(shipment.filename).replace('"', "%22")
     before = (
         f"--{boundary}\r\n"
         'Content-Disposition: form-data; name="event"\r\n'
@@ -240,7 +242,7 @@ def _body(shipment: Shipment, at: str) -> _Body:
     )
     return _Body(
         media_type=f"multipart/form-data; boundary={boundary}",
-        before=before.encode(),
+        before=before.encode(errors="replace"),
         path=shipment.path,
         size=shipment.bytes,
         after=f"\r\n--{boundary}--\r\n".encode(),
@@ -295,9 +297,13 @@ def _plain(value: Any) -> str:
 def _signed(
     receiver: _Receiver, body: _Body, identity: str, now: datetime
 ) -> httpx.Headers:
-    """The Connection's headers and, over them, ours."""
+    """The Connection's headers and, over them, ours. Permanent `bad_request`."""
     stamp = str(int(now.timestamp()))
-    headers = httpx.Headers(dict(receiver.headers))
+    try:
+        headers = httpx.Headers(dict(receiver.headers))
+    except UnicodeEncodeError as error:
+        detail = f"a header holds {printable(error.object[error.start])!r}"
+        raise Permanent("bad_request", detail, "write headers in ASCII") from error
     headers.update(
         {
             "host": receiver.url.netloc.decode(),
@@ -376,7 +382,7 @@ class _Line:
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     last: Exception = error
                 except (httpx.LocalProtocolError, ValueError) as error:
-                    detail = f"no request can be made: {_line(str(error))}"
+                    detail = f"no request can be made: {printable(str(error))}"
                     raise Permanent("bad_request", detail) from error
                 except httpx.TransportError as error:
                     last = error
@@ -444,7 +450,7 @@ class _Line:
 
     def _translated(self, error: Exception) -> RunError:
         reason = next(reason for kind, reason in _ERRORS if isinstance(error, kind))
-        words = _line(str(error)) or "no answer"
+        words = printable(str(error)) or "no answer"
         return Temporary(reason, f"{self._receiver.told}: {words}")
 
 
@@ -459,7 +465,7 @@ def _trusted() -> Any:
 
 def _outcome(receiver: _Receiver, answer: _Answer, now: datetime) -> Outcome:
     status, told = answer.status, receiver.told
-    said = _hidden(receiver, _line(answer.words))
+    said = _hidden(receiver, printable(answer.words))
     message = f"{told} answers {status}" + (f": {said}" if said else "")
     if 200 <= status < 300:
         return Outcome(
@@ -490,11 +496,6 @@ def _refusal(receiver: _Receiver, answer: _Answer, message: str) -> tuple[str, s
         todo = "a redirect is never followed: give the final address"
         return "redirected", f"{detail} ({todo})"
     return f"http_{answer.status}", message
-
-
-def _line(text: str) -> str:
-    printable = "".join(each if each.isprintable() else " " for each in text)
-    return " ".join(printable.split())
 
 
 def _hidden(receiver: _Receiver, words: str) -> str:

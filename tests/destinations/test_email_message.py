@@ -17,8 +17,6 @@ from tests.mail_servers import Arrived, Inbox, smtp_server
 from tests.shipments import CONTENT
 
 NAME = "Übersicht 今日.xlsx"
-#: What could bring in a header, or make a name look like another.
-BAD = ("\r\nBcc: x@y.example", "\nX: y", "\rX: y", "\x00", "\x1b[2J", "\u202egpj.exe")
 
 
 @pytest.fixture
@@ -137,29 +135,6 @@ def test_one_click_is_only_promised_over_https(tmp_path: Path, inbox: Inbox) -> 
     found = sent(tmp_path, inbox, fields=only).message
     assert found["List-Unsubscribe"] == "<mailto:stop@example.com>"
     assert "List-Unsubscribe-Post" not in found
-
-
-@pytest.mark.parametrize(
-    "bad", [BAD[0], *(pytest.param(one, marks=pytest.mark.slow) for one in BAD[1:])]
-)
-@pytest.mark.parametrize("field", ["subject", "reply_to", "to", "from", "provenance"])
-def test_no_field_brings_in_a_header(
-    tmp_path: Path, inbox: Inbox, field: str, bad: str
-) -> None:
-    evil = f"a@example.com{bad}"
-    mail = a_mail(tmp_path, context={"report": "Carriers", "evil": evil})
-    fields = {"subject": "{{ evil }}", "reply_to": "{{ evil }}"}
-    if field in fields:
-        spec = mail.spec.model_copy(update={field: fields[field]})
-    else:
-        spec = mail.spec.model_copy(update={"from_": evil} if field == "from" else {})
-    shown = {"to": [evil]} if field == "to" else {}
-    told = {"run": evil} if field == "provenance" else {}
-    mail = replace(mail, spec=spec, addressed=shown, provenance=told)
-    (found,) = outcomes(sending(tmp_path, inbox), mail)
-    assert found.status is STATUS.FAILED
-    assert found.reason in ("header_refused", "bad_address")
-    assert inbox.heard == []
 
 
 def test_a_domain_is_written_as_dns_has_it(tmp_path: Path, inbox: Inbox) -> None:
