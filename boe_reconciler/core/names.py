@@ -330,6 +330,12 @@ def check_remote_path(path: str) -> str:
     return check_relative("." + path if path.startswith("/") else path)
 
 
+def sftp_url(host: str, port: int, path: str) -> str:
+    """Where a file is; a path that does not begin with `/` is below the user's home."""
+    there = host if port == 22 else f"{host}:{port}"
+    return f"sftp://{there}{path if path.startswith('/') else f'/~/{path}'}"
+
+
 def check_base_path(path: str, local_roots: Sequence[str] | None) -> str:
     """Why a `base_path` is refused; empty when it is fine.
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.errors import Permanent, Temporary
 
 
 def opened(path: Path) -> BinaryIO:
-    """Permanent `artifact_missing` where it is gone; other OSErrors come through."""
+    """Permanent `artifact_missing` where it is gone, Temporary where it cannot be read."""
     try:
         return path.open("rb")
     except FileNotFoundError as error:
         detail = "the stored file is not there any more"
         raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
+    except OSError as error:
+        detail = f"the stored file cannot be read: {error.strerror}"
+        raise Temporary("artifact_unread", detail) from error
 
 
 def check_unchanged(found: str, sha256: str) -> None:

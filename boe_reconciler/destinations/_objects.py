@@ -22,11 +22,12 @@ from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Never, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations._artifacts import check_unchanged, opened
-from boe_reconciler.destinations._outcomes import outcome_of
+from boe_reconciler.destinations._outcomes import conflict, outcome_of
 
 #: Metadata of each object, in the spelling of S3; a store may have another one.
 IDENTITY = "boe-delivery"
 SHA256 = "boe-sha256"
+RUN = "boe-run"
 #: Bytes that are in memory at a time, and the largest object sent in one request.
 PART = 8 << 20
 #: Seconds without an answer, where the Connection has no `timeout`.
@@ -218,7 +219,7 @@ class ObjectDestination:
         if found is not None and item.is_in(found):
             return found
         if found is not None and not item.overwrite:
-            raise _conflict(item)
+            raise _taken(item, found)
         self.means.pace(shipment.spec.connection, cancel)
         failure = None
         try:
@@ -231,7 +232,7 @@ class ObjectDestination:
         if found is not None and item.is_in(found):
             return found
         if found is not None and not item.overwrite:
-            raise _conflict(item)
+            raise _taken(item, found)
         detail = "the store said yes, and does not show the file as it was sent"
         raise failure or Permanent("not_kept", detail, "look at it there")
 
@@ -288,6 +289,5 @@ def _marker(shipment: Shipment, item: Item) -> Item:
     )
 
 
-def _conflict(item: Item) -> Permanent:
-    detail = f"{item.key!r} is already there, with other content"
-    return Permanent("exists", detail, "remove it, or set if_exists to overwrite")
+def _taken(item: Item, found: Found) -> Permanent:
+    return conflict(repr(item.key), run=found.metadata.get(RUN, ""))

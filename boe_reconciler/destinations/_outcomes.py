@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boe_reconciler.core.errors import RunError, Temporary
+from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 
 
@@ -15,4 +15,18 @@ def outcome_of(error: RunError) -> Outcome:
         reason=error.reason,
         message=f"{error.message} ({error.help})" if error.help else error.message,
         retry_after=delay.total_seconds() if delay is not None else None,
+    )
+
+
+def conflict(place: str, choices: str = "overwrite", run: str = "") -> Permanent:
+    """Something else has the name; `run`: the one that put it there, if that is known.
+
+    What is sent again has the names of its run: only a new one has those of an edit.
+    """
+    whose = f"the file of {run}" if run else "with other content"
+    return Permanent(
+        "exists",
+        f"{place} is already there, {whose}",
+        "to keep both, put {time} or {run_id} into filename_pattern; to replace it, set "
+        f"if_exists to {choices}; then `boe rerun`. Or remove it there, then `boe resend`",
     )

@@ -34,6 +34,7 @@ from paramiko.sftp import (
 )
 
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.destinations._outcomes import conflict
 
 #: The largest packet that every server takes.
 CHUNK = 32768
@@ -415,8 +416,7 @@ class Session:
         except Status as error:
             # The code of a file that is there cannot be told from others.
             if flags & SFTP_FLAG_EXCL and self.stat(path) is not None:
-                detail = f"{path} is already there"
-                raise Permanent("exists", detail) from error
+                raise conflict(path) from error
             raise
 
     def _open(self, path: str, flags: int) -> bytes:

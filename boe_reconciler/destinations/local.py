@@ -28,7 +28,7 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations._artifacts import check_unchanged, opened
-from boe_reconciler.destinations._outcomes import outcome_of
+from boe_reconciler.destinations._outcomes import conflict, outcome_of
 
 CHUNK = 1 << 20
 #: A name that others keep taking is left to the ordinary retry after as many tries.
@@ -307,10 +307,9 @@ def _write(folder: _Folder, place: _Place, shipment: Shipment, cancel: Cancel) -
 
 
 def _taken(place: _Place, shipment: Shipment) -> RunError:
-    detail = f"{place.name!r} is already there, with other content"
     if shipment.spec.if_exists == "error":
-        todo = "remove it, or set if_exists to number or overwrite"
-        return Permanent("exists", detail, todo)
+        return conflict(repr(place.name), "number or overwrite")
+    detail = f"{place.name!r} is already there, with other content"
     return Temporary("name_taken", detail, delay=timedelta(0))
 
 

@@ -24,8 +24,8 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Means, Never, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations import _ssh
-from boe_reconciler.destinations._artifacts import check_unchanged
-from boe_reconciler.destinations._outcomes import outcome_of
+from boe_reconciler.destinations._artifacts import check_unchanged, opened
+from boe_reconciler.destinations._outcomes import conflict, outcome_of
 
 #: Seconds of silence of a server, at most, unless the Connection's `timeout` is shorter.
 PATIENCE = 30.0
@@ -153,7 +153,7 @@ class _Act:
 
     def outcome(self) -> Outcome:
         try:
-            with _artifact(self._shipment) as source:
+            with opened(self._shipment.path) as source:
                 self._line.means.pace(self._spec.connection, self._cancel)
                 return self._delivered(source)
         except (Temporary, Permanent) as error:
@@ -226,7 +226,7 @@ class _Act:
             self._begin(replace(place, step="marker"))
             return self._begun
         if not self._is_own_half(place, found.st_size):
-            raise _taken(place)
+            raise conflict(place.final)
         return place
 
     def _has_our_bytes(self, session: _ssh.Session, place: _Place, size: int) -> bool:
@@ -309,12 +309,12 @@ class _Act:
             return
         self._step("write")  # it has no name, for sure
         if session.stat(place.final) is not None and self._spec.if_exists == "error":
-            raise _taken(place) from error
+            raise conflict(place.final) from error
         raise error.translated(self._connection.host) from error
 
     def _finish(self, session: _ssh.Session) -> Outcome:
         """The marker last: from here on the data is never sent again."""
-        place, host = self._begun, self._connection.host
+        place, server = self._begun, self._connection
         if self._spec.done_marker:
             if place.step != "marker":
                 self._step("marker")
@@ -322,7 +322,7 @@ class _Act:
         return Outcome(
             status=DeliveryStatus.ACCEPTED,
             receipt=f"sha256:{self._shipment.sha256}",
-            remote=f"sftp://{host}/{place.final.lstrip('/')}",
+            remote=names.sftp_url(server.host, server.port, place.final),
         )
 
     def _mark(self, session: _ssh.Session) -> None:
@@ -401,21 +401,8 @@ class _Act:
             session.remove(place.written)
 
 
-def _artifact(shipment: Shipment) -> BinaryIO:
-    try:
-        return shipment.path.open("rb")
-    except OSError as error:
-        detail = f"the stored file cannot be read: {error.strerror}"
-        raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
-
-
 def _look(found: Any) -> str:
     return f"{found.st_size} {found.st_mtime}"
-
-
-def _taken(place: _Place) -> Permanent:
-    detail = f"{place.final} is already there, with other content"
-    return Permanent("exists", detail, "remove it, or set if_exists to overwrite")
 
 
 def _unconfirmed(detail: str) -> Outcome:

@@ -30,7 +30,7 @@ from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.ports import Cancel, Means, SecretResolver, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.core.wording import printable
-from boe_reconciler.destinations._artifacts import check_unchanged
+from boe_reconciler.destinations._artifacts import check_unchanged, opened
 from boe_reconciler.destinations._outcomes import outcome_of
 
 #: Seconds of silence, at most, unless the Connection's `timeout` is shorter.
@@ -217,7 +217,7 @@ class _Body:
     def __iter__(self) -> Iterator[bytes]:
         yield self.before
         if self.path is not None:
-            with self.path.open("rb") as file:
+            with opened(self.path) as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
         yield self.after
@@ -331,12 +331,8 @@ def _signatures(secrets: Iterable[bytes], head: str, body: _Body) -> list[str]:
 
 
 def _check_unchanged(shipment: Shipment) -> None:
-    try:
-        with shipment.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        detail = f"the stored file cannot be read: {error.strerror}"
-        raise Permanent("artifact_missing", detail, "run `boe rerun`") from error
+    with opened(shipment.path) as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     check_unchanged(found, shipment.sha256)
 
 

@@ -266,6 +266,7 @@ def test_a_file_of_other_content_is_a_conflict_and_stays(
     one(keeps, ship("run-1", if_exists="error"))
     outcome = one(keeps, ship("run-2", b"other", if_exists="error"))
     assert (outcome.status, outcome.reason) == (DeliveryStatus.FAILED, "exists")
+    assert "filename_pattern" in outcome.message
     assert "if_exists" in outcome.message
     assert keeps.arrived() == [CONTENT]
 
@@ -380,6 +381,20 @@ def test_a_file_that_changed_since_it_was_made_is_not_sent(
     assert outcome.status is DeliveryStatus.FAILED
     assert outcome.reason == "artifact_changed"
     assert keeps.arrived() == []
+
+
+def test_a_stored_file_that_cannot_be_read_holds_up_itself_alone(
+    far_side: FarSide, ship: Ship
+) -> None:
+    shipment, other = ship("run-1"), ship("run-2", b"other")
+    shipment.path.unlink()
+    shipment.path.symlink_to(shipment.path)  # ELOOP: no right lets anybody read it
+    outcomes = list(far_side.destination.deliver([shipment, other], Cancel()))
+    assert [one.status for one in outcomes] == [
+        DeliveryStatus.DEFERRED,
+        DeliveryStatus.ACCEPTED,
+    ]
+    assert outcomes[0].reason == "artifact_unread"
 
 
 @pytest.mark.slow

@@ -287,3 +287,17 @@ def test_an_objects_folder_has_one_slash_between_its_parts() -> None:
 def test_dated_folders_follow_the_local_day() -> None:
     day = names.dated_folder(VALUES.occurrence, ZoneInfo("America/New_York"))
     assert day == "2026/11/23"
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "url"),
+    [
+        (22, "/in/a.csv", "sftp://bank.example.com/in/a.csv"),
+        (2222, "/in/a.csv", "sftp://bank.example.com:2222/in/a.csv"),
+        (22, "in/a.csv", "sftp://bank.example.com/~/in/a.csv"),
+    ],
+)
+def test_a_file_on_a_server_is_told_with_its_port(
+    port: int, path: str, url: str
+) -> None:
+    assert names.sftp_url("bank.example.com", port, path) == url

@@ -254,6 +254,23 @@ def test_what_was_there_stays_though_the_store_ignores_the_condition(
 
 
 @pytest.mark.slow
+def test_a_conflict_names_the_run_whose_file_is_there(
+    strict: FarSide, tmp_path: Path
+) -> None:
+    for run_id, content in (("daily.m1", b"one"), ("daily.m2", b"two")):
+        shipment = a_shipment(
+            tmp_path,
+            strict.fields,
+            run_id=run_id,
+            content=content,
+            provenance={"run": run_id},
+        )
+        (outcome,) = strict.destination.deliver([shipment], Never())
+    assert outcome.message.startswith(f"{KEY!r} is already there, the file of daily.m1")
+    assert "{time} or {run_id} into filename_pattern" in outcome.message
+
+
+@pytest.mark.slow
 def test_an_object_tells_where_it_comes_from(strict: FarSide, tmp_path: Path) -> None:
     fields = {
         "tags": {"team": "finance + co=1"},

@@ -323,7 +323,9 @@ def test_our_own_content_under_that_name_is_our_success(
 ) -> None:
     path = put(server, CONTENT)
     before = path.stat().st_mtime_ns
-    assert send(there_at(tmp_path, server), ship(tmp_path)).status is ACCEPTED
+    outcome = send(there_at(tmp_path, server), ship(tmp_path))
+    assert outcome.status is ACCEPTED
+    assert outcome.remote == f"sftp://127.0.0.1:{server.port}/in/{DAY}/carriers.csv"
     assert path.stat().st_mtime_ns == before
 
 

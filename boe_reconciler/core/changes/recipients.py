@@ -215,9 +215,9 @@ def _sftp(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
     connection = run.connection(target.connection)
     port = connection.get("port", 22)
     host = f"{connection.get('host', target.connection)}"
-    there = f"sftp://{host}{'' if port == 22 else f':{port}'}"
-    below = "" if target.base_path.startswith("/") else "/~/"
-    yield {"name": f"{there}{below}{target.base_path}", "place": f"host {there}"}
+    there = names.sftp_url(host, port, "/").rstrip("/")
+    name = names.sftp_url(host, port, target.base_path)
+    yield {"name": name, "place": f"host {there}"}
 
 
 def _webhook(run: _Run, planned: PlannedDestination) -> Iterator[_Fields]:
