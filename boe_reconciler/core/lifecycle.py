@@ -134,6 +134,8 @@ def reopened(run: Run, now: datetime) -> Run:
         cancel_requested=False,
         cancel_requested_at=None,
         reopened=run.reopened + 1,
+        # Somebody looked at why its workers vanished: it has as many tries again.
+        lost=0,
     )
 
 
@@ -201,11 +203,21 @@ def settled(
     )
 
 
-def abandoned(delivery: Delivery, reason: str, now: datetime) -> Delivery:
-    """Its run ended before it did. What was on its way, or is in doubt, may have arrived."""
+def abandoned(delivery: Delivery, reason: str, message: str, now: datetime) -> Delivery:
+    """Its run ended before it did. What was on its way, or is in doubt, may have arrived.
+
+    What its own far side said last is kept; else it says why the run ended.
+    """
     unclear = delivery.status is DeliveryStatus.SENDING or delivery.resent
     status = DeliveryStatus.UNCONFIRMED if unclear else DeliveryStatus.CANCELLED
-    return replace(delivery, status=status, reason=reason, next_attempt_at=None, at=now)
+    return replace(
+        delivery,
+        status=status,
+        reason=reason,
+        message=delivery.message or message,
+        next_attempt_at=None,
+        at=now,
+    )
 
 
 def sent_again(delivery: Delivery, now: datetime) -> Delivery:

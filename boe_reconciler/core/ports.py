@@ -455,6 +455,12 @@ class Ledger(Protocol):
     def schedule_spec(self, name: str) -> RunSpec | None:
         """The served spec of a schedule."""
 
+    def served_spec(self, run: Run) -> RunSpec | None:
+        """That of a run's schedule, whatever it is called now.
+
+        Where it is gone, of one that was made again under its name.
+        """
+
     def states(self) -> Sequence[ScheduleState]: ...
 
     # Time.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from boe_reconciler.core.errors import Permanent, Temporary
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Permanent `artifact_missing` where it is gone, Temporary where it cannot be read."""
     try:
         return path.open("rb")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -77,7 +77,8 @@ def deliver(
             due.setdefault(one.key.destination, []).append(one)
     rows = Rows.of(job, artifacts, deliveries)
     for key in _in_order(job, due):
-        waits += Counter(job, rows, planned_as(job, key)).serve(due[key])
+        those = sorted(due[key], key=lambda one: one.attempts)
+        waits += Counter(job, rows, planned_as(job, key)).serve(those)
     return _soonest(waits)
 
 
@@ -96,10 +97,17 @@ def leaves(job: Job, record: RunRecord) -> bool:
     )
 
 
-def _in_order(job: Job, keys: Iterable[str]) -> list[str]:
-    """What mails link to comes before them."""
+def _in_order(job: Job, due: Mapping[str, list[Delivery]]) -> list[str]:
+    """What mails link to comes before them, and then what was tried least.
+
+    So that a far side that takes all the time there is leaves some to the others.
+    """
     links = {one.link.key for one in job.spec.destinations if one.link}
-    return sorted(keys, key=lambda key: key not in links)
+
+    def place(key: str) -> tuple[bool, int]:
+        return key not in links, min(one.attempts for one in due[key])
+
+    return sorted(due, key=place)
 
 
 def _soonest(waits: Sequence[Later]) -> Later | None:
@@ -238,7 +246,9 @@ class Counter:
                     return known
                 made = self._as_left(made)
             return self._rows.meant.refusal(planned, delivery, files[0]) or made
-        except Temporary as error:
+        except (Temporary, OSError) as error:
+            if delivery.status is DeliveryStatus.SENDING:
+                raise  # it is still to be found out whether it arrived
             return _put_off(error)
         except Permanent as error:
             # Such as a stored file that is gone: the others may still arrive.
@@ -423,7 +433,10 @@ def _nothing(intent: Mapping[str, str]) -> None:
     """Nothing is begun."""
 
 
-def _put_off(error: Temporary) -> Outcome:
+def _put_off(error: Temporary | OSError) -> Outcome:
+    if isinstance(error, OSError):
+        # Such as a stored mail that cannot be read now: the others may still arrive.
+        error = Temporary("disk_error", f"Reading failed: {error}.")
     return Outcome(
         status=DeliveryStatus.DEFERRED,
         reason=error.reason,
@@ -542,17 +555,14 @@ class Again:
     def of_open(
         cls, deliveries: Sequence[Delivery], least: timedelta, now: datetime
     ) -> Again:
-        """For all that are open, when something else than a destination held them up."""
-        tried = [
-            (one.first_attempt_at, one.attempts)
-            for one in deliveries
-            if not one.status.final and one.first_attempt_at
-        ]
-        first = [since for since, _ in tried]
-        tries = [attempts for _, attempts in tried]
-        return cls(
-            tries=max(tries, default=1), since=min(first, default=now), least=least
-        )
+        """For all that are open, when something else than a destination held them up.
+
+        What was never tried has all of its time before it.
+        """
+        left = [one for one in deliveries if not one.status.final]
+        first = [one.first_attempt_at or now for one in left]
+        tries = [one.attempts for one in left]
+        return cls(tries=max([1, *tries]), since=max(first, default=now), least=least)
 
     def next(self, policy: DeliveryRetry, now: datetime, random: float) -> datetime:
         delay = retry.delay(

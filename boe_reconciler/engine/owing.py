@@ -180,7 +180,7 @@ class Meant:
         self, planned: PlannedDestination, delivery: Delivery, file: Artifact
     ) -> Outcome | None:
         """Why it is not sent now; None: it is. Permanent where nobody can say."""
-        spec = self._served()
+        spec = self._job.tools.ledger.served_spec(self._job.run)
         if delivery.role != ASKED and not self._still(spec, planned, delivery, file):
             revision = self._job.tools.ledger.served().serving
             return _suppressed(REMOVED, f"Removed in {revision}.")
@@ -205,15 +205,6 @@ class Meant:
                 ledger.release(one.hold_id, by="boe", why=why, now=now)
         hold = gone.stands(holds, subject)
         return None if hold is None else _suppressed(GONE, hold.message)
-
-    def _served(self) -> RunSpec | None:
-        """The spec that its schedule has now, whatever it is called."""
-        ledger, run = self._job.tools.ledger, self._job.run
-        found = ledger.schedule_spec(run.schedule)
-        if found is not None:
-            return found
-        names = [one.name for one in ledger.states() if one.uid == run.schedule_uid]
-        return ledger.schedule_spec(names[0]) if names else None
 
     def _still(
         self,

@@ -52,8 +52,7 @@ def _release_run(store: Store, hold: Hold, run: Run | None, now: datetime) -> Ho
 
 def _newest_spec(store: Store, run: Run) -> RunSpec:
     """As it is served, so that who has left since may release nothing; else its own."""
-    standing = store.standing(run.schedule)
-    served = store.spec(standing.spec_digest) if standing else None
+    served = _rows.served_spec(store, run)
     return served if served and served.approval else store.spec(run.spec_digest)
 
 

@@ -79,6 +79,9 @@ class StoredLedger:
 
         return self._read(look)
 
+    def served_spec(self, run: Run) -> RunSpec | None:
+        return self._read(lambda store: _rows.served_spec(store, run))
+
     def states(self) -> Sequence[ScheduleState]:
         return self._read(_time.states)
 

@@ -18,6 +18,7 @@ from boe_reconciler.core.runs import (
     RunRecord,
     RunStatus,
 )
+from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.ledgers import _held
 from boe_reconciler.ledgers._store import Covered, Store
 
@@ -33,6 +34,13 @@ def prove(store: Store, claim: Claim, now: datetime) -> Run:
         raise LeaseLost(claim.run_id)
     (run,) = store.runs([claim.run_id])
     return run
+
+
+def served_spec(store: Store, run: Run) -> RunSpec | None:
+    """What its schedule has now, whatever that is called, or one made again in its place."""
+    by_uid = store.standings_of([run.schedule_uid])
+    standing = by_uid[0] if by_uid else store.standing(run.schedule)
+    return store.spec(standing.spec_digest) if standing else None
 
 
 def write_owed(store: Store, owed: Sequence[Owed], now: datetime) -> int:
@@ -122,7 +130,7 @@ def end_run(
     deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
     final = [one for one in deliveries if one.status.final]
     left = [one for one in deliveries if not one.status.final]
-    abandoned = [lifecycle.abandoned(one, reason, now) for one in left]
+    abandoned = [lifecycle.abandoned(one, reason, message, now) for one in left]
     store.put_deliveries(abandoned)
     _held.run_ended(store, run, [*final, *abandoned], now)
 

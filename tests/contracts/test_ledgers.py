@@ -658,6 +658,11 @@ def test_what_has_arrived_before_its_run_is_poison_is_not_forgotten(
         hourly.expire(now=now, all_leases=True)
         take(hourly, now)
     assert statuses(hourly) == {"07:00": "partial poison"}
+    hourly.reopen(run_id, now=now)
+    take(hourly, now)
+    hourly.expire(now=now, all_leases=True)
+    # Whoever sends it again gives it as many tries as before.
+    assert statuses(hourly) == {"07:00": "pending"}
 
 
 def test_a_run_is_not_blamed_for_what_others_were_doing_too(ledger: Ledger) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from boe_reconciler.core.runs import DeliveryStatus, Resend, RunStatus
+from boe_reconciler.core.ports import Shipment
+from boe_reconciler.core.runs import DeliveryStatus, Resend, RunRecord, RunStatus
 from boe_reconciler.core.spec import RunSpec
 from tests.engine.mails import (
     ANNA,
@@ -322,6 +325,19 @@ def test_a_schedule_that_was_renamed_goes_on_delivering(
     assert states(world.record(run_id)) == dict.fromkeys((ANNA, BOB), "accepted")
 
 
+def test_a_schedule_that_takes_the_old_name_of_a_renamed_one_is_not_asked(
+    world: World, post: Post
+) -> None:
+    spec = mailing(a_mail([ANNA, BOB]))
+    run_id = put_off(world, post, spec)
+    renamed = spec.model_copy(update={"schedule": "weekly"})
+    world.serve(renamed, renamed_from="daily")
+    taker = mailing(a_mail([CARL]))
+    assert set(tried_again(world, run_id, renamed, taker).values()) == {
+        ("accepted", "")
+    }
+
+
 def a_bucket(bucket: str, prefix: str = "") -> dict[str, Any]:
     spec = {"type": "s3", "connection": "mail", "bucket": bucket, "prefix": prefix}
     return {"key": "team/s3", "distribution": "team", "spec": spec}
@@ -394,6 +410,75 @@ def test_what_nobody_knows_is_sent_again_once_where_that_is_wished(
         world.clock.move(900)
     assert states(world.record(run_id)) == {ANNA: status}
     assert post.got == {ANNA: arrived}
+
+
+def take_all_time_for(world: World, post: Post, *who: str) -> None:
+    """Each try of these takes longer than the run may take."""
+
+    def hang(shipment: Shipment) -> None:
+        if shipment.key.recipient in who:
+            world.clock.move(31 * 60)
+
+    post.far_side.on_taken = hang
+
+
+def ended(world: World, run_id: str) -> RunRecord:
+    for _ in range(40):
+        world.work()
+        world.clock.move(900)
+    record = world.record(run_id)
+    assert record.run.status.final
+    return record
+
+
+def test_a_recipient_who_takes_all_the_time_leaves_some_to_the_others(
+    world: World, post: Post
+) -> None:
+    take_all_time_for(world, post, ANNA, BOB)
+    post.far_side.unreachable = {ANNA, BOB}
+    give_up = {"delivery_retry": {"give_up_after": "1m"}}
+    world.serve(mailing(a_mail([ANNA, BOB, CARL]), execution=give_up))
+    record = ended(world, world.ask("daily"))
+    assert states(record)[CARL] == "accepted"
+    left = [by_recipient(record)[who] for who in (ANNA, BOB)]
+    assert all(one.attempts and one.reason == "gave_up" for one in left)
+
+
+def test_a_stored_file_that_cannot_be_read_now_holds_up_nobody_else(
+    world: World, post: Post
+) -> None:
+    real, broken = world.blobs.path, [True]
+
+    def path(sha256: str) -> Path:
+        if broken:
+            broken.pop()
+            raise OSError(errno.EIO, "Input/output error")
+        return real(sha256)
+
+    world.blobs.path = path  # type: ignore[method-assign]  # a disk with a bad sector
+    world.serve(mailing(a_mail([ANNA, BOB])))
+    run_id = world.ask("daily")
+    world.work()
+    assert states(world.record(run_id)) == {ANNA: "deferred", BOB: "accepted"}
+    world.clock.move(60)
+    world.work()
+    assert states(world.record(run_id)) == {ANNA: "accepted", BOB: "accepted"}
+
+
+def test_who_was_never_tried_is_told_why(world: World, post: Post) -> None:
+    post.answers(anna=[BUSY])
+    world.serve(mailing(a_mail([ANNA, BOB])))
+    run_id = world.ask("daily")
+
+    def cancel(shipment: Shipment) -> None:
+        if shipment.key.recipient == BOB:
+            raise ValueError("a mistake of ours")
+
+    post.far_side.on_taken = cancel
+    world.work()
+    told = {one.key.recipient: one.message for one in world.record(run_id).deliveries}
+    assert told[ANNA] == BUSY.message
+    assert told[BOB] == "BOE itself failed: ValueError: a mistake of ours"
 
 
 def test_stored_bytes_are_kept_until_they_are_accepted(
