@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,14 +154,17 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     for notice in found["notices"]:
         _print_notice(notice, found["troubles"])
     _print_troubles(found)
+    standing = {one["subject"]: one for one in _standing(found)}
     schedules = [one for one in found["objects"] if one["kind"] == "Schedule"]
     say_table(
         ["schedule", "next", "last run", "note"],
-        [_status_row(app, one) for one in schedules],
+        [_status_row(app, one, standing) for one in schedules],
     )
     _print_problems(found)
     for hold in found["holds"]:
-        say(_held(hold), "yellow")
+        trouble = standing.get(f"hold {hold['hold_id']}")
+        told = f" Told: {_told(trouble)}." if trouble else ""
+        say(f"{_held(hold)}{told}", "yellow")
 
 
 def _held(hold: Mapping[str, Any]) -> str:
@@ -188,14 +191,11 @@ def _print_notice(
 
 def _print_troubles(found: Mapping[str, Any]) -> None:
     """What people were told of, and what they could not be told."""
-    standing = [
-        one for one in found["troubles"] if not one["over_at"] and not _of_revision(one)
-    ]
+    standing = [one for one in _standing(found) if one["kind"] not in _ELSEWHERE]
     for one in standing[:_MOST]:
-        told = ", ".join(each["who"] for each in one["told"]) or "nobody yet"
         say(
             f"{one['kind'].title()} since {_minute(one['since'])}: {one['subject']}. "
-            f"{one['message']} Told: {told}. To mend it: {one['command']}",
+            f"{one['message']} Told: {_told(one)}. To mend it: {one['command']}",
             "yellow",
         )
     if len(standing) > _MOST:
@@ -207,6 +207,18 @@ def _print_troubles(found: Mapping[str, Any]) -> None:
 
 def _of_revision(trouble: Mapping[str, Any]) -> bool:
     return bool(trouble["kind"] == Kind.REVISION)
+
+
+#: Troubles that have lines of their own.
+_ELSEWHERE = (Kind.REVISION, Kind.HOLD)
+
+
+def _standing(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in found["troubles"] if not one["over_at"]]
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    return ", ".join(each["who"] for each in one["told"]) or "nobody yet"
 
 
 def _minute(moment: str) -> str:
@@ -235,11 +247,26 @@ def _print_problems(found: Mapping[str, Any]) -> None:
         say(f"and {len(problems) - _MOST} more: `boe validate` tells them all.")
 
 
-def _status_row(app: App, one: Mapping[str, Any]) -> list[str]:
+def _status_row(
+    app: App, one: Mapping[str, Any], standing: Collection[str]
+) -> list[str]:
+    """`standing`: what is told above already."""
     zone = _zone(app, one["name"])
     due = _both(one["next"], zone) if one["next"] else "-"
     last = one["last_run"]["status"] if one["last_run"] else "-"
-    return [one["name"], "paused" if one["paused"] else due, last, _why(one, zone)]
+    why = _why(one, zone)
+    if not why and f"schedule {one['name']}" not in standing:
+        why = _last_reason(app, one["last_run"])
+    return [one["name"], "paused" if one["paused"] else due, last, why]
+
+
+def _last_reason(app: App, last: Mapping[str, Any] | None) -> str:
+    """Why a run did not succeed that has ended."""
+    record = app.ledger.run(last["run_id"]) if last else None
+    run = record.run if record else None
+    if run is None or not run.status.final or run.status is RunStatus.SUCCEEDED:
+        return ""
+    return one_line(run.message) or run.reason
 
 
 def _zone(app: App, schedule: str) -> str:
@@ -425,13 +452,14 @@ def _print_run(app: App, record: RunRecord) -> None:
     for label, value in lines.items():
         if value:
             say(f"  {label:<11}{value}")
-    for hold in app.ledger.holds_of(run.run_id):
-        if hold.waits and not run.held:
-            say(f"  {_held(hold_json(hold))}", style="yellow")
+    waiting = [hold for hold in app.ledger.holds_of(run.run_id) if hold.waits]
+    for hold in waiting if not run.held else ():
+        say(f"  {_held(hold_json(hold))}", style="yellow")
     _print_parts(app, record)
-    events = app.ledger.events(run.run_id)
-    for event in events:
-        say(f"  {local(event.at, zone)}  {event.action}: {event.message}")
+    told = [hold.message for hold in waiting]
+    for event in app.ledger.events(run.run_id):
+        text = "" if event.message in told else f": {event.message}"
+        say(f"  {local(event.at, zone)}  {event.action}{text}")
 
 
 def _print_parts(app: App, record: RunRecord) -> None:

@@ -15,6 +15,7 @@ from boe_reconciler.cli.output import (
     OutputFormat,
     complain,
     local,
+    quoted,
     say,
     say_json,
     say_table,
@@ -80,11 +81,12 @@ def chosen_schedules(plan: Plan, names: Sequence[str]) -> Sequence[str]:
     every = [one.name for one in plan.statuses if one.kind == "Schedule"]
     wanted = known_schedules(names or every, every)
     invalid = [name for name in wanted if name not in plan.schedules]
-    told = f'The schedule "{", ".join(invalid)}" is not valid.'
-    todo = "`boe validate` says why."
-    if invalid and names:
-        raise InputError(told, todo)
     if invalid:
+        are = "schedule {} is" if len(invalid) == 1 else "schedules {} are"
+        told = f"The {are} not valid.".format(quoted(invalid, "and"))
+        todo = "`boe validate` says why."
+        if names:
+            raise InputError(told, todo)
         complain(told, todo)
     return [name for name in wanted if name in plan.schedules]
 

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boe_reconciler.core.wording import both, counted, local, one_line
+from boe_reconciler.core.wording import both, counted, local, one_line, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-__all__ = ["both", "counted", "local", "one_line"]
+__all__ = ["both", "counted", "local", "one_line", "quoted"]
 
 
 class OutputFormat(StrEnum):
@@ -86,14 +86,18 @@ def say_json(value: Any) -> None:
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell, two spaces apart; the last is as it is.
 
-    In a terminal that a row is too wide for, its last cell stands below, indented.
+    In a terminal that a row is too wide for, its last cell stands below, indented; where
+    its other cells are too wide as well, the first one, a long id, has its own line.
     """
-    columns = list(zip(headers, *rows, strict=True))
-    widths = [max(map(_width, column)) for column in columns]
+    table = [headers, *rows]
     room = console(stderr=False).width if sys.stdout.isatty() else sys.maxsize
-    before = sum(width + 2 for width in widths[:-1])
-    for number, row in enumerate((headers, *rows)):
-        if before + _width(row[-1]) <= room:
+    above = len(headers) > 2 and sum(_widths(table)[:-1]) > room
+    below = [["", *row[1:]] for row in table] if above else table
+    widths = _widths(below)
+    for number, row in enumerate(below):
+        if above:
+            _say_row(table[number][:1], [0], head=not number)
+        if sum(widths[:-1]) + _width(row[-1]) <= room:
             _say_row(row, widths, head=not number)
             continue
         _say_row(row[:-1], widths, head=not number)
@@ -101,11 +105,16 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             say(f"    {line}")
 
 
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column, with the gap behind it."""
+    return [max(2, *map(_width, column)) + 2 for column in zip(*table, strict=True)]
+
+
 def _say_row(row: Sequence[str], widths: Sequence[int], *, head: bool) -> None:
     last = max((at for at, cell in enumerate(row) if cell), default=0)
     parts: list[tuple[str, str]] = []
     for cell, width in zip(row[: last + 1], widths, strict=False):
-        gap = "" if len(parts) == last else " " * (width - _width(cell) + 2)
+        gap = "" if len(parts) == last else " " * (width - _width(cell))
         parts.append((cell + gap, "bold" if head else STYLES.get(cell, "")))
     say_parts(parts)
 

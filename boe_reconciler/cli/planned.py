@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.suggest import did_you_mean
+from boe_reconciler.core.wording import quoted
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
@@ -62,10 +63,12 @@ def plan_of_now(app: App) -> Plan:
 
 def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     """The names themselves; InputError for one that no schedule has."""
-    for name in names:
-        if name not in known:
-            todo = did_you_mean(name, known, "`boe status` lists the schedules.")
-            raise InputError(f'There is no schedule "{name}".', todo)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        todo = "`boe status` lists the schedules."
+        hints = [did_you_mean(name, known, todo) for name in unknown]
+        text = f"There is no schedule {quoted(unknown, 'or')}."
+        raise InputError(text, " ".join(dict.fromkeys(hints)))
     return names
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boe_reconciler.cli.door import door
-from boe_reconciler.cli.output import local, say
+from boe_reconciler.cli.output import complain, local, say
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.holds import OF_OPEN_RUNS, HoldKind
 
@@ -64,12 +64,31 @@ def release(
     ids = [one.hold_id for one in holds] if everything else _ids(what or (), holds)
     if not ids:
         say("Nothing waits for a release.")
-    for hold_id in ids:
-        now = app.clock.now()
+    refused = [one for one in ids if not _released(app, one, holds, (who, why))]
+    if refused and len(ids) > 1:
+        say(f"Not released: {', '.join(refused)} ({len(refused)} of {len(ids)}).")
+    return 1 if refused else 0
+
+
+def _released(
+    app: App, hold_id: str, holds: Sequence[Hold], words: tuple[str, str]
+) -> bool:
+    """Whether it was; one that may not be is told, and the others go on.
+
+    InputError where nothing of this id waits.
+    """
+    who, why = words
+    now = app.clock.now()
+    try:
         hold = app.ledger.release(hold_id, by=who, why=why.strip(), now=now)
-        say(f"Released {hold.hold_id} ({hold.kind}): {hold.subject}.")
-        say(_what_next(app, hold))
-    return 0
+    except InputError as error:
+        if all(one.hold_id != hold_id for one in holds):
+            raise
+        complain(f"{hold_id}: {error.message}", error.help)
+        return False
+    say(f"Released {hold.hold_id} ({hold.kind}): {hold.subject}.")
+    say(_what_next(app, hold))
+    return True
 
 
 def _check(what: Sequence[str], everything: bool, why: str, by: str | None) -> None:

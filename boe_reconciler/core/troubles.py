@@ -227,7 +227,8 @@ def _of_run(record: RunRecord, kind: Kind, about: About | None) -> Trouble:
 def _command(record: RunRecord, kind: Kind) -> str:
     """A file that is there is sent again; else it is made anew."""
     verb = "resend" if record.artifacts and kind is not Kind.MISSED else "rerun"
-    return f"boe {verb} {record.run.run_id}"
+    only = " --unconfirmed" if kind is Kind.UNCONFIRMED else ""
+    return f"boe {verb} {record.run.run_id}{only}"
 
 
 def _lacking(deliveries: Sequence[Delivery]) -> str:

@@ -1,7 +1,8 @@
-"""Instants as people read them."""
+"""Instants, numbers and names as people read them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,12 @@ def both(moment: datetime, zone: str) -> str:
 def counted(number: int, word: str) -> str:
     """1 error, 2 errors"""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def quoted(names: Sequence[str], word: str) -> str:
+    """ "a", "b" and "c" """
+    *others, last = [f'"{name}"' for name in names]
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def one_line(text: str) -> str:

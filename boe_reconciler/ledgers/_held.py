@@ -86,6 +86,6 @@ def _unclear(run: Run, deliveries: Sequence[Delivery]) -> str:
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return (
         f"Nobody knows whether what {run.run_id} sent has arrived: "
-        f"{', '.join(names[:_MOST])}{more}. `boe resend {run.run_id}` sends it again; a "
-        "release leaves it at that."
+        f"{', '.join(names[:_MOST])}{more}. `boe resend {run.run_id} --unconfirmed` "
+        "sends it again; a release leaves it at that."
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from boe_reconciler.cli import run
+from boe_reconciler.cli import output, run
 from boe_reconciler.core.notices import Incident
 from boe_reconciler.core.troubles import Heard, Trouble, of_revisions
 from boe_reconciler.ledgers import sqlite
@@ -153,6 +155,12 @@ def test_a_list_of_runs_says_when_each_was_due_in_its_zone(
     assert re.search(r"\d\d:\d\d:\d\d CES?T  succeeded", lines[1])
 
 
+def test_status_says_why_the_last_run_did_not_succeed(folder: Path, boe: Boe) -> None:
+    lines = boe(folder, "status").out.splitlines()
+    (row,) = [one for one in lines if one.startswith("broken ")]
+    assert "nowhere" in row.partition("  failed  ")[2]
+
+
 def test_runs_fit_a_terminal_and_lose_nothing_of_a_reason(
     folder: Path, boe: Boe
 ) -> None:
@@ -164,6 +172,29 @@ def test_runs_fit_a_terminal_and_lose_nothing_of_a_reason(
     assert max(map(len, lines)) <= 100
     below = " ".join(line.strip() for line in lines if line.startswith("    "))
     assert reason.partition("  failed  ")[2].strip() in below
+
+
+def test_a_long_id_has_a_line_of_its_own_where_the_others_would_not_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = Console(width=100, soft_wrap=True, highlight=False)
+    monkeypatch.setattr(output, "console", lambda **_: narrow)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    run_id = f"{'long-name-' * 6}.m0192f3a4b5c6d7e8f90123456789abcd"
+    due, status = "Tue 2026-11-24 06:30 CET", "succeeded"
+    output.say_table(
+        ["run", "due", "status", "rows", "file or reason"],
+        [[run_id, due, status, "12", "long.csv"], ["a.m1", due, status, "", "x" * 90]],
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "run",
+        "    due                       status     rows  file or reason",
+        run_id,
+        f"    {due}  {status}  12    long.csv",
+        "a.m1",
+        f"    {due}  {status}",
+        f"    {'x' * 90}",
+    ]
 
 
 def test_a_name_that_no_schedule_has_is_told(folder: Path, boe: Boe) -> None:

@@ -121,6 +121,15 @@ def test_a_schedule_that_is_not_valid_is_told_apart_from_none(
     assert 'The schedule "bad" is not valid' in said.err
 
 
+def test_several_names_are_told_together(tmp_path: Path, boe: Boe) -> None:
+    bad = [schedule(name, when={"cron": "? ?"}) for name in ("a", "b", "c")]
+    repo = a_folder(tmp_path, schedule("good"), *bad)
+    said = boe(repo, "next", "a", "good", "b", "c")
+    assert 'The schedules "a", "b" and "c" are not valid.' in said.err
+    said = boe(repo, "next", "x1", "good", "y2")
+    assert 'There is no schedule "x1" or "y2".' in said.err
+
+
 def test_the_same_moments_are_told_whenever_it_is_asked(folder: Path, boe: Boe) -> None:
     whole = ("--after", "2026-01-01", "--until", "2026-04-01", "--format", "json")
     (found,) = boe(folder, "next", "night", *whole).json

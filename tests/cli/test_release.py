@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,11 @@ def test_next_says_what_is_waited_for(tmp_path: Path, boe: Boe) -> None:
     assert found["occurrences"][0]["note"] == note
 
 
-def test_what_may_have_arrived_is_left_at_that(tmp_path: Path, boe: Boe) -> None:
+def unsure(tmp_path: Path) -> str:
+    """A run of which nobody knows whether its file has arrived."""
+    stored = tmp_path / ".boe" / "blobs" / "aa" / ("a" * 64)
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"n\n1\n")
     ledger = sqlite.create(tmp_path / ".boe" / "ledger.sqlite")
     (tmp_path / ".boe").chmod(0o700)
     ledger.activate(an_activation(a_schedule()), now=NOW)
@@ -213,7 +218,56 @@ def test_what_may_have_arrived_is_left_at_that(tmp_path: Path, boe: Boe) -> None
     ledger.intend(claimed.claim, owed.key, {}, now=NOW)
     ledger.finish(claimed.claim, RunStatus.FAILED, "unconfirmed", "", now=NOW)
     ledger.close()
-    assert "Waits for `boe release " in boe(tmp_path, "show", new.run_id).out
-    said = boe(tmp_path, "release", new.run_id, "--why", "it is there")
+    return new.run_id
+
+
+def test_what_may_have_arrived_is_left_at_that(tmp_path: Path, boe: Boe) -> None:
+    run_id = unsure(tmp_path)
+    shown = boe(tmp_path, "show", run_id).out
+    assert "Waits for `boe release " in shown
+    assert shown.count("Nobody knows whether") == 1
+    said = boe(tmp_path, "release", run_id, "--why", "it is there")
     assert said.code == 0
     assert "That is recorded; nothing is sent." in said.out
+
+
+def test_the_command_of_what_may_have_arrived_sends_it_and_ends_the_hold(
+    tmp_path: Path, boe: Boe
+) -> None:
+    run_id = unsure(tmp_path)
+    (hold,) = boe(tmp_path, "status", "--format", "json").json["holds"]
+    (command,) = re.findall("`boe (resend [^`]+)`", hold["message"])
+    assert command == f"resend {run_id} --unconfirmed"
+    said = boe(tmp_path, *command.split())
+    assert "usage" not in said.err.lower()
+    assert "1 delivery is sent again." in boe(tmp_path, "show", run_id).out
+    assert boe(tmp_path, "status", "--format", "json").json["holds"] == []
+
+
+def test_all_that_may_be_released_is_and_the_others_are_told(
+    tmp_path: Path, boe: Boe
+) -> None:
+    both = APPROVED.replace("  wait_for: [{file: ready.txt}]\n", "")
+    first, connection = both.split("---\n")
+    other = first.replace("margin", "other").replace(
+        f"by: [{ADA}]", "by: [bob@example.com]"
+    )
+    (tmp_path / "schedules").mkdir()
+    repo = "---\n".join([first, other, connection])
+    (tmp_path / "schedules" / "both.yaml").write_text(repo)
+    for name in ("other", "margin"):
+        assert boe(tmp_path, "trigger", name).code == 0
+    said = boe(tmp_path, "release", "--all", "--why", "seen", "--by", ADA)
+    assert said.code == 1
+    assert said.out.count("Released ") == 1
+    assert f"{ADA} may not release other" in said.err
+    assert "(1 of 2)" in said.out
+    (left,) = [
+        one
+        for one in boe(tmp_path, "status", "--format", "json").json["holds"]
+        if not one["released_at"]
+    ]
+    assert left["subject"].startswith("other.")
+    assert f"Not released: {left['hold_id']}" in said.out
+    text = boe(tmp_path, "status").out
+    assert text.count(left["message"]) == 1

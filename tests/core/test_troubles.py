@@ -138,7 +138,9 @@ def test_a_file_that_is_there_is_sent_again_and_who_lacks_it_is_counted() -> Non
     expected = "1 of 3 deliveries were not accepted, 1 of 3 may have arrived"
     assert one.lacking == expected
     sure = replace(record.run, reason="unconfirmed")
-    assert only(after(replace(record, run=sure))).kind is Kind.UNCONFIRMED
+    unsure_one = only(after(replace(record, run=sure)))
+    assert unsure_one.kind is Kind.UNCONFIRMED
+    assert unsure_one.command == "boe resend daily.0630 --unconfirmed"
 
 
 def test_what_was_meant_so_is_no_trouble() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boe_reconciler.core.wording import sentence
+from boe_reconciler.core.wording import quoted, sentence
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,8 @@ def test_a_sentence_has_a_capital_but_an_address_stays(
     text: str, expected: str
 ) -> None:
     assert sentence(text) == expected
+
+
+def test_names_are_told_together() -> None:
+    assert quoted(["a"], "and") == '"a"'
+    assert quoted(["a", "b", "c"], "or") == '"a", "b" or "c"'

@@ -241,7 +241,7 @@ def test_an_unconfirmed_delivery_waits_for_somebody_to_find_out(
     run_id = unconfirmed(world, monkeypatch)
     hold = hold_of(world, run_id)
     assert (hold.kind, hold.waits) == (HoldKind.UNCONFIRMED, True)
-    assert f"`boe resend {run_id}`" in hold.message
+    assert f"`boe resend {run_id} --unconfirmed`" in hold.message
     assert "archive/local" in hold.message
 
 

@@ -101,9 +101,8 @@ def _partial(facts: Facts, record: RunRecord) -> str:
 def _mend(record: RunRecord) -> str:
     run_id = record.run.run_id
     if any(one.status is DeliveryStatus.UNCONFIRMED for one in record.deliveries):
-        return (
-            f"Look there first; if it did not arrive, `boe resend {run_id}` sends it."
-        )
+        todo = f"`boe resend {run_id} --unconfirmed` sends it"
+        return f"Look there first; if it did not arrive, {todo}."
     if record.artifacts:
         return f"Once that is mended, `boe resend {run_id}` sends the file."
     return f"Once that is mended, `boe rerun {run_id}` makes it again."
