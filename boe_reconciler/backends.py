@@ -48,6 +48,8 @@ FORMATS = {
     "parquet": "boe_reconciler.formats.parquet",
     "html": "boe_reconciler.formats.html",
     "pdf": "boe_reconciler.formats.pdf",
+    # What a mail shows of a file: no file of its own.
+    "preview": "boe_reconciler.formats.preview",
 }
 #: What carries a password: a format, or the zip around a file.
 PASSWORDS = {

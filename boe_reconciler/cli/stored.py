@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boe_reconciler.core.retention import files_kept, retention_of
+from boe_reconciler.core.wording import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
     from boe_reconciler.app import App
     from boe_reconciler.core.runs import RunRecord
@@ -25,13 +25,4 @@ def why_gone(app: App, record: RunRecord) -> str:
     ended = record.run.finished_at
     if ended is None or app.clock.now() - ended <= keep:
         return "it is missing from the state folder, as `boe doctor` tells"
-    return f"files are kept for {_words(keep)}"
-
-
-def _words(keep: timedelta) -> str:
-    from boe_reconciler.core.resources.types import format_duration
-
-    days = keep.days
-    if keep.total_seconds() != days * 86400 or not days:
-        return format_duration(keep)
-    return "1 day" if days == 1 else f"{days} days"
+    return f"files are kept for {lasting(keep)}"

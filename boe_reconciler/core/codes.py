@@ -734,6 +734,19 @@ CODES: dict[str, Code] = {
         "Messages are posted to a whole address: https:// (or http://, where "
         "nobody listens on the way), a host, and what follows it.",
     ),
+    "BOE294": Code(
+        "Rows in clear beside a file with a password",
+        "`preview_rows` shows the first rows in the mail itself, which everybody reads "
+        "who sees the mail: a password on its file protects nothing then. Runs leave "
+        "such a preview out.",
+    ),
+    "BOE295": Code(
+        "Unsubscribing that does not work",
+        "`unsubscribe.url` is a web address, https for one click; mail programs post to it "
+        "by themselves, so it has to say who wants no more: `{{ recipient }}`. "
+        "`unsubscribe.mailto` is a mail address, after which `?subject=…` may follow. "
+        "(A warning where it works, but not by one click.)",
+    ),
     # Telling people.
     "BOE270": Code(
         "Failures that nobody is told of",

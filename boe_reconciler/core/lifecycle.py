@@ -200,6 +200,7 @@ def settled(
         next_attempt_at=next_attempt_at,
         at=now,
         resent=delivery.resent or outcome.in_doubt,
+        linked=delivery.linked or outcome.linked,
     )
 
 
@@ -223,7 +224,12 @@ def abandoned(delivery: Delivery, reason: str, message: str, now: datetime) -> D
 def sent_again(delivery: Delivery, now: datetime) -> Delivery:
     """The same delivery with its identity, as if it had never been tried."""
     fresh = _anew(delivery, delivery.key, delivery.role, now)
-    return replace(fresh, attempts=delivery.attempts, intent=delivery.intent)
+    return replace(
+        fresh,
+        attempts=delivery.attempts,
+        intent=delivery.intent,
+        linked=delivery.linked,
+    )
 
 
 def next_copy(delivery: Delivery, now: datetime) -> Delivery:

@@ -17,9 +17,8 @@ from boe_reconciler.core.mail_look import (
 )
 from boe_reconciler.core.marks import Marks
 from boe_reconciler.core.ports import Enclosure, Shipment
-from boe_reconciler.core.resources.types import format_duration
 from boe_reconciler.core.templates import TemplateError, render
-from boe_reconciler.core.wording import both, counted, one_line, sentence
+from boe_reconciler.core.wording import both, counted, lasting, sentence
 
 #: Base64 as it stands in a mail: 57 bytes are a line of 76 characters and its end.
 _LINE, _WRITTEN = 57, 78
@@ -38,8 +37,6 @@ _NEWS = {
     "empty": ("No rows", "The report has no rows this time, so there is no file."),
     "unchanged": ("Unchanged", "The rows are those of last time, so there is no file."),
 }
-#: Characters of a cell of the preview, and its columns, at most.
-_CELL, _WIDE = 200, 40
 _UNITS = ("bytes", "kB", "MB", "GB")
 
 
@@ -58,7 +55,7 @@ def letter(shipment: Shipment, *, text: str | None, html: str | None) -> Letter:
 
     Permanent `template_failed` or `header_refused`.
     """
-    context = {"rows": shipment.rows, **shipment.context}
+    context = _context(shipment)
     subject = _rendered("subject", shipment.spec.subject, context)
     look = _look(shipment)
     written = None if text is None else _rendered("text", text, context)
@@ -68,6 +65,10 @@ def letter(shipment: Shipment, *, text: str | None, html: str | None) -> Letter:
         text=_NO_TEXT.sub("", text_page(look, written)),
         html=_NO_TEXT.sub("", _page(look, page)) if page or written is None else None,
     )
+
+
+def _context(shipment: Shipment) -> dict[str, Any]:
+    return {"rows": shipment.rows, **shipment.context}
 
 
 def _page(look: Look, written: str | None) -> str:
@@ -85,8 +86,9 @@ def _page(look: Look, written: str | None) -> str:
 
 
 def _rendered(field: str, template: str, context: dict[str, Any]) -> str:
+    html, url = field == "html", field == "unsubscribe"
     try:
-        return render(template, context, html=field == "html")
+        return render(template, context, html=html, url=url)
     except TemplateError as error:
         detail = f"the mail's {field}: {error.message}"
         raise Permanent("template_failed", detail, error.help) from error
@@ -150,6 +152,7 @@ def _notes(marks: Marks) -> Iterator[str]:
         yield f"This corrects{older}: {sentence(marks.corrected)}"
     if marks.notice:
         yield _NEWS[marks.notice][1]
+    yield from map(sentence, marks.notes)
 
 
 def _meant(marks: Marks) -> str:
@@ -161,31 +164,37 @@ def _meant(marks: Marks) -> str:
 
 
 def _look(shipment: Shipment) -> Look:
-    context, marks, preview = shipment.context, shipment.marks, shipment.preview
-    report, period = str(context.get("report", "")), context.get("period")
+    context, title = shipment.context, _title(shipment)
+    period = context.get("period")
     return Look(
-        title=f"{report} {period}" if period else report,
-        notes=tuple(_notes(marks)),
+        title=f"{title} {period}" if period else title,
+        notes=tuple(_notes(shipment.marks)),
         facts=tuple(_facts(shipment)),
         attached=tuple(_attached(shipment)),
         links=tuple(_links(shipment)),
         lasts=_lasts(shipment),
-        preview=[[one_line(cell)[:_CELL] for cell in row[:_WIDE]] for row in preview],
-        rows=shipment.rows,
+        preview=shipment.preview,
+        rows=_context(shipment)["rows"],
         footer=_footer(context),
-        stop=_stop(shipment.spec.unsubscribe),
+        stop=next(iter(ways_out(shipment)), ""),
     )
 
 
+def _title(shipment: Shipment) -> str:
+    return shipment.title or str(shipment.context.get("report", ""))
+
+
 def _facts(shipment: Shipment) -> Iterator[tuple[str, str]]:
-    period = shipment.context.get("period")
+    period, report = (shipment.context.get(name) for name in ("period", "report"))
+    if report and report != _title(shipment):
+        yield "Report", str(report)
     if period:
         days = f" ({period.start} to {period.end})"
         yield "Period", f"{period}{'' if period.start == period.end else days}"
     if "part" in shipment.context:
         yield "Part", shipment.key.part
     yield "As of", both(shipment.occurrence, shipment.timezone.key)
-    yield "Rows", f"{shipment.rows:,}"
+    yield "Rows", f"{_context(shipment)['rows']:,}"
 
 
 def attaches(shipment: Shipment) -> bool:
@@ -223,7 +232,7 @@ def _size(count: int) -> str:
 def _lasts(shipment: Shipment) -> str:
     attach = shipment.spec.attach
     over = getattr(attach, "over_max", None)
-    return format_duration(over.expires) if over and shipment.link else ""
+    return lasting(over.expires) if over and shipment.link else ""
 
 
 def _footer(context: Any) -> str:
@@ -233,7 +242,15 @@ def _footer(context: Any) -> str:
     return f"Sent by BOE{whose}{which}."
 
 
-def _stop(unsubscribe: Any) -> str:
-    if unsubscribe is None:
-        return ""
-    return str(unsubscribe.url or f"mailto:{unsubscribe.mailto}")
+def ways_out(shipment: Shipment) -> list[str]:
+    """Where its recipient can ask for no more of them, as addresses of the web and of mail.
+
+    Permanent `template_failed`.
+    """
+    wish, found = shipment.spec.unsubscribe, []
+    context = {**_context(shipment), "recipient": shipment.key.recipient}
+    if wish and wish.url:
+        found.append(_rendered("unsubscribe", wish.url, context))
+    if wish and wish.mailto:
+        found.append("mailto:" + _rendered("unsubscribe", wish.mailto, context))
+    return found

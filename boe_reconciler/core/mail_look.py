@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from boe_reconciler.core.preview import Preview
 from boe_reconciler.core.templates import compiled
+from boe_reconciler.core.wording import sentence
 
-#: Characters of a cell of the preview in a plain text.
-_CELL = 32
-_RULE = "border-bottom:1px solid #999"
-_BLOCK = "margin:0 0 16px;padding:12px 16px;border-left:4px solid"
+#: Characters of a cell of the preview in a plain text, and of a line.
+_CELL, _LINE = 32, 100
+#: Characters of a cell that is not broken, in HTML.
+_WHOLE = 28
+_TEXT = "max-width:640px"
+_BLOCK = f"{_TEXT};margin:0 0 16px;padding:12px 16px;border-left:4px solid"
 
 _NOTES = f"""\
 {{% for note in notes %}}<p style="{_BLOCK} #d97706">{{{{ note }}}}</p>
 {{% endfor %}}"""
 _LINKS = f"""\
-{{% for name, link in links %}}<p style="{_BLOCK} #2563eb"><a href="{{{{ link }}}}">{{{{ name }}}}</a>\
+{{% for name, link in links %}}<p style="{_BLOCK} #2563eb;overflow-wrap:anywhere">\
+<a href="{{{{ link }}}}">{{{{ name }}}}</a>\
 {{% if lasts %}}<br>The link works for {{{{ lasts }}}}.{{% endif %}}</p>
 {{% endfor %}}"""
-_PREVIEW = f"""\
-{{% if preview %}}<div style="overflow-x:auto">
-<table style="border-collapse:collapse;font-size:13px;margin:0 0 4px">
-<tr>{{% for title in preview[0] %}}<th style="text-align:left;padding:4px 12px 4px 0;\
-{_RULE}">{{{{ title }}}}</th>{{% endfor %}}</tr>
-{{% for row in preview[1:] %}}<tr>{{% for cell in row %}}<td style="padding:4px 12px 4px 0;\
-{_RULE}">{{{{ cell }}}}</td>{{% endfor %}}</tr>
-{{% endfor %}}</table></div>
-{{% if shown < rows %}}<p style="margin:0 0 16px;font-size:13px;opacity:.7">\
-The first {{{{ shown }}}} of {{{{ rows_text }}}} rows.</p>
-{{% endif %}}{{% endif %}}"""
+# What stands in each cell counts: Gmail cuts a mail off after 102 kB.
+_PREVIEW = """\
+{% if preview %}<div style="overflow-x:auto;margin:0 0 16px">
+<table cellpadding="6" style="border-collapse:collapse;font-size:13px;line-height:1.35">
+<tr valign="bottom" style="border-bottom:2px solid #8a94a0">\
+{% for title in preview.titles %}<th align="{{ sides[loop.index0] }}"\
+{% if title | length <= whole %} nowrap{% endif %}>{{ title }}</th>{% endfor %}</tr>
+{% for row in preview.rows %}<tr valign="top" style="border-bottom:1px solid #8a94a0">\
+{% for cell in row %}<td{% if sides[loop.index0] == "right" %} align="right"{% endif %}\
+{% if cell | length <= whole %} nowrap{% else %} style="min-width:240px"{% endif %}>\
+{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
+{% if more %}<p style="margin:0 0 16px;font-size:13px;opacity:.75">{{ more }}</p>
+{% endif %}{% endif %}"""
 _PAGE = f"""\
 <!doctype html>
 <html lang="en">
@@ -44,19 +53,19 @@ _PAGE = f"""\
 </head>
 <body style="margin:0;padding:24px;font:15px/1.5 -apple-system,'Segoe UI',Roboto,\
 Helvetica,Arial,sans-serif">
-<div style="max-width:640px;margin:0 auto">
-{_NOTES}<h1 style="font-size:20px;line-height:1.3;margin:0 0 16px">{{{{ title }}}}</h1>
-<table role="presentation" style="border-collapse:collapse;margin:0 0 16px">
-{{% for name, value in facts %}}<tr><td style="padding:2px 24px 2px 0;opacity:.7">\
+{_NOTES}<h1 style="{_TEXT};font-size:20px;line-height:1.3;margin:0 0 16px;\
+overflow-wrap:anywhere">{{{{ title }}}}</h1>
+<table role="presentation" style="{_TEXT};border-collapse:collapse;margin:0 0 16px">
+{{% for name, value in facts %}}<tr valign="top"><td style="padding:2px 24px 2px 0;opacity:.75">\
 {{{{ name }}}}</td><td style="padding:2px 0">{{{{ value }}}}</td></tr>
-{{% endfor %}}{{% for name, size in attached %}}<tr><td style="padding:2px 24px 2px 0;\
-opacity:.7">Attached</td><td style="padding:2px 0">{{{{ name }}}} \
-<span style="opacity:.7">({{{{ size }}}})</span></td></tr>
+{{% endfor %}}{{% for name, size in attached %}}<tr valign="top">\
+<td style="padding:2px 24px 2px 0;opacity:.75">\
+Attached</td><td style="padding:2px 0;overflow-wrap:anywhere">{{{{ name }}}} \
+<span style="opacity:.75">({{{{ size }}}})</span></td></tr>
 {{% endfor %}}</table>
-{_LINKS}{_PREVIEW}<p style="margin:24px 0 0;padding-top:12px;border-top:1px solid #999;\
-font-size:13px;opacity:.7">{{{{ footer }}}}\
-{{% if stop %}} <a href="{{{{ stop }}}}">Get no more of these mails</a>{{% endif %}}</p>
-</div>
+{_LINKS}{_PREVIEW}<p style="{_TEXT};margin:24px 0 0;padding-top:12px;border-top:1px solid #8a94a0;\
+font-size:13px;opacity:.75">{{{{ footer }}}}\
+{{% if stop %}}<br><a href="{{{{ stop }}}}">Get no more of these mails</a>{{% endif %}}</p>
 </body>
 </html>
 """
@@ -76,8 +85,7 @@ class Look:
     #: (name, address) of each file that is elsewhere, and how long that works.
     links: Sequence[tuple[str, str]]
     lasts: str
-    #: Titles, then rows.
-    preview: Sequence[Sequence[str]]
+    preview: Preview | None
     rows: int
     #: Whom it is from.
     footer: str
@@ -99,13 +107,24 @@ def html_below(look: Look) -> str:
 
 
 def _filled(template: str, look: Look) -> str:
-    shown = len(look.preview) - 1
-    values: dict[str, Any] = {
-        **asdict(look),
-        "shown": shown,
-        "rows_text": f"{look.rows:,}",
-    }
+    values: dict[str, Any] = {**asdict(look), "whole": _WHOLE}
+    if look.preview:
+        values["sides"] = ["right" if each else "left" for each in look.preview.right]
+        values["more"] = _more(look, len(look.preview.titles))
     return str(compiled(template, html=True).render(values))
+
+
+def _more(look: Look, columns: int) -> str:
+    """What is left out of the preview, of which so many columns are shown."""
+    preview, told = look.preview, []
+    assert preview is not None  # noqa: S101 asked only of one that is there
+    if preview.sheet:
+        told.append(f'the first rows of the sheet "{preview.sheet}"')
+    elif len(preview.rows) < look.rows:
+        told.append(f"the first {len(preview.rows)} of {look.rows:,} rows")
+    if columns < preview.columns:
+        told.append(f"{columns} of {preview.columns} columns")
+    return sentence(", ".join(told))
 
 
 def text_page(look: Look, written: str | None) -> str:
@@ -128,15 +147,41 @@ def _links(look: Look) -> Iterator[str]:
 
 
 def _preview(look: Look) -> Iterator[str]:
-    if look.preview:
-        table = [[cell[:_CELL] for cell in row] for row in look.preview]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        yield "\n".join(lines)
-        shown = len(look.preview) - 1
-        if shown < look.rows:
-            yield f"The first {shown} of {look.rows:,} rows."
+    """As many columns as fit into a line, and one at least."""
+    preview = look.preview
+    if preview is None:
+        return
+    columns, room = [], _LINE
+    cells = zip(preview.titles, *preview.rows, strict=True)
+    for right, column in zip(preview.right, cells, strict=True):
+        columns.append(_column(column, right=right))
+        room -= _width(columns[-1][0]) + 2
+        if room < 0 and len(columns) > 1:
+            columns.pop()
+            break
+    lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
+    yield "\n".join(lines)
+    more = _more(look, len(columns))
+    if more:
+        yield more
+
+
+def _column(cells: Sequence[str], *, right: bool) -> list[str]:
+    """Lines of one width; the second is a rule."""
+    short = [cell if len(cell) <= _CELL else f"{cell[: _CELL - 1]}…" for cell in cells]
+    width = max(map(_width, short))
+    filled = [
+        " " * (width - _width(cell)) + cell
+        if right
+        else cell + " " * (width - _width(cell))
+        for cell in short
+    ]
+    return [filled[0], "-" * width, *filled[1:]]
+
+
+def _width(text: str) -> int:
+    """In letters: those of East Asia take the room of two."""
+    return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text)
 
 
 def _foot(look: Look) -> Iterator[str]:

@@ -24,6 +24,8 @@ class Marks:
     asked_for: bool = False
     #: There is no file, only this news: "empty" or "unchanged"; None: there is one.
     notice: str | None = None
+    #: Sentences about what the report was made without (`send_with_note`).
+    notes: Sequence[str] = ()
 
 
 UNMARKED = Marks()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.holds import Hold, Wait
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.notices import Incident, Owed
+    from boe_reconciler.core.preview import Preview
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.retention import Swept
     from boe_reconciler.core.runs import (
@@ -310,8 +311,10 @@ class Shipment:
     sent: Callable[[int], None] = _uncounted
     #: Further files of the same delivery: a mail has all formats in it.
     beside: Sequence[Enclosure] = ()
-    #: The first rows as text, below their titles, as many as the spec asks for.
-    preview: Sequence[Sequence[str]] = ()
+    #: What its readers know it by; "": the Report's title.
+    title: str = ""
+    #: Its first rows, as many as the spec asks for; None: it asks for none.
+    preview: Preview | None = None
     #: What templates of subjects and bodies see.
     context: Mapping[str, Any] = field(default_factory=dict)
     #: Short ASCII texts that say where it comes from: run, schedule, revision, …; none

@@ -223,6 +223,9 @@ class Artifact:
     values: Mapping[str, str] = field(default_factory=dict)
     #: As `export.format` names it; "": it was made before that was kept.
     format: str = ""
+    #: sha256 of its first rows in the Blobs store, for mails (`core.preview`); "": none
+    #: shows them.
+    preview: str = ""
 
 
 def files_of(part: str, artifacts: Iterable[Artifact]) -> list[Artifact]:
@@ -288,6 +291,8 @@ class Delivery:
     notice: str = ""
     #: An earlier try may have arrived, which nobody knows, and it is tried again.
     resent: bool = False
+    #: Its server found the mail too large: it links to its files from then on.
+    linked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,6 +308,8 @@ class Outcome:
     retry_after: float | None = None
     #: What was sent may have arrived, and is tried again all the same (deferred only).
     in_doubt: bool = False
+    #: As in `Delivery`.
+    linked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

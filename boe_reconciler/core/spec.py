@@ -31,6 +31,7 @@ from boe_reconciler.core.resources.schedule import (
     WaitFor,
 )
 from boe_reconciler.core.resources.when import When
+from boe_reconciler.core.wording import title_of
 
 
 class OccurrenceSet(Model):
@@ -116,6 +117,13 @@ class RunSpec(Model):
     max_recipients: int | None = None
     #: The Environment that it belongs to; None: there is none.
     environment: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """What its readers know it by: the title that the Schedule was given, or its
+        Report's."""
+        own = self.title != title_of(self.schedule)
+        return self.title if own else self.report_title
 
     @property
     def digest(self) -> str:

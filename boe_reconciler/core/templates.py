@@ -33,6 +33,7 @@ ABSENT = {
     "inputs": "inputs belong to the Distribution that declares them",
     "part": "part is there only in a burst",
     "rows": "rows is there only in mails",
+    "recipient": "recipient is there only in unsubscribe",
 }
 #: Filters that neither read the outside nor make text of any length.
 _FILTERS = (
@@ -71,19 +72,22 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
-def render(text: str, context: Mapping[str, Any], *, html: bool = False) -> str:
+def render(
+    text: str, context: Mapping[str, Any], *, html: bool = False, url: bool = False
+) -> str:
     """The text with its expressions filled in; TemplateError where that fails.
 
-    With `html` the text is HTML, and what is filled in is not: it is escaped.
+    With `html` the text is HTML, and what is filled in is not: it is escaped. With `url`
+    it is an address, and what is filled in is percent-encoded.
     """
     if not is_template(text):
         return text
-    plain = None if html else _plain(text, context)
+    plain = None if html or url else _plain(text, context)
     if plain is not None:
         return plain
     from jinja2 import UndefinedError  # noqa: PLC0415 0.1 s, and most repos need it late or never
 
-    template = compiled(text, html=html)
+    template = compiled(text, html=html, url=url)
     try:
         result = template.render(context)
     except UndefinedError as error:
@@ -111,11 +115,11 @@ def _plain(text: str, context: Mapping[str, Any]) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str, *, html: bool = False) -> Template:
+def compiled(text: str, *, html: bool = False, url: bool = False) -> Template:
     """TemplateError where the text is no template."""
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 see render
 
-    environment = _environment(html=html)
+    environment = _environment(html=html, url=url)
     try:
         tree = environment.parse(text)
         _bound(tree)
@@ -204,8 +208,8 @@ def _undefined(message: str, context: Mapping[str, Any]) -> TemplateError:
     return TemplateError(message)
 
 
-@lru_cache(maxsize=2)
-def _environment(*, html: bool = False) -> SandboxedEnvironment:
+@lru_cache(maxsize=4)
+def _environment(*, html: bool = False, url: bool = False) -> SandboxedEnvironment:
     from jinja2 import StrictUndefined  # noqa: PLC0415 see render
     from jinja2.exceptions import SecurityError  # noqa: PLC0415 see render
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 see render
@@ -230,13 +234,21 @@ def _environment(*, html: bool = False) -> SandboxedEnvironment:
         if callable(value) and not isinstance(value, StrictUndefined):
             name = getattr(value, "__name__", "this")
             raise TemplateError(f'"{name}" is a function', f"call it: {name}()")
-        return value
+        return _percent_encoded(str(value)) if url else value
 
     found = Sandbox(undefined=StrictUndefined, autoescape=html, finalize=shown)
     found.globals.clear()
     kept = {name: found.filters[name] for name in _FILTERS}
     found.filters = {**kept, "join": _join, "replace": _replace, "_few": _few}
     return found
+
+
+def _percent_encoded(text: str) -> str:
+    """All but what RFC 3986 calls unreserved."""
+    octets = re.sub(
+        rb"[^A-Za-z0-9._~-]", lambda found: b"%%%02X" % found[0][0], text.encode()
+    )
+    return octets.decode()
 
 
 def _small(value: Any) -> bool:

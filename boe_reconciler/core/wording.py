@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -32,6 +32,18 @@ def quoted(names: Sequence[str], word: str) -> str:
     """ "a", "b" and "c" """
     *others, last = [f'"{name}"' for name in names]
     return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def lasting(length: timedelta) -> str:
+    """7 days, 36 hours, 90 minutes"""
+    seconds = int(length.total_seconds())
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    return next(counted(seconds // n, word) for n, word in units if seconds % n == 0)
+
+
+def title_of(name: str) -> str:
+    """For people, of an object that was given none."""
+    return name.replace("-", " ").capitalize()
 
 
 def one_line(text: str) -> str:

@@ -21,6 +21,7 @@ from boe_reconciler.core.mail import (
     enclosures,
     header_flaw,
     header_value,
+    ways_out,
 )
 from boe_reconciler.core.ports import Enclosure, Shipment
 from boe_reconciler.destinations._artifacts import check_unchanged, opened
@@ -127,19 +128,14 @@ def _raw_headers(shipment: Shipment, heading: Heading) -> Iterator[tuple[str, st
     yield "X-Auto-Response-Suppress", "All"
     for name, value in shipment.provenance.items():
         yield f"X-BOE-{name.replace('_', '-').title()}", value
-    unsubscribe = shipment.spec.unsubscribe
-    if unsubscribe is not None:
-        yield from _unsubscribe(unsubscribe)
+    yield from _unsubscribe(ways_out(shipment))
 
 
-def _unsubscribe(unsubscribe: Any) -> Iterator[tuple[str, str]]:
+def _unsubscribe(ways: Sequence[str]) -> Iterator[tuple[str, str]]:
     """RFC 2369, and RFC 8058 where a POST to an https address does it."""
-    ways = [f"<{unsubscribe.url}>"] if unsubscribe.url else []
-    if unsubscribe.mailto:
-        ways.append(f"<mailto:{unsubscribe.mailto}>")
     if ways:
-        yield "List-Unsubscribe", ", ".join(ways)
-    if unsubscribe.url and unsubscribe.url.lower().startswith("https:"):
+        yield "List-Unsubscribe", ", ".join(f"<{each}>" for each in ways)
+    if ways and ways[0].lower().startswith("https:"):
         yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
 

@@ -280,6 +280,7 @@ def _event(shipment: Shipment, at: str) -> Mapping[str, Any]:
             "corrected": marks.corrected,
             "rerun_of": marks.rerun_of,
             "redirected_by": marks.redirected_by,
+            "notes": list(marks.notes),
         },
     }
 

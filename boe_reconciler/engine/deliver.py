@@ -31,6 +31,7 @@ from boe_reconciler.core.runs import (
     files_by_part,
 )
 from boe_reconciler.core.spec import PlannedDestination, PlannedLink
+from boe_reconciler.core.waits import notes
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.owing import MAIL, WEBHOOK, Meant, omission
 from boe_reconciler.engine.shipping import Letter, Load, named, shipment
@@ -131,6 +132,8 @@ class Rows:
     artifacts: Mapping[str, Sequence[Artifact]]
     named: Mapping[Letter, Mapping[str, Sequence[str]]]
     meant: Meant
+    #: What readers have to know.
+    notes: Sequence[str]
 
     @classmethod
     def of(
@@ -140,10 +143,18 @@ class Rows:
             artifacts=files_by_part(artifacts),
             named=named(deliveries),
             meant=Meant(job),
+            notes=_notes(job),
         )
 
     def files(self, delivery: Delivery) -> Sequence[Artifact]:
         return self.artifacts[delivery.key.part]
+
+
+def _notes(job: Job) -> Sequence[str]:
+    """The same at each try: they were made before its files."""
+    if not job.spec.wait_for:
+        return ()
+    return notes(job.tools.ledger.events(job.run.run_id))
 
 
 class Counter:
@@ -162,8 +173,7 @@ class Counter:
         self._intent: Mapping[str, str] | None = None
         #: By how often it was tried, and how long to wait at least: the next try.
         self._again: dict[tuple[int, timedelta], datetime] = {}
-        #: Mails that their server found too large, and where the files of a part are.
-        self._too_large: set[DeliveryKey] = set()
+        #: Where the files of a part are, for mails that only link to them.
         self._urls: dict[str, Sequence[str]] = {}
 
     def serve(self, due: Sequence[Delivery]) -> list[Later]:
@@ -201,11 +211,10 @@ class Counter:
             self._line.saw(outcome, begun=self._intent is not None)
             if self._may_link(planned, self._taken, outcome):
                 # Another message: without the file, and so without its stored bytes.
-                again.append(replace(self._taken, intent={}))
+                again.append(replace(self._taken, intent={}, linked=True))
             else:
                 self._settle(self._taken, outcome)
         if again:
-            self._too_large.update(one.key for one in again)
             self._hand_over(planned, again)
 
     def _shipments(
@@ -237,6 +246,7 @@ class Counter:
                 delivery=delivery,
                 files=files,
                 named=self._rows.named,
+                notes=self._rows.notes,
                 links=self._links(planned, delivery, files),
             )
             made = shipment(self._job, load, partial(self._begin, delivery))
@@ -271,9 +281,12 @@ class Counter:
         return (
             outcome.reason == "too_large"
             and planned.link is not None
-            and delivery.key not in self._too_large
-            and delivery.key.part not in self._urls
+            and not self._big(planned, delivery)
         )
+
+    def _big(self, planned: PlannedDestination, delivery: Delivery) -> bool:
+        """Whether its files are known to be too much for it."""
+        return delivery.linked or too_big(planned, self._rows.files(delivery))
 
     def _links(
         self,
@@ -282,7 +295,7 @@ class Counter:
         files: Sequence[Artifact],
     ) -> Sequence[str]:
         """Where its files are, if the mail is too big for them. Temporary, Permanent."""
-        big = delivery.key in self._too_large or too_big(planned, files)
+        big = self._big(planned, delivery)
         if planned.link is None or delivery.notice or not big:
             return ()
         part = delivery.key.part
@@ -341,7 +354,8 @@ class Counter:
         outcome = self._doubted(delivery, outcome)
         if outcome.status is DeliveryStatus.DEFERRED:
             outcome, until = self._deferred(delivery, outcome, now)
-        outcome = replace(outcome, message=self._told(outcome.message))
+        told = self._told(outcome.message)
+        outcome = replace(outcome, message=told, linked=delivery.linked)
         claim = self._job.claimed.claim
         if self._planned is not None and _is_gone(delivery, outcome):
             wait = gone.wait(self._planned, self._job.spec, claim.run_id)

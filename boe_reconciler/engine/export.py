@@ -23,7 +23,7 @@ from boe_reconciler.core.ports import (
 from boe_reconciler.core.resources.report import Column
 from boe_reconciler.core.resources.schedule import Burst, Dialect
 from boe_reconciler.core.runs import Artifact
-from boe_reconciler.engine import bursting
+from boe_reconciler.engine import bursting, previewing
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.packing import Packer
 
@@ -373,7 +373,8 @@ def _of_part(
     for name in packer.job.formats:
         packer.job.cancel.check()
         table = replace(like, batches=bursting.own(rows(), column, part))
-        built = _build(packer, name, part.label, [table])
+        shown = _shown(packer.job, name)
+        built = _build(packer, name, part.label, [table], shown)
         yield replace(built, key=part.label, values=part.values)
 
 
@@ -387,23 +388,32 @@ def _files(
     with ExitStack() as stack:
         tables = open_tables(stack)
         _refuse_several_tables(packer.job.writer(format_name), format_name, tables)
+        shown = _shown(packer.job, format_name)
         if len(pieces) == 1:
-            yield _build(packer, format_name, pieces[0], tables)
+            yield _build(packer, format_name, pieces[0], tables, shown)
             return
         (table,), most = tables, packer.job.spec.report.max_rows or 1
         for piece, cut in zip(pieces, _cut(table, most), strict=False):
-            yield _build(packer, format_name, piece, [cut])
+            yield _build(packer, format_name, piece, [cut], shown)
+            shown = 0
+
+
+def _shown(job: Job, format_name: str) -> int:
+    """Rows that mails show of the first file, which is in the first format."""
+    return previewing.wanted(job) if format_name == job.formats[0] else 0
 
 
 def _build(
-    packer: Packer, format_name: str, piece: str, tables: Sequence[Table]
+    packer: Packer, format_name: str, piece: str, tables: Sequence[Table], shown: int
 ) -> Artifact:
     """One file of these tables, in the Blobs store; `piece` tells it from its siblings."""
     job, writer = packer.job, packer.job.writer(format_name)
     path = job.folder / f"{format_name}.part"
     inner = job.file_name(None, writer.extension, piece)
+    options, sample = _options(job), previewing.Sample(most=shown)
+    first, *others = tables
     with packer.into(path, format_name, inner) as target:
-        written = writer.write(tables, target, _options(job))
+        written = writer.write([sample.of(first), *others], target, options)
     for action, message in written.notes:
         job.note(action, message)
     return Artifact(
@@ -414,6 +424,7 @@ def _build(
         sha256=job.tools.blobs.adopt(path),
         rows=written.rows,
         format=format_name,
+        preview=sample.store(job, options),
     )
 
 

@@ -10,12 +10,14 @@ from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.facts import Sent
 from boe_reconciler.core.marks import Marks
 from boe_reconciler.core.ports import Enclosure, Shipment
+from boe_reconciler.core.preview import Preview
 from boe_reconciler.core.recipients import inputs_of, recipients
 from boe_reconciler.core.resources.distribution import DestinationSpec
 from boe_reconciler.core.runs import ASKED, Artifact, Delivery, DeliveryStatus
 from boe_reconciler.core.spec import PlannedDestination
 from boe_reconciler.engine.job import Job
 from boe_reconciler.engine.owing import MAIL, context_of, people
+from boe_reconciler.engine.previewing import preview_of
 
 #: The part and the destination that mails to several people have in common.
 Letter = tuple[str, str]
@@ -33,6 +35,8 @@ class Load:
     delivery: Delivery
     #: The file; of a mail all of its files.
     files: Sequence[Artifact]
+    #: What its readers have to know of the run: see `core.waits.notes`.
+    notes: Sequence[str] = ()
     #: Whom each mail of the run names, to say who else got it.
     named: Mapping[Letter, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     #: Where each file is instead, if the mail only links to them.
@@ -65,6 +69,8 @@ def shipment(
             _enclosure(job, load, one, number)
             for number, one in enumerate(others, start=1)
         ],
+        title=job.spec.heading,
+        preview=_preview(job, load),
         context={**context, "inputs": inputs, "rows": _rows(load)},
         provenance=_provenance(job, file),
         link=first.link,
@@ -147,6 +153,12 @@ class Meter:
 # --- Of a mail ----------------------------------------------------------------------
 
 
+def _preview(job: Job, load: Load) -> Preview | None:
+    """What is news of a file that is not there shows no rows either."""
+    count = getattr(load.planned.spec, "preview_rows", 0)
+    return None if load.delivery.notice else preview_of(job, load.files[0], count)
+
+
 def _addressed(load: Load) -> dict[str, list[str]]:
     """Whom the mail names: all who get it, or its recipient alone."""
     key = load.delivery.key
@@ -186,6 +198,7 @@ def _marks(job: Job, load: Load) -> Marks:
         meant_for=_meant_for(job, load) if elsewhere else (),
         asked_for=asked,
         notice=load.delivery.notice or None,
+        notes=load.notes,
     )
 
 

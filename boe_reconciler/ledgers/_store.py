@@ -264,14 +264,14 @@ class Store(Protocol):
     ) -> set[str]:
         """Of these, those of runs that have not ended, or not before then.
 
-        Files, and what a destination stored (`intent["stored"]`) for a delivery that
+        Files, their first rows, and what a destination stored (`intent["stored"]`) for a delivery that
         was not accepted.
         """
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
         """Of these runs: the run's id, the file's name, and its hash.
 
-        Also of mails that were written and may be sent again.
+        Also of its first rows, and of mails that were written and may be sent again.
         """
 
     # Rows of runs: each by run id.

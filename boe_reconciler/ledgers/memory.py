@@ -470,6 +470,8 @@ class _MemoryStore:
         for run_id in kept:
             for artifact in self._t.artifacts.get(run_id, ()):
                 yield run_id, artifact.name, artifact.sha256
+                if artifact.preview:
+                    yield run_id, f"the first rows of {artifact.name}", artifact.preview
             for one in self.deliveries([run_id]).get(run_id, ()):
                 if one.status is not DeliveryStatus.ACCEPTED and "stored" in one.intent:
                     name = f"the mail to {one.key.recipient}"

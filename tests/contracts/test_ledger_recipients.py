@@ -133,6 +133,25 @@ def test_a_row_knows_that_it_was_sent_again_by_itself(
     assert record is not None
     [one] = [one for one in record.deliveries if one.key == key]
     assert (one.resent, one.status) == (True, DeliveryStatus.DEFERRED)
+    assert one.linked is False
+
+
+def test_a_row_knows_that_its_mail_links_from_now_on_also_when_it_is_sent_again(
+    ledger: Ledger, run_id: str
+) -> None:
+    again(ledger, run_id, recipient=NAMES[2])
+    [claimed] = ledger.claim("worker", now=NOW, limit=1)
+    key = DeliveryKey(
+        run_id=run_id, part="-", destination="team/mail", recipient=NAMES[2]
+    )
+    too_large = Outcome(status=DeliveryStatus.REFUSED, linked=True)
+    ledger.settle(claimed.claim, key, too_large, now=NOW)
+    ledger.finish(claimed.claim, RunStatus.FAILED, "", "", now=NOW)
+    again(ledger, run_id, recipient=NAMES[2])
+    record = ledger.run(run_id)
+    assert record is not None
+    found = {one.key.recipient: one.linked for one in record.deliveries}
+    assert found == {NAMES[0]: False, NAMES[1]: False, NAMES[2]: True}
 
 
 def test_what_was_stored_is_in_use_until_it_is_accepted_or_its_run_is_old(

@@ -279,6 +279,21 @@ def test_the_same_bytes_of_a_newer_run_stay(ledger: Ledger) -> None:
     assert set(used) == {same}
 
 
+def test_first_rows_are_in_use_as_long_as_their_file(ledger: Ledger) -> None:
+    file, preview = "a" * 64, "b" * 64
+    now = START + HOUR
+    claimed = due(ledger, now)
+    ledger.begin_attempt(claimed.claim, parameters={}, now=now)
+    artifact = an_artifact(sha256=file, preview=preview)
+    ledger.commit_artifacts(claimed.claim, [artifact], [], now=now)
+    ledger.finish(claimed.claim, RunStatus.SUCCEEDED, "", "", now=now)
+    both = {file, preview}
+    assert set(ledger.blobs_in_use(sorted(both), DAY, now=now)) == both
+    needed = ledger.blobs_needed(DAY, now=now)
+    assert needed[preview] == f"{claimed.claim.run_id}, the first rows of daily.csv,"
+    assert set(ledger.blobs_in_use(sorted(both), DAY, now=now + 2 * DAY)) == set()
+
+
 def test_files_of_specs_and_objects_are_in_use(ledger: Ledger) -> None:
     served, queued, of_object, former = (letter * 64 for letter in "cdef")
     for name, sha256 in (("one", former), ("two", queued), ("three", served)):

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.core.language import availability
 from boe_reconciler.core.language.availability import (
     NOT_AVAILABLE,
+    Lack,
     unavailable_in,
     unavailable_in_schedule,
     unavailable_through,
@@ -25,10 +27,16 @@ NOTHING: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def a_destination_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    lack = Lack(place="Destination", path=("smoke",), what="sending smoke signals")
+    monkeypatch.setattr(availability, "NOT_AVAILABLE", (*NOT_AVAILABLE, lack))
+
+
 @pytest.mark.parametrize(
     ("spec", "place"),
     [
-        ({"deliver_to": ["a", {"preview_rows": 3}]}, "spec.deliver_to[1].preview_rows"),
+        ({"deliver_to": ["a", {"smoke": True}]}, "spec.deliver_to[1].smoke"),
     ],
 )
 def test_what_a_schedule_says_itself_is_told_at_its_field(
@@ -54,7 +62,7 @@ def test_what_has_no_effect_yet_is_a_warning() -> None:
     [
         (
             "Distribution",
-            {"destinations": [{"type": "local"}, {"preview_rows": 3}]},
+            {"destinations": [{"type": "local"}, {"smoke": True}]},
         ),
     ],
 )

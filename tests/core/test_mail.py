@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from boe_reconciler.core.calendar.periods import period_of
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.core.mail import Letter, encoded_size, header_flaw, letter
+from boe_reconciler.core.mail import Letter, encoded_size, header_flaw, letter, ways_out
 from boe_reconciler.core.marks import Marks
 from boe_reconciler.core.ports import Shipment
+from boe_reconciler.core.preview import CELL, Preview, cell, stored_preview
 from tests.shipments import a_shipment
 
 OWN = "<html><BODY class='x'>Dear {{ report }}</BODY></html>"
@@ -33,6 +34,15 @@ def a_mail(home: Path, **given: Any) -> Shipment:
     shipment = a_shipment(home, fields, recipient="a@example.com")
     context = {"report": "Margin", "owner": "finance", "schedule": "margin-monthly"}
     return replace(shipment, **({"context": context} | given))
+
+
+def a_preview() -> Preview:
+    return Preview(
+        titles=["carrier", "flights"],
+        right=[False, True],
+        rows=[["UA", "58,665"]],
+        columns=2,
+    )
 
 
 def written(shipment: Shipment, **templates: str | None) -> Letter:
@@ -103,31 +113,121 @@ def test_a_link_and_the_first_rows_are_in_every_body(tmp_path: Path) -> None:
     mail = replace(
         a_mail(tmp_path, fields={"attach": {"max": "1MB", "over_max": over}}),
         link="https://s3.example.com/x?a=1&b=2",
-        preview=(("carrier", "flights"), ("UA", "58,665")),
+        preview=a_preview(),
         rows=2,
     )
     found = written(mail, text="Dear all", html=OWN)
     assert "https://s3.example.com/x?a=1&b=2" in found.text
-    assert "UA       58,665" in found.text
+    assert "carrier  flights\n-------  -------\nUA        58,665\n" in found.text
     assert "The first 1 of 2 rows." in found.text
     assert found.html
     end = found.html.index("</BODY>")
     assert 0 < found.html.index("https://s3.example.com/x?a=1&amp;b=2") < end
     assert 0 < found.html.index(">58,665<") < end
-    assert "The link works for 7d." in found.html
+    assert "The link works for 7 days." in found.html
 
 
 def test_no_preview_says_that_there_is_more_where_it_shows_all(tmp_path: Path) -> None:
-    mail = replace(a_mail(tmp_path), preview=(("carrier",), ("UA",)), rows=1)
-    found = written(mail)
+    found = written(replace(a_mail(tmp_path), preview=a_preview(), rows=1))
     assert "The first" not in found.text + str(found.html)
 
 
-def test_a_wide_preview_is_cut(tmp_path: Path) -> None:
-    row = tuple(f"{number}-" + "x" * 500 for number in range(100))
-    found = written(replace(a_mail(tmp_path), preview=(row, *(row,) * 100), rows=100))
-    assert "39-x" in found.text
-    assert "40-x" not in found.text + str(found.html)
+def test_rows_are_those_of_all_files_together(tmp_path: Path) -> None:
+    mail = a_mail(tmp_path, preview=a_preview(), rows=1)
+    found = written(replace(mail, context={**mail.context, "rows": 2500}))
+    for text in (found.text, str(found.html)):
+        assert "The first 1 of 2,500 rows." in text
+    assert found.subject == "Margin (2500)"
+    assert "Rows:      2,500\n" in found.text
+
+
+def test_a_preview_of_a_workbook_names_its_sheet(tmp_path: Path) -> None:
+    preview = replace(a_preview(), sheet="Sums & more")
+    found = written(replace(a_mail(tmp_path), preview=preview, rows=1))
+    assert 'The first rows of the sheet "Sums & more".' in found.text
+    assert "the sheet &#34;Sums &amp; more&#34;." in str(found.html)
+
+
+def test_a_wide_preview_fits_into_lines_of_a_text_and_scrolls_in_html(
+    tmp_path: Path,
+) -> None:
+    row = [f"{number}-" + "今" * 20 for number in range(12)]
+    wide = Preview(titles=row, right=[False] * 12, rows=[row], columns=60)
+    found = written(replace(a_mail(tmp_path), preview=wide, rows=1))
+    assert "1-今" in found.text
+    assert "2-今" not in found.text
+    assert "2 of 60 columns." in found.text
+    assert "12 of 60 columns." in str(found.html)
+    assert 'overflow-x:auto;margin:0 0 16px">\n<table' in str(found.html)
+
+
+def test_one_column_is_shown_however_wide_it_is(tmp_path: Path) -> None:
+    wide = Preview(titles=["今" * 200], right=[True], rows=[["1"]], columns=2)
+    found = written(replace(a_mail(tmp_path), preview=wide, rows=1))
+    assert "今…\n" in found.text
+    assert "\n" + " " * 62 + "1\n" in found.text
+
+
+def test_values_of_a_preview_are_escaped(tmp_path: Path) -> None:
+    bad = Preview(titles=["<b>"], right=[False], rows=[["<i>&"]], columns=1)
+    html = str(written(replace(a_mail(tmp_path), preview=bad), html=OWN).html)
+    assert "&lt;b&gt;" in html
+    assert "&lt;i&gt;&amp;" in html
+
+
+def test_a_preview_is_read_as_it_was_stored() -> None:
+    preview = a_preview()
+    assert stored_preview(preview.content) == preview
+    assert preview.first(1) == preview
+    assert preview.first(0) is None
+    assert replace(preview, rows=[["a", "1"], ["b", "2"]]).first(1) == replace(
+        preview, rows=[["a", "1"]]
+    )
+
+
+def test_cells_are_lines_of_bounded_length() -> None:
+    assert cell(None) == ""
+    assert cell("a\n b") == "a b"
+    assert cell("x" * CELL) == "x" * CELL
+    assert cell("x" * (CELL + 1)) == "x" * (CELL - 1) + "…"
+
+
+def test_a_title_of_its_own_wins_over_the_reports(tmp_path: Path) -> None:
+    found = written(a_mail(tmp_path, title="Margin of the north"))
+    for text in (found.text, str(found.html)):
+        assert "Margin of the north" in text
+    assert found.text.startswith("Margin of the north\n\nReport:    Margin\n")
+
+
+def test_a_report_without_something_says_so_first(tmp_path: Path) -> None:
+    note = "Made without waiting any longer for a.csv: not there by 08:00"
+    mail = a_mail(tmp_path, marks=Marks(notes=[note]))
+    for found in (written(mail), written(mail, text="Dear all", html=OWN)):
+        assert found.text.startswith(f"{note}.\n\n")
+        html = str(found.html)
+        assert html.index(f"{note}.") < html.index(
+            "Margin", html.lower().index("<body")
+        )
+
+
+def test_a_way_out_names_its_recipient(tmp_path: Path) -> None:
+    stop = {"url": "https://example.com/stop?a={{ recipient }}&of={{ schedule }}"}
+    mail = a_mail(tmp_path, fields={"unsubscribe": stop})
+    anna = replace(mail, key=replace(mail.key, recipient="anna+x@example.com"))
+    url = "https://example.com/stop?a=anna%2Bx%40example.com&of=margin-monthly"
+    found = written(anna)
+    assert f"Get no more of these mails: {url}\n" in found.text
+    assert url.replace("&", "&amp;") in str(found.html)
+    letter_box = {"mailto": "stop@example.com?subject=no%20{{ recipient }}"}
+    mail = a_mail(tmp_path, fields={"unsubscribe": {**stop, **letter_box}})
+    assert ways_out(mail)[1] == "mailto:stop@example.com?subject=no%20a%40example.com"
+    assert ways_out(a_mail(tmp_path)) == []
+
+
+def test_a_way_out_that_cannot_be_filled_in_sends_nothing(tmp_path: Path) -> None:
+    stop = {"url": "https://example.com/{{ parameters.x }}"}
+    with pytest.raises(Permanent, match="the mail's unsubscribe"):
+        ways_out(a_mail(tmp_path, fields={"unsubscribe": stop}))
 
 
 def test_html_without_a_body_gets_what_is_said_around_it(tmp_path: Path) -> None:

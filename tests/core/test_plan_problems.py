@@ -37,6 +37,16 @@ def a_mail(fields: str, connection: str = "mail") -> str:
     )
 
 
+def that_can_be_left(*ways: str) -> str:
+    """A mail for each `unsubscribe`."""
+    mails = (
+        f"- {{type: email, connection: mail, name: d{number}, subject: Sales, "
+        f"to: a@example.com, unsubscribe: {way}}}"
+        for number, way in enumerate(ways)
+    )
+    return a_document("Distribution", "mails", "\n".join(["destinations:", *mails]))
+
+
 def a_report(spec: str, name: str = "x") -> str:
     return a_document("Report", name, spec)
 
@@ -680,10 +690,29 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "plain.json": '{"a": "b"}',
     },
-    "what has no effect yet in a mail": {
+    "rows in clear of a file with a password": {
         "connections/mail.yaml": SMTP,
-        "distributions/mails.yaml": a_mail(
-            "to: [a@example.com]\n  preview_rows: ⟦BOE190⟧5"
+        "distributions/mails.yaml": a_mail("to: [a@example.com]\n  preview_rows: 5"),
+        "schedules/x.yaml": a_schedule(
+            "export: {format: xlsx, password: {env: P}}\n"
+            "deliver_to:\n- ⟦BOE294⟧mails\n"
+            "- {type: email, connection: mail, subject: s, to: a@example.com, "
+            "preview_rows: ⟦BOE294⟧1}"
+        ),
+    },
+    "a way out that leads nowhere": {
+        "connections/mail.yaml": SMTP,
+        "distributions/mails.yaml": that_can_be_left(
+            "⟦BOE295⟧{}",
+            '{url: ⟦BOE295⟧"stop.example.com/{{ recipient }}"}',
+            '{url: ⟦BOE295⟧"https://{{ inputs.host }}/{{ recipient }}"}',
+            '{url: ⟦BOE295⟧"https://example.com/über?{{ recipient }}"}',
+            '{url: ⟦BOE295⟧"http://example.com/?{{ recipient }}"}',
+            "{url: ⟦BOE295⟧https://example.com/stop}",
+            "{mailto: ⟦BOE295⟧somebody}",
+            '{mailto: ⟦BOE295⟧"s@example.com?subject=no more"}',
+            '{mailto: ⟦BOE181⟧"s@example.com?subject={{ recipent }}"}',
+            '{url: "https://example.com/?a={{ recipient }}", mailto: s@example.com}',
         ),
     },
     "more often than allowed": {

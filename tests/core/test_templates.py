@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -170,3 +171,11 @@ def _told(text: str) -> str:
 def test_any_text_is_filled_in_or_refused_in_words(text: str) -> None:
     with suppress(TemplateError):
         assert isinstance(render(text, CONTEXT), str)
+
+
+@given(st.text())
+def test_what_an_address_is_filled_with_is_percent_encoded(text: str) -> None:
+    found = render(
+        "https://x.example/?a={{ inputs.a }}", {"inputs": {"a": text}}, url=True
+    )
+    assert found == f"https://x.example/?a={quote(text, safe='')}"

@@ -19,6 +19,7 @@ import pytest
 
 from boe_reconciler.core.calendar.periods import Period
 from boe_reconciler.core.errors import Cancelled
+from boe_reconciler.core.marks import Marks
 from boe_reconciler.core.ports import Cancel, Never, Shipment
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.destinations import webhook
@@ -119,8 +120,21 @@ def test_the_event_tells_of_the_run(tmp_path: Path, receiver: Receiver) -> None:
             "corrected": None,
             "rerun_of": None,
             "redirected_by": None,
+            "notes": [],
         },
     }
+
+
+def test_what_the_report_was_made_without_is_told_at_each_attempt(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    shipment = ship(tmp_path, marks=Marks(notes=["Made without a.csv."]))
+    for _ in range(2):
+        send(there_at(tmp_path, receiver.url), shipment)
+        shipment = again(shipment)
+    first, second = (request.body for request in receiver.requests)
+    assert json.loads(first)["data"]["notes"] == ["Made without a.csv."]
+    assert first == second
 
 
 def test_the_file_goes_with_the_event(tmp_path: Path, receiver: Receiver) -> None:

@@ -75,6 +75,27 @@ def test_a_server_that_finds_it_too_large_gets_a_mail_with_a_link(
     assert post.got == {"-": 1, ANNA: 1}
 
 
+def test_what_was_found_too_large_once_is_never_sent_again(
+    world: World, post: Post
+) -> None:
+    post.answers(anna=[TOO_LARGE, BUSY], bob=[BUSY, TOO_LARGE, BUSY])
+    post.far_side.answers["-"] = [BUSY]  # type: ignore[index]  # a dict of this test
+    world.serve(mailing(a_big_mail("1MB")))
+    run_id = world.ask("daily")
+    for _ in range(6):
+        world.work()
+        world.clock.move(300)
+    record = world.record(run_id)
+    assert sorted(ends(record)) == DONE
+    with_file = [
+        one.key.recipient
+        for one in post.far_side.taken
+        if one.key.recipient != "-" and one.link is None
+    ]
+    assert sorted(with_file) == [ANNA, BOB, BOB]
+    assert post.got == {"-": 1, ANNA: 1, BOB: 1}
+
+
 def test_without_a_place_for_it_a_mail_that_is_too_large_fails(
     world: World, post: Post
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from boe_reconciler.core import waits
 from boe_reconciler.core.runs import RunRecord, RunStatus
+from tests.engine.mails import ANNA, BOB, BUSY, Post, a_mail, mailing
 from tests.engine.world import START, World, a_spec
 
 WAITS, SUCCEEDED, SKIPPED = RunStatus.WAITING, RunStatus.SUCCEEDED, RunStatus.SKIPPED
@@ -173,6 +174,26 @@ def test_a_run_that_goes_on_without_it_carries_the_note_once(world: World) -> No
     assert waits.notes(world.ledger.events(run_id)) == [
         "Made without waiting any longer for the file a.csv: not there by "
         "Tue 2026-11-24 06:10 CET (05:10 UTC)."
+    ]
+
+
+def test_its_notes_go_out_with_every_try(world: World) -> None:
+    post = Post(world)
+    post.answers(anna=[BUSY])
+    wait = {"file": "a.csv", "deadline": "10m", "on_timeout": "send_with_note"}
+    spec = {"type": "webhook", "url": "https://far.example"}
+    hook = {"key": "hook", "distribution": None, "spec": spec}
+    world.serve(mailing(a_mail([ANNA, BOB]), hook, wait_for=[wait]))
+    run_id = world.ask("daily")
+    for _ in range(4):
+        look(world, run_id, 5)
+    (note,) = waits.notes(world.ledger.events(run_id))
+    noted = [(one.key.recipient, one.marks.notes) for one in post.far_side.taken]
+    assert sorted(noted) == [
+        ("-", [note]),
+        (ANNA, [note]),
+        (ANNA, [note]),
+        (BOB, [note]),
     ]
 
 

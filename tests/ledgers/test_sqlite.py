@@ -407,7 +407,7 @@ def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
         "connection, late_at "
         "FROM runs WHERE status = 'missed'",
         "INSERT INTO deliveries VALUES ('x', '-', 'd', '-', 0, 'local', 'accepted', 1, "
-        "'', '', NULL, NULL, '{}', NULL, NULL, 1, '', '', 0)",
+        "'', '', NULL, NULL, '{}', NULL, NULL, 1, '', '', 0, 0)",
     ],
 )
 def test_sql_itself_refuses_to_break_a_promise(

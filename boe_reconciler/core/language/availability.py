@@ -30,12 +30,6 @@ class Lack:
 #: Empty, once all of the language works.
 NOT_AVAILABLE: tuple[Lack, ...] = (
     Lack(
-        place="Destination",
-        path=("preview_rows",),
-        what="a preview of the first rows",
-        severity="warning",
-    ),
-    Lack(
         place="Connection",
         path=("bounces",),
         what="reading the news of mails that bounced",

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from boe_reconciler.core.language.addresses import address_flaw
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Source
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_report import check_template, template_flaws
 from boe_reconciler.core.plan.files import in_repo
-from boe_reconciler.core.problems import Path
-from boe_reconciler.core.resources.distribution import EmailDestination, FileText
+from boe_reconciler.core.problems import Path, Severity
+from boe_reconciler.core.resources.distribution import (
+    EmailDestination,
+    FileText,
+    Unsubscribe,
+)
 from boe_reconciler.core.templates import TemplateError, is_template, names_in, render
 
 #: Fields of a mail that are templates.
 TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
+#: Those of `unsubscribe`.
+WAYS_OUT = ("url", "mailto")
 #: What each of them sees that nothing else does; how many rows there will be is not known.
 _ROWS = {"rows": 1}
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
+#: What may stand in an address: visible ASCII, and nothing that ends it.
+_IN_ADDRESS = re.compile(r"[!-;=?-~]*")
+_URL = re.compile(
+    r"https?://[^/?#<>@\s]+(?:[/?#][!-;=?-~]*)?", re.IGNORECASE | re.ASCII
+)
 
 
 def check_texts(check: Check, target: EmailDestination, path: Path) -> None:
@@ -28,6 +43,8 @@ def check_texts(check: Check, target: EmailDestination, path: Path) -> None:
         elif isinstance(value, str):
             check.find_in_text(check_tokens(value), at)
             check_template(check, value, at, html=key == "html")
+    if target.unsubscribe is not None:
+        _check_ways_out(check, target.unsubscribe, (*path, "unsubscribe"))
 
 
 def _check_file(check: Check, reference: str, path: Path, *, html: bool) -> None:
@@ -48,6 +65,52 @@ def _decoded(content: bytes) -> str | None:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
+
+
+def _check_ways_out(check: Check, wish: Unsubscribe, path: Path) -> None:
+    for key in WAYS_OUT:
+        text, at = getattr(wish, key), (*path, key)
+        if text is not None:
+            check.find_in_text(check_tokens(text), at)
+            check_template(check, text, at)
+            bare = _TEMPLATE.sub("x" if key == "mailto" else "", text)
+            check.find(_WAYS[key](bare), at)
+    if wish.url is None and wish.mailto is None:
+        check.add("BOE295", path, "it names neither `url` nor `mailto`", "add one")
+    elif wish.url is not None and not re.search(r"\brecipient\b", wish.url):
+        detail = "a click does not say who wants no more"
+        todo = "put the address into it: ?address={{ recipient }}"
+        check.find([_way_flaw(detail, todo, ("url",), "warning")], path)
+
+
+def _of_url(bare: str) -> Iterator[Finding]:
+    if not _URL.fullmatch(bare):
+        todo = (
+            "write https://, a host and the rest, in ASCII; fill in only what follows"
+        )
+        yield _way_flaw("it is no web address", todo)
+    elif not bare.lower().startswith("https:"):
+        detail = "mail programs do one click with https alone"
+        yield _way_flaw(detail, "use https://", severity="warning")
+
+
+def _of_mailto(bare: str) -> Iterator[Finding]:
+    address, _, rest = bare.partition("?")
+    flaw = address_flaw(address)
+    if flaw or not _IN_ADDRESS.fullmatch(rest):
+        detail = flaw or "what follows the ? has to be percent-encoded"
+        yield _way_flaw(detail, "such as stop@example.com?subject=no%20more")
+
+
+_WAYS = {"url": _of_url, "mailto": _of_mailto}
+
+
+def _way_flaw(
+    detail: str, todo: str, path: Path = (), severity: Severity = "error"
+) -> Finding:
+    return Finding(
+        code="BOE295", path=path, detail=detail, help=todo, severity=severity
+    )
 
 
 def check_sender(
@@ -78,9 +141,10 @@ def try_texts(
         return
     burst = "burst" in check.document.data["spec"] and "part" not in context
     for key, text in _texts(target, *found):
+        out = {"recipient": "anna@example.com"} if key in WAYS_OUT else {}
         try:
             if is_template(text) and not (burst and "part" in names_in(text)):
-                render(text, {**context, **_ROWS}, html=key == "html")
+                render(text, {**context, **_ROWS, **out}, html=key == "html")
         except TemplateError as error:
             detail = f"the mail's {key}: {error.message}"
             check.add("BOE180", path, detail, error.help)
@@ -96,3 +160,5 @@ def _texts(
         elif isinstance(value, FileText):
             content = contents.get(in_repo(file, value.file)[0])
             yield key, _decoded(content or b"") or ""
+    for key in WAYS_OUT:
+        yield key, getattr(target.unsubscribe, key, None) or ""

@@ -248,12 +248,22 @@ def _destinations(
                 found += planned
                 for one in planned:
                     _one_name(check, schedule, one.spec.filename_pattern, path)
+                    _preview(check, schedule, one.spec, path)
         else:
             check_destination(check, target, path, here.targets)
             found.append(here.one(check, target))
             at = (*path, "filename_pattern")
             _one_name(check, schedule, target.filename_pattern, at)
+            _preview(check, schedule, target, (*path, "preview_rows"))
     return found, holders
+
+
+def _preview(check: Check, schedule: Schedule, target: Any, path: Path) -> None:
+    """Rows of a file that opens only with a password stand in no mail."""
+    if getattr(target, "preview_rows", 0) and schedule.spec.export.password:
+        detail = "the mail would show rows of a file that has a password"
+        todo = "take preview_rows out, or the password"
+        check.add("BOE294", path, detail, todo)
 
 
 def _redirected(

@@ -68,8 +68,12 @@ class Attach(Model):
 
 
 class Unsubscribe(Model):
-    url: Line | None = Field(None, description="An https address for one click.")
-    mailto: Line | None = Field(None, description="An address to write to.")
+    url: Line | None = Field(
+        None, description="An https address for one click; a template with recipient."
+    )
+    mailto: Line | None = Field(
+        None, description="An address to write to; a template with recipient."
+    )
 
 
 class FileText(Model):

@@ -14,6 +14,7 @@ from boe_reconciler.core.resources.others import (
 from boe_reconciler.core.resources.report import ReportSpec
 from boe_reconciler.core.resources.schedule import ScheduleSpec
 from boe_reconciler.core.resources.types import LABEL_PATTERN, Line, Name
+from boe_reconciler.core.wording import title_of
 
 API_VERSION = "boe/v1"
 
@@ -53,7 +54,7 @@ class _Resource(Model):
     @property
     def title(self) -> str:
         """For people: the title, else the name with spaces."""
-        return self.metadata.title or self.metadata.name.replace("-", " ").capitalize()
+        return self.metadata.title or title_of(self.metadata.name)
 
 
 class Schedule(_Resource):

@@ -90,17 +90,20 @@ _FILES_IN_USE = text(
         UNION SELECT spec_digest FROM runs WHERE status = 'running')
     """
 )
-_ARTIFACTS_IN_USE = (
-    select(artifacts.c.sha256)
+_KEPT_FILES = or_(
+    runs.c.finished_at.is_(None), runs.c.finished_at >= bindparam("ended_after")
+)
+_ARTIFACTS_IN_USE, _PREVIEWS_IN_USE = (
+    select(column)
     .join(runs, runs.c.run_id == artifacts.c.run_id)
     .where(
-        artifacts.c.sha256.in_(bindparam("hashes", expanding=True)),
-        or_(
-            runs.c.finished_at.is_(None),
-            runs.c.finished_at >= bindparam("ended_after"),
-        ),
+        # The index of previews knows those that are there.
+        column != text("''"),
+        column.in_(bindparam("hashes", expanding=True)),
+        _KEPT_FILES,
     )
     .distinct()
+    for column in (artifacts.c.sha256, artifacts.c.preview)
 )
 _STORED_IN_USE = text(
     """
@@ -120,14 +123,13 @@ _STORED_NAMES = text(
         AND (runs.finished_at IS NULL OR runs.finished_at >= :ended_after)
     """
 ).bindparams(bindparam("ended_after", type_=Instant))
-_ARTIFACT_NAMES = (
-    select(runs.c.run_id, artifacts.c.name, artifacts.c.sha256)
+_ARTIFACT_NAMES, _PREVIEW_NAMES = (
+    select(runs.c.run_id, name, column)
     .join(runs, runs.c.run_id == artifacts.c.run_id)
-    .where(
-        or_(
-            runs.c.finished_at.is_(None),
-            runs.c.finished_at >= bindparam("ended_after"),
-        )
+    .where(column != "", _KEPT_FILES)
+    for name, column in (
+        (artifacts.c.name, artifacts.c.sha256),
+        ("the first rows of " + artifacts.c.name, artifacts.c.preview),
     )
 )
 
@@ -155,14 +157,14 @@ class Sweeping(Runs):
         return {
             sha256
             for chunk in chunks(hashes)
-            for statement in (_ARTIFACTS_IN_USE, _STORED_IN_USE)
+            for statement in (_ARTIFACTS_IN_USE, _PREVIEWS_IN_USE, _STORED_IN_USE)
             for (sha256,) in self._c.execute(
                 statement, {"hashes": list(chunk), "ended_after": ended_after}
             )
         }
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
-        for statement in (_ARTIFACT_NAMES, _STORED_NAMES):
+        for statement in (_ARTIFACT_NAMES, _PREVIEW_NAMES, _STORED_NAMES):
             for row in self._c.execute(statement, {"ended_after": ended_after}):
                 yield row[0], row[1], row[2]
 

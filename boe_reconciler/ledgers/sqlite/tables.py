@@ -24,7 +24,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0008"
+NEWEST = "0010"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -190,7 +190,7 @@ artifacts = Table(
     *_integers("bytes", "rows"),
     Column("key", Text, quote=True),
     Column("values", Json, quote=True),
-    *_text("format"),
+    *_text("format", "preview"),
 )
 deliveries = Table(
     "deliveries",
@@ -208,6 +208,7 @@ deliveries = Table(
     *_instants("first_attempt_at", "next_attempt_at", "at"),
     *_text("role", "notice"),
     Column("resent", Boolean),
+    Column("linked", Boolean),
 )
 gaps = Table(
     "gaps",
