@@ -6,9 +6,10 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
@@ -47,21 +48,45 @@ class FolderBlobs:
 
     def adopt(self, path: Path) -> str:
         """Move a finished file into the store durably; the sha256 in hex."""
-        if path.stat().st_dev != self._root.stat().st_dev:
-            path = _moved(path, self._temporary())
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        path.chmod(0o600)
-        # When it was stored, which may be again: see `remove_older`.
-        os.utime(path)
-        target = self._target(sha256)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        with self._placing:
-            path.replace(target)
-        _sync(target.parent)
-        _sync(self._root)
-        return sha256
+        with self.adopting() as adopt:
+            return adopt(path)
+
+    @contextmanager
+    def adopting(self) -> Iterator[Callable[[Path], str]]:
+        """Adopt many with few waits for the disk: they are stored once it is left."""
+        waiting: dict[Path, str] = {}
+        try:
+            yield partial(self._taken, waiting)
+            self._store(waiting)
+        finally:
+            for path in waiting:
+                path.unlink(missing_ok=True)
+
+    def _taken(self, waiting: dict[Path, str], path: Path) -> str:
+        """Its sha256; until it is stored it lies where a start would remove it."""
+        near = path.stat().st_dev == self._root.stat().st_dev
+        mine = (
+            path.rename(self._temporary()) if near else _moved(path, self._temporary())
+        )
+        with mine.open("rb") as file:
+            waiting[mine] = hashlib.file_digest(file, "sha256").hexdigest()
+        return waiting[mine]
+
+    def _store(self, waiting: Mapping[Path, str]) -> None:
+        """First the bytes of all, then their names, and each folder once."""
+        for path in waiting:
+            path.chmod(0o600)
+            _sync(path)
+        folders = {self._target(sha256).parent for sha256 in waiting.values()}
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for path, sha256 in waiting.items():
+            # When it was stored, which may be again: see `remove_older`.
+            os.utime(path)
+            with self._placing:
+                path.replace(self._target(sha256))
+        for folder in (*folders, self._root):
+            _sync(folder)
 
     def path(self, sha256: str) -> Path:
         """Where it is, to read only. Permanent `blob_missing` if it is not."""
@@ -136,8 +161,9 @@ def _moved(path: Path, target: Path) -> Path:
     return target
 
 
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Of a file its bytes, of a folder its names."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -404,6 +404,9 @@ class Blobs(Protocol):
     def adopt(self, path: Path) -> str:
         """Move a finished file into the store durably; the sha256 in hex."""
 
+    def adopting(self) -> AbstractContextManager[Callable[[Path], str]]:
+        """Adopt many with few waits for the disk: they are stored once it is left."""
+
     def path(self, sha256: str) -> Path:
         """Where it is, to read only. Permanent `blob_missing` if it is not."""
 

@@ -228,13 +228,9 @@ class Artifact:
     preview: str = ""
 
 
-def files_of(part: str, artifacts: Iterable[Artifact]) -> list[Artifact]:
-    """The files of a delivery: one, but for a mail, which takes all of its key."""
-    return files_by_part(artifacts).get(part, [])
-
-
 def files_by_part(artifacts: Iterable[Artifact]) -> dict[str, list[Artifact]]:
-    """The same for the deliveries of many, by their part."""
+    """The files of a delivery, by its part: one, but for a mail, which takes all of its
+    key."""
     parts: dict[str, list[Artifact]] = {}
     keys: dict[str, list[Artifact]] = {}
     for one in artifacts:

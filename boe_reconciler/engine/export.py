@@ -61,8 +61,7 @@ _Open = Callable[[ExitStack], Sequence[Table]]
 
 def export(job: Job) -> Exported:
     """Run the queries, write each format's files, and move them into the Blobs store."""
-    packer = Packer.of(job)
-    with job.tools.backends.source(job.spec) as source:
+    with job.tools.backends.source(job.spec) as source, Packer.of(job) as packer:
         _refuse_failed_checks(job, source)
         open_tables: _Open = partial(_open, job, source)
         if job.spec.burst is not None:
@@ -415,16 +414,17 @@ def _build(
     with packer.into(path, format_name, inner) as target:
         written = writer.write([sample.of(first), *others], target, options)
     for action, message in written.notes:
-        job.note(action, message)
+        packer.note(action, message)
+    preview = sample.write(job, options)
     return Artifact(
         part=job.part(format_name, piece),
         name=job.compressed(inner),
         media_type=packer.media_type(writer.media_type),
         bytes=_size(job, path),
-        sha256=job.tools.blobs.adopt(path),
+        sha256=packer.adopt(path),
         rows=written.rows,
         format=format_name,
-        preview=sample.store(job, options),
+        preview=packer.adopt(preview) if preview else "",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from boe_reconciler.core.ports import Sealing
+from boe_reconciler.core.runs import Event
 from boe_reconciler.engine.job import Job
 
 _MEDIA_TYPES: dict[object, str] = {"gzip": "application/gzip", "zip": "application/zip"}
@@ -18,17 +19,36 @@ _MEDIA_TYPES: dict[object, str] = {"gzip": "application/gzip", "zip": "applicati
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packer:
-    """How the files of one run are packed."""
+    """How the files of one run are packed, and put away."""
 
     job: Job
     password: str | None = field(repr=False)
+    #: Takes a finished file; the sha256 in hex.
+    adopt: Callable[[Path], str]
+    #: What was noticed as the files were written, each once.
+    notes: dict[tuple[str, str], Event] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, job: Job) -> Packer:
-        """Permanent `secret_missing` where the password cannot be had."""
+    @contextmanager
+    def of(cls, job: Job) -> Iterator[Packer]:
+        """Once it is left, its files are in the Blobs store, and its notes are kept.
+
+        Permanent `secret_missing` where the password cannot be had.
+        """
         secret = job.spec.export.password
         password = job.tools.backends.secrets.resolve(secret) if secret else None
-        return cls(job=job, password=password)
+        with job.tools.blobs.adopting() as adopt:
+            packer = cls(job=job, password=password, adopt=adopt)
+            try:
+                yield packer
+            finally:
+                if packer.notes:
+                    job.tools.ledger.note(list(packer.notes.values()))
+
+    def note(self, action: str, message: str) -> None:
+        """For the run's history; what is so of thousands of files is told once."""
+        if (action, message) not in self.notes:
+            self.notes[action, message] = self.job.event(action, message)
 
     def media_type(self, plain: str) -> str:
         return _MEDIA_TYPES.get(self.job.spec.export.compress, plain)

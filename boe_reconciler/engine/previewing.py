@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boe_reconciler.core.ports import FormatOptions, Table
@@ -51,14 +51,15 @@ class Sample:
                 room -= self._kept[-1].num_rows
             yield batch
 
-    def store(self, job: Job, options: FormatOptions) -> str:
-        """The sha256 of what is stored; "" where there is nothing to show."""
+    def write(self, job: Job, options: FormatOptions) -> Path | None:
+        """A file to be stored; None where there is nothing to show."""
         if self._table is None or not self._kept:
-            return ""
-        target = BytesIO()
+            return None
+        path = job.folder / "preview.part"
         table = replace(self._table, batches=iter(self._kept))
-        job.writer(_FORMAT).write([table], target, options)
-        return job.tools.blobs.put(target.getvalue())
+        with path.open("wb") as target:
+            job.writer(_FORMAT).write([table], target, options)
+        return path
 
 
 def preview_of(job: Job, file: Artifact, count: int) -> Preview | None:

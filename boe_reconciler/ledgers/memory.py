@@ -34,7 +34,7 @@ from boe_reconciler.core.runs import (
     PauseTarget,
     Run,
     RunStatus,
-    files_of,
+    files_by_part,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
@@ -506,11 +506,19 @@ class _MemoryStore:
         return self._t.deliveries.get(key.run_id, {}).get(key)
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        by_run: dict[str, dict[DeliveryKey, Delivery]] = {}
         for one in deliveries:
-            if not files_of(one.key.part, self._t.artifacts.get(one.key.run_id, ())):
-                raise ValueError(f"{one.key} delivers a part that was not committed")
-            before = self._t.deliveries.get(one.key.run_id, {})
-            self._t.deliveries[one.key.run_id] = {**before, one.key: one}
+            by_run.setdefault(one.key.run_id, {})[one.key] = one
+        for run_id, rows in by_run.items():
+            before = self._t.deliveries.get(run_id, {})
+            self._check_parts(run_id, rows.keys() - before.keys())
+            self._t.deliveries[run_id] = before | rows
+
+    def _check_parts(self, run_id: str, new: Collection[DeliveryKey]) -> None:
+        parts = files_by_part(self._t.artifacts.get(run_id, ())) if new else {}
+        for key in new:
+            if key.part not in parts:
+                raise ValueError(f"{key} delivers a part that was not committed")
 
     # The rest.
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:

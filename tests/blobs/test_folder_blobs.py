@@ -45,6 +45,41 @@ def test_a_file_is_adopted_by_moving_it(blobs: FolderBlobs, tmp_path: Path) -> N
         assert not path.exists()
 
 
+def test_many_are_synced_before_they_have_their_names_and_each_folder_once(
+    blobs: FolderBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [f"{number}".encode() for number in range(600)]
+    synced, real = [], blobs_folder._sync
+
+    def sync(path: Path) -> None:
+        synced.append((path.is_dir(), len(list(blobs))))
+        real(path)
+
+    monkeypatch.setattr(blobs_folder, "_sync", sync)
+    with blobs.adopting() as adopt:
+        for content in contents:
+            path = tmp_path / "made"
+            path.write_bytes(content)
+            assert adopt(path) == sha(content)
+    assert sorted(blobs) == sorted(map(sha, contents))
+    files = [named for is_folder, named in synced if not is_folder]
+    assert files == [0] * len(contents)
+    folders = [named for is_folder, named in synced if is_folder]
+    assert folders == [len(contents)] * (len({sha(one)[:2] for one in contents}) + 1)
+
+
+def test_of_many_that_were_given_up_nothing_is_left(
+    blobs: FolderBlobs, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(b"one")
+    with pytest.raises(ValueError), blobs.adopting() as adopt:  # noqa: PT011, PT012 as the export fails
+        adopt(made)
+        raise ValueError
+    assert list(blobs) == []
+    assert list(blobs.incoming.iterdir()) == []
+
+
 def test_a_file_of_another_file_system_is_copied(
     blobs: FolderBlobs, tmp_path: Path
 ) -> None:

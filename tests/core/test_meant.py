@@ -28,7 +28,7 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     Resend,
     RunStatus,
-    files_of,
+    files_by_part,
 )
 from boe_reconciler.core.spec import PlannedDestination
 from tests.core.test_outcome import a_delivery
@@ -123,11 +123,11 @@ def test_the_files_of_a_mail_are_all_of_its_key() -> None:
         return Artifact(part=part, key=key, bytes=1, rows=1, **names)
 
     plain = [a_file("csv"), a_file("json")]
-    assert files_of("-", plain) == plain
-    assert files_of("csv", plain) == plain[:1]
+    assert files_by_part(plain)["-"] == plain
+    assert files_by_part(plain)["csv"] == plain[:1]
     burst = [a_file("north csv", "north"), a_file("south csv", "south")]
-    assert files_of("south", burst) == burst[1:]
-    assert files_of("-", burst) == []
+    assert files_by_part(burst)["south"] == burst[1:]
+    assert "-" not in files_by_part(burst)
 
 
 def test_a_resend_says_whether_it_is_narrowed() -> None:

@@ -126,7 +126,7 @@ def test_a_try_that_is_put_off_is_counted(world: World, metrics: Metrics) -> Non
 
     world.serve(a_spec())
     world.ask("daily")
-    world.blobs.adopt = unreachable  # type: ignore[method-assign]  # a full disk
+    world.blobs.adopting = unreachable  # type: ignore[method-assign]  # a full disk
     world.work()
     found = numbers(metrics.registry)
     assert found['boe_runs_put_off_total{reason="disk_error"}'] == 1
