@@ -101,7 +101,7 @@ def _status(app: App) -> dict[str, Any]:
         "holds": [hold_json(hold) for hold in app.ledger.holds()],
         "notices": [notice_json(one) for one in app.ledger.notices() if one.since],
         "troubles": [trouble_json(one) for one in app.ledger.board().troubles.values()],
-        "unsent": [owed_json(one) for one in _unsent(app)],
+        "unsent": [owed_json(one) for one in (*_unsent(app), *app.ledger.given_up())],
     }
 
 
@@ -163,7 +163,7 @@ def _print_status(app: App, found: Mapping[str, Any]) -> None:
     _print_problems(found)
     for hold in found["holds"]:
         trouble = standing.get(f"hold {hold['hold_id']}")
-        told = f" Told: {_told(trouble)}." if trouble else ""
+        told = f" Told: {_told(trouble, found)}." if trouble else ""
         say(f"{_held(hold)}{told}", "yellow")
 
 
@@ -195,14 +195,20 @@ def _print_troubles(found: Mapping[str, Any]) -> None:
     for one in standing[:_MOST]:
         say(
             f"{one['kind'].title()} since {_minute(one['since'])}: {one['subject']}. "
-            f"{one['message']} Told: {_told(one)}. To mend it: {one['command']}",
+            f"{one['message']} Told: {_told(one, found)}. To mend it: {one['command']}",
             "yellow",
         )
     if len(standing) > _MOST:
         say(f"… and {len(standing) - _MOST} more: `boe status --format json`.")
-    for one in found["unsent"]:
-        who = one["who"] or one["channel"]
-        say(f"Could not tell {who} yet: {one['message']}", "yellow")
+    for one in found["unsent"][:_MOST]:
+        say(_unsent_line(one), "yellow")
+
+
+def _unsent_line(one: Mapping[str, Any]) -> str:
+    who, since = one["who"] or one["channel"], _minute(one["since"])
+    if one["next_try"]:
+        return f"Could not tell {who} yet, since {since}: {one['message']}"
+    return f"Gave up telling {who} at {since}: {one['message']}"
 
 
 def _of_revision(trouble: Mapping[str, Any]) -> bool:
@@ -217,8 +223,17 @@ def _standing(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in found["troubles"] if not one["over_at"]]
 
 
-def _told(one: Mapping[str, Any]) -> str:
-    return ", ".join(each["who"] for each in one["told"]) or "nobody yet"
+def _told(one: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    vain = {(each["who"], each["since"]) for each in _given_up(found)}
+    names = [
+        each["who"] + " (in vain)" * ((each["who"], each["at"]) in vain)
+        for each in one["told"]
+    ]
+    return ", ".join(names) or "nobody yet"
+
+
+def _given_up(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in found["unsent"] if not one["next_try"]]
 
 
 def _minute(moment: str) -> str:

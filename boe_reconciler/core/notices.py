@@ -31,6 +31,8 @@ SHOWN = "`boe status` shows all."
 _FIRST, _LONGEST = timedelta(seconds=5), timedelta(minutes=15)
 #: What could not be sent for so long is given up.
 GIVE_UP = timedelta(hours=24)
+#: So long somebody can look at what was given up.
+SHOWN_FOR = timedelta(days=7)
 
 
 #: The channels: statuses beside commits, the address of a setting, mails, and the

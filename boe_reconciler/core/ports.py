@@ -673,6 +673,9 @@ class Ledger(Protocol):
     def owed(self, channel: str) -> Sequence[Owed]:
         """What it still has to send, in the order of the next tries."""
 
+    def given_up(self) -> Sequence[Owed]:
+        """What no channel could send, of the last days; the newest first."""
+
     def tried(self, before: Owed, after: Owed) -> bool:
         """After a try. False, and nothing kept, where `before` was replaced meanwhile."""
 

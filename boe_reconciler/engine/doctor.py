@@ -209,6 +209,12 @@ def _telling(patient: Patient, ledger: Ledger) -> Checks:
             f"{who} could not be told since {one.since:%Y-%m-%d %H:%M}Z: {one.detail}"
         )
         yield warn("notices", text, "It is tried again; look at that Connection.")
+    lost = ledger.given_up()
+    for one in lost[:_TOLD]:
+        who = one.body.get("who") or one.channel
+        text = f"{who} was not told at {one.since:%Y-%m-%d %H:%M}Z: {one.detail}"
+        todo = "It is not tried again; mend that address, or that Connection."
+        yield warn("notices", text, todo)
     unheard = [
         one
         for one in ledger.board().troubles.values()
@@ -220,7 +226,7 @@ def _telling(patient: Patient, ledger: Ledger) -> Checks:
         text = f"Nobody was told of {counted(len(old), 'trouble')}, such as: {old[0].subject}."
         todo = "Set `notify`, or notices.ops in policy.yaml (docs/notices.md)."
         yield warn("notices", text, todo)
-    if not tried and not old:
+    if not tried and not old and not lost:
         yield ok("notices", "nothing that people had to be told is left")
 
 

@@ -283,6 +283,9 @@ class StoredLedger:
     def owed(self, channel: str) -> Sequence[Owed]:
         return self._read(lambda store: store.owed(channel))
 
+    def given_up(self) -> Sequence[Owed]:
+        return self._read(lambda store: store.given_up())
+
     def tried(self, before: Owed, after: Owed) -> bool:
         return self._write(lambda store: _notices.tried(store, before, after))
 

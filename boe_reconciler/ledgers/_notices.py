@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from boe_reconciler.core.notices import Incident, Owed, Sent
+from boe_reconciler.core.notices import SHOWN_FOR, Incident, Owed, Sent
 from boe_reconciler.core.runs import Event
 from boe_reconciler.core.troubles import Board
 from boe_reconciler.ledgers._store import Store
@@ -37,7 +37,7 @@ def _owe(store: Store, owed: Owed) -> None:
     if before and before.body == owed.body and before.result is not Sent.GIVEN_UP:
         return
     # What was sent is kept until the next one: it must not be sent twice.
-    store.drop_sent(owed.channel)
+    store.drop_sent(owed.channel, owed.since - SHOWN_FOR)
     store.put_owed(owed)
 
 

@@ -328,8 +328,11 @@ class Store(Protocol):
 
     def put_owed(self, owed: Owed) -> None: ...
 
-    def drop_sent(self, channel: str) -> None:
-        """Those that are over."""
+    def drop_sent(self, channel: str, given_up: datetime) -> None:
+        """Those that are over; of those that were given up, the ones before then."""
+
+    def given_up(self) -> Sequence[Owed]:
+        """The newest first."""
 
     def events(self, run_id: str) -> Sequence[Event]: ...
 

@@ -19,7 +19,7 @@ from boe_reconciler.core.census import RECENT, Census
 from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Use
-from boe_reconciler.core.notices import Incident, Owed
+from boe_reconciler.core.notices import Incident, Owed, Sent
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.runs import (
     Artifact,
@@ -576,11 +576,17 @@ class _MemoryStore:
     def put_owed(self, owed: Owed) -> None:
         self._t.outbox[owed.channel, owed.key] = owed
 
-    def drop_sent(self, channel: str) -> None:
+    def given_up(self) -> Sequence[Owed]:
+        found = [one for one in self._t.outbox.values() if one.result is Sent.GIVEN_UP]
+        return sorted(found, key=lambda one: one.since, reverse=True)
+
+    def drop_sent(self, channel: str, given_up: datetime) -> None:
         over = [
             key
             for key, one in self._t.outbox.items()
-            if one.channel == channel and one.next_try is None
+            if one.channel == channel
+            and one.next_try is None
+            and (one.result is Sent.SENT or one.since < given_up)
         ]
         for key in over:
             del self._t.outbox[key]

@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from boe_reconciler.cli import output, run
-from boe_reconciler.core.notices import Incident
-from boe_reconciler.core.troubles import Heard, Trouble, of_revisions
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.notices import Incident, Owed, failed
+from boe_reconciler.core.troubles import Heard, Kind, Trouble, of_revisions
 from boe_reconciler.ledgers import sqlite
 from tests.cli.conftest import Boe
 from tests.cli.terminal import Terminal
@@ -305,6 +306,33 @@ def test_the_status_says_since_when_a_revision_fails(folder: Path, boe: Boe) -> 
     )
     told(folder, Incident(subject="revision"))
     assert boe(folder, "status", "--format", "json").json["notices"] == []
+
+
+def test_the_status_says_who_was_told_in_vain(folder: Path, boe: Boe) -> None:
+    since = datetime(2026, 11, 24, 5, 30, tzinfo=UTC)
+    heard = [Heard(who=who, what="", at=since) for who in ("ada", "bob")]
+    trouble = replace(
+        next(of_revisions([Incident(subject="x", told="x")], since)),
+        kind=Kind.FAILED,
+        heard=tuple(heard),
+    )
+    stands(folder, trouble)
+    owed = Owed(
+        channel="mail", key="1", body={"who": "ada"}, since=since, next_try=since
+    )
+    no = failed(owed, Permanent("refused", "No such user."), now=since, random=0)
+    ledger = sqlite.create(folder / ".boe/ledger.sqlite")
+    ledger.tell(None, [owed])
+    ledger.tried(owed, no)
+    ledger.close()
+    out = boe(folder, "status").out
+    assert "Told: ada (in vain), bob." in out
+    assert "Gave up telling ada at 2026-11-24 05:30 UTC: No such user." in out
+    assert "ada was not told at 2026-11-24 05:30Z: No such user." in (
+        boe(folder, "doctor").out
+    )
+    (unsent,) = boe(folder, "status", "--format", "json").json["unsent"]
+    assert (unsent["who"], unsent["next_try"]) == ("ada", None)
 
 
 def stands(folder: Path, trouble: Trouble) -> None:

@@ -13,7 +13,7 @@ from boe_reconciler.core.runs import Event
 from tests.builders import at
 
 NOW = at("2026-03-01 06:30")
-SECOND = timedelta(seconds=1)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 INCIDENT = Incident(
     subject="revision",
     since=NOW,
@@ -81,6 +81,18 @@ def test_what_was_given_up_is_owed_again_when_it_is_said_again(ledger: Ledger) -
     assert ledger.owed("forge") == []
     ledger.tell(None, [one])
     assert ledger.owed("forge") == [one]
+
+
+def test_what_was_given_up_can_be_looked_at_for_a_week(ledger: Ledger) -> None:
+    no = Permanent("refused", "No such user.")
+    lost = [replace(owed(key), since=NOW + HOUR * at) for at, key in enumerate("ab")]
+    for one in lost:
+        ledger.tell(None, [one])
+        ledger.tried(one, notices.failed(one, no, now=NOW, random=0.5))
+    assert [one.key for one in ledger.given_up()] == ["b", "a"]
+    assert ledger.given_up()[0].detail == "No such user."
+    ledger.tell(None, [replace(owed("c"), since=NOW + timedelta(days=7) + SECOND)])
+    assert [one.key for one in ledger.given_up()] == ["b"]
 
 
 def test_what_was_sent_is_kept_only_until_the_next(ledger: Ledger) -> None:

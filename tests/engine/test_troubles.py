@@ -277,6 +277,8 @@ def test_a_far_side_that_refuses_holds_up_nobody_else(house: House) -> None:
     house.errors = [Permanent("refused", "No such user.")]
     assert house.told(teller) == ["b failed"]
     assert house.world.ledger.owed("mail") == []
+    (lost,) = house.world.ledger.given_up()
+    assert (lost.body["who"], lost.detail) == ("ada@example.com", "No such user.")
 
 
 def test_who_asks_for_a_run_is_at_the_terminal(house: House) -> None:

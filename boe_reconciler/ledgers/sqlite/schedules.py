@@ -27,7 +27,7 @@ from sqlalchemy.dialects import sqlite
 from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
-from boe_reconciler.core.notices import Incident, Owed
+from boe_reconciler.core.notices import Incident, Owed, Sent
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
@@ -111,7 +111,14 @@ _OWED_FOR = select(outbox).where(
 )
 _PUT_OWED = upsert(outbox, "channel", "key")
 _SENT = delete(outbox).where(
-    outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_(None)
+    outbox.c.channel == bindparam("channel"),
+    outbox.c.next_try.is_(None),
+    (outbox.c.result == Sent.SENT) | (outbox.c.since < bindparam("given_up")),
+)
+_GIVEN_UP = (
+    select(outbox)
+    .where(outbox.c.result == Sent.GIVEN_UP)
+    .order_by(outbox.c.since.desc())
 )
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
 _PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
@@ -359,8 +366,11 @@ class Schedules:
     def put_owed(self, owed: Owed) -> None:
         self._c.execute(_PUT_OWED, tables.values(owed))
 
-    def drop_sent(self, channel: str) -> None:
-        self._c.execute(_SENT, {"channel": channel})
+    def given_up(self) -> Sequence[Owed]:
+        return [Owed(**row._mapping) for row in self._c.execute(_GIVEN_UP)]
+
+    def drop_sent(self, channel: str, given_up: datetime) -> None:
+        self._c.execute(_SENT, {"channel": channel, "given_up": given_up})
 
     def _standings(self, reading: Reading, **given: Any) -> list[Standing]:
         rows = reading.rows(self._c, **given)
