@@ -174,15 +174,25 @@ def _count(
         return
     subject = f"schedule {run.schedule}"
     before, kind = troubles.get(subject), _kind(run)
+    older = _is_older(run, before)
     if kind is not None:
         if run.owed:
             found = _of_run(record, kind, about.get(run.schedule))
-            troubles[subject] = _worse(before, found)
-    elif before and _went_well(run):
+            worse = _worse(before, found)
+            if before and older and before.kind.of_run:
+                worse = replace(before, count=worse.count)
+            troubles[subject] = worse
+    elif before and _went_well(run) and not older:
         troubles.pop(subject)
         cured = _cured(before, run)
         if cured is not None:
             troubles[subject] = cured
+
+
+def _is_older(run: Run, before: Trouble | None) -> bool:
+    """Whether the newest one is known: how that ended is how it stands."""
+    known = before.occurrence if before and not before.over_at else None
+    return known is not None and run.occurrence < known
 
 
 def _kind(run: Run) -> Kind | None:
@@ -246,7 +256,8 @@ def _worse(before: Trouble | None, found: Trouble) -> Trouble:
     """The newer one; who heard of the older one is told only of what is new."""
     if before is None or before.over_at:
         return replace(found, heard=before.heard if before else ())
-    count = before.count + 1 if before.kind.of_run else 1
+    again = before.kind.of_run and before.run_id != found.run_id
+    count = before.count + 1 if again else before.count
     at = before.at if before.word == found.word else found.at
     return replace(found, since=before.since, at=at, count=count, heard=before.heard)
 
@@ -260,12 +271,27 @@ def _cured(before: Trouble, run: Run) -> Trouble | None:
         return None
     done = f"The run {run.run_id} {run.status}."
     if same or not before.kind.of_run or before.occurrence is None:
-        return replace(before, over_at=run.finished_at, outcome=done, command="")
+        return _mended(before, run, done)
     left = (
         "its file is still missing" if before.count == 1 else "older files are missing"
     )
     outcome = f"{done} Of {before.run_id}, {left}."
     return replace(before, over_at=run.finished_at, outcome=outcome)
+
+
+def _mended(before: Trouble, run: Run, done: str) -> Trouble:
+    """The very one that was told of; but it may have been the last of several."""
+    over = replace(before, over_at=run.finished_at, lacking="", command="")
+    more = before.count - 1
+    if not more or not before.kind.of_run:
+        return replace(over, outcome=done)
+    whose = "its file" if more == 1 else "their files"
+    left = f"Before it, {counted(more, 'run')} failed: {whose} may be missing."
+    return replace(
+        over,
+        outcome=f"{done} {left}",
+        command=f"boe runs --schedule {before.schedule}",
+    )
 
 
 # --- What is so now ---------------------------------------------------------------

@@ -212,6 +212,40 @@ def test_a_rerun_that_was_told_of_leaves_nothing_to_do() -> None:
     assert only(after(same, board=board)).command == ""
 
 
+def resent(status: RunStatus, when: datetime = NOW) -> RunRecord:
+    """A run that ended ten minutes ago, and again now."""
+    record = ended(status, when=when)
+    return replace(record, run=replace(record.run, finished_at=NOW + 10 * MINUTE))
+
+
+def test_what_is_sent_again_and_arrives_is_missing_no_more() -> None:
+    lost = ended(RunStatus.PARTIAL, NOW, [DeliveryStatus.REFUSED], built=True)
+    board, _ = told(after(lost))
+    one = only(after(resent(RunStatus.SUCCEEDED), board=board))
+    assert (one.lacking, one.command) == ("", "")
+    assert one.outcome == "The run daily.0630 succeeded."
+
+
+def test_a_run_that_is_sent_again_in_vain_is_still_one() -> None:
+    board = after(ended(RunStatus.PARTIAL))
+    assert only(after(resent(RunStatus.PARTIAL), board=board)).count == 1
+
+
+def test_an_older_run_that_is_mended_says_nothing_of_the_newest() -> None:
+    board = after(ended(), ended(when=NOW + MINUTE))
+    board, _ = told(board, NOW + 3 * MINUTE)
+    one = only(after(resent(RunStatus.SUCCEEDED), board=board))
+    assert (one.over_at, one.run_id) == (None, "daily.0631")
+    worse = only(after(resent(RunStatus.FAILED), board=board))
+    assert (worse.run_id, worse.count) == ("daily.0631", 3)
+    newest = only(after(resent(RunStatus.SUCCEEDED, NOW + MINUTE), board=board))
+    assert newest.over_at
+    assert newest.outcome == (
+        "The run daily.0631 succeeded. Before it, 1 run failed: its file may be missing."
+    )
+    assert newest.command == "boe runs --schedule daily"
+
+
 # --- What stands ------------------------------------------------------------------
 
 
