@@ -23,8 +23,7 @@ class References:
 
     def unknown(self, files: Mapping[str, str]) -> dict[str, str]:
         """Those of these files (path -> blob id) that are to be learnt."""
-        known = self._known
-        return {path: blob for path, blob in files.items() if known.get(path) != blob}
+        return dict(files.items() - self._known.items())
 
     def learn(self, path: str, blob: str, content: bytes) -> None:
         """Of a file of the repo; one that holds no resources refers to nothing."""

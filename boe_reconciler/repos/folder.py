@@ -21,6 +21,7 @@ from boe_reconciler.core.plan.files import (
     POLICY_FILE,
     blob_id,
     clashes,
+    fold,
     is_ignored,
     is_resource_file,
     shown_path,
@@ -69,7 +70,7 @@ class FolderRepo:
     def snapshot(self) -> Snapshot:
         real, survey = self._look()
         files, unreadable = self._read_all(real, survey)
-        unreadable |= (alike := clashes(files))
+        unreadable |= (alike := clashes({path: fold(path) for path in files}))
         files = {path: files[path] for path in files if path not in alike}
         wanted = frozenset([*self._references.of(files), *CODE_OWNERS])
         others: _Survey = {

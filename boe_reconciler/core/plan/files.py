@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from boe_reconciler.core.names import check_relative, transform_parts
@@ -93,13 +93,18 @@ def shown_path(path: str) -> str:
     return "".join(shown)[:MAX_PATH]
 
 
-def clashes(paths: Iterable[str]) -> dict[str, str]:
-    """Paths that are one on some machines, each with why neither is read."""
-    folded = {path: unicodedata.normalize("NFC", path).casefold() for path in paths}
+def fold(path: str) -> str:
+    """What a path is called on machines that ignore case and ways to write an accent."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def clashes(folded: Mapping[str, str]) -> dict[str, str]:
+    """Paths (each with `fold` of it) that are one on some machines, and why neither is
+    read."""
     if len(set(folded.values())) == len(folded):
         return {}
     alike: dict[str, list[str]] = {}
-    for path, name in folded.items():
+    for path, name in sorted(folded.items()):
         alike.setdefault(name, []).append(path)
     return {
         path: f"on some machines {other} is the same file"

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from boe_reconciler.core.errors import Temporary
-from boe_reconciler.repos.git.program import LOCAL, Git, end_group
+from boe_reconciler.repos.git.program import LOCAL, Git, TooMuch, end_group
 
 #: Paths in one call: far below what a command line may hold.
 _AT_ONCE = 200
 #: Requests on their way at once: less than a pipe holds, so that neither side waits.
 _AHEAD = 64
+#: What git takes for something else than a name.
+_NO_NAMES = frozenset(("", ".", ".."))
 LINK, SUBMODULE, FOLDER = "120000", "160000", "040000"
 
 
@@ -44,13 +46,6 @@ def list_tree(
     git: Git, commit: str, paths: Sequence[str], *, deep: bool
 ) -> Iterator[TreeEntry]:
     """What a commit has at these paths; `deep`: all that is below, instead of folders."""
-    return map(tree_entry, list_lines(git, commit, paths, deep=deep))
-
-
-def list_lines(
-    git: Git, commit: str, paths: Sequence[str], *, deep: bool
-) -> Iterator[bytes]:
-    """As `list_tree`; a line for each, which `tree_entry` reads."""
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
         flags = ["-r"] if deep else []
@@ -58,10 +53,26 @@ def list_lines(
         done = git.run(command)
         if done.code:
             raise Damaged(done.complaint)
-        yield from done.out.split(b"\0")[:-1]
+        yield from map(_tree_entry, done.out.split(b"\0")[:-1])
 
 
-def tree_entry(line: bytes) -> TreeEntry:
+def changed_paths(git: Git, before: str, after: str) -> list[str] | None:
+    """Where two commits hold other files, links or submodules; None: who knows.
+
+    The older one may be gone, so much may have changed that git's answer is cut off, and
+    a tree that git has not checked may hold names that lead out of it.
+    """
+    flags = ["-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none"]
+    try:
+        done = git.run(["diff-tree", *flags, before, after, "--"])
+    except TooMuch:
+        return None
+    paths = [os.fsdecode(path) for path in done.out.split(b"\0")[:-1]]
+    odd = any(not _NO_NAMES.isdisjoint(path.split("/")) for path in paths)
+    return None if done.code or odd else paths
+
+
+def _tree_entry(line: bytes) -> TreeEntry:
     found = _ENTRY.fullmatch(line)
     if found is None:
         raise Damaged(f"git lists {line[:100]!r}")

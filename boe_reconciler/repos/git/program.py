@@ -63,6 +63,10 @@ _CONFIG = {
 }
 
 
+class TooMuch(Temporary):
+    """More bytes than a call may answer."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
     code: int
@@ -235,7 +239,7 @@ class _Call:
     def _keep_output(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size > MOST:
-            raise Temporary("git_failed", f"git answered more than {MOST:,} bytes")
+            raise TooMuch("git_failed", f"git answered more than {MOST:,} bytes")
         self._out.append(chunk)
 
     def _keep_complaint(self, chunk: bytes) -> None:

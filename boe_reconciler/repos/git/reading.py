@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.files import (
@@ -18,8 +19,10 @@ from boe_reconciler.core.plan.files import (
     POLICY_FILE,
     TOO_LARGE,
     clashes,
+    fold,
     is_ignored,
     is_resource_file,
+    kind_of_path,
     shown_path,
     wrong_path,
 )
@@ -30,12 +33,14 @@ from boe_reconciler.repos.git.objects import (
     SUBMODULE,
     Contents,
     TreeEntry,
-    list_lines,
+    changed_paths,
     list_tree,
-    tree_entry,
 )
 from boe_reconciler.repos.git.program import Git
 
+V = TypeVar("V")
+#: Paths that are listed one by one; of more, all are.
+_FEW = 200
 #: Bytes of all files together.
 MAX_TOTAL = 500_000_000
 #: Modes of files; 100664 stands in trees of old.
@@ -53,7 +58,7 @@ class Files:
     files: Mapping[str, str]
     #: path -> why it cannot be read.
     unreadable: Mapping[str, str]
-    #: blob id -> bytes.
+    #: path -> bytes.
     sizes: Mapping[str, int]
     #: blob id -> content, where it was read for the first time.
     fresh: Mapping[str, bytes]
@@ -64,10 +69,94 @@ def content_of(contents: Contents, files: Files, path: str) -> bytes:
     blob = files.files[path]
     content = files.fresh.get(blob)
     if content is None:
-        content = contents.read({blob: files.sizes[blob]})[blob]
+        content = contents.read({blob: files.sizes[path]})[blob]
     if content.startswith(_LFS):
         raise InputError(f"{path} cannot be read: Git LFS keeps it elsewhere")
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What stands in a folder of resources."""
+
+    entry: TreeEntry
+    #: Whether it is to be read, or may hide something: only that counts.
+    counts: bool
+    #: Why it is not read.
+    refusal: str
+    #: A file that is read.
+    plain: bool = False
+
+
+#: What stands at a path, and why that is not read; None: nothing does.
+_There = tuple[TreeEntry, str] | None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Beside:
+    """What stands at paths beside the YAML, in the commit that was listed last."""
+
+    known: dict[str, _There] = field(default_factory=dict)
+    #: The folders above them.
+    folders: set[str] = field(default_factory=set)
+
+    def forget(self, touched: Collection[str] | None = None) -> None:
+        """What may be another now: where it is, or was, a link or the like that stands
+        above some of them, as well as where nobody knows, that is all."""
+        if touched is None or not self.folders.isdisjoint(touched):
+            self.known.clear()
+            self.folders.clear()
+            return
+        for path in touched:
+            self.known.pop(path, None)
+
+    def learn(self, path: str, entries: Mapping[str, TreeEntry]) -> None:
+        entry = _leads_away(path, entries) or entries.get(path)
+        self.known[path] = (entry, _refusal(entry)) if entry else None
+        self.folders.update(_with_folders(path)[:-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    """The folders of resources in one commit; in the beginning in none."""
+
+    commit: str = ""
+    #: Of the files that are read: path -> blob id, bytes, and `fold`.
+    files: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    folded: Mapping[str, str] = field(default_factory=dict)
+    #: What counts and is none of them.
+    odd: Mapping[str, _Seen] = field(default_factory=dict)
+
+    def but(self, commit: str, seen: Iterable[_Seen], gone: Collection[str]) -> _Listed:
+        """Another commit, which has these instead of what stands at `gone`."""
+        counting = {one.entry.path: one for one in seen if one.counts}
+        plain = {path: one.entry for path, one in counting.items() if one.plain}
+        odd = {path: one for path, one in counting.items() if not one.plain}
+        return _Listed(
+            commit=commit,
+            files=_but(self.files, {p: one.blob for p, one in plain.items()}, gone),
+            sizes=_but(self.sizes, {p: one.size for p, one in plain.items()}, gone),
+            folded=_but(self.folded, {path: fold(path) for path in plain}, gone),
+            odd=_but(self.odd, odd, gone),
+        )
+
+    def found(self) -> _Found:
+        found = _Found(files={**self.files}, sizes={**self.sizes})
+        found.check_limits()
+        for path in sorted(self.odd):
+            found.see_odd(self.odd[path])
+        return found
+
+
+def _but(
+    before: Mapping[str, V], new: Mapping[str, V], gone: Collection[str]
+) -> dict[str, V]:
+    made = {**before}
+    for path in gone:
+        made.pop(path, None)
+    made |= new
+    return made
 
 
 @dataclass(kw_only=True)
@@ -77,20 +166,23 @@ class Reader:
     git: Git
     contents: Contents
     _references: References = field(default_factory=References)
-    #: Each line of the last listing, and what it means.
-    _listed: dict[bytes, _Seen] = field(default_factory=dict)
+    _listed: _Listed = field(default_factory=_Listed)
+    _beside: _Beside = field(default_factory=_Beside)
 
     def read(self, commit: str) -> Files:
-        found = _Found()
-        found.see(self._list(commit))
+        before, self._listed = self._listed, _Listed()
+        listed = self._list(before, commit)
+        found = listed.found()
         self._judge_links(commit, found)
-        found.leave_out(clashes(found.files))
+        found.leave_out(clashes(listed.folded))
         found.check_total()
         fresh = self._learn(found)
         self._references.forget_others(found.files)
         others = {*self._references.of(found.files), *CODE_OWNERS}
         self._take_others(commit, sorted(others.difference(found.unreadable)), found)
         found.check_total()
+        # Only what was read to its end is remembered.
+        self._listed = listed
         return Files(
             files=found.files,
             unreadable=found.unreadable,
@@ -98,14 +190,23 @@ class Reader:
             fresh=fresh,
         )
 
-    def _list(self, commit: str) -> Sequence[_Seen]:
+    def _list(self, before: _Listed, commit: str) -> _Listed:
         """All that the folders of resources hold."""
-        before = self._listed
-        lines = list_lines(self.git, commit, [*FOLDERS, POLICY_FILE], deep=True)
-        self._listed = {
-            line: before.get(line) or _seen(tree_entry(line)) for line in lines
-        }
-        return list(self._listed.values())
+        touched = self._touched(before.commit, commit)
+        self._beside.forget(touched)
+        if touched is None:
+            before, ours = _Listed(), [*FOLDERS, POLICY_FILE]
+        else:
+            ours = [path for path in touched if kind_of_path(path)]
+        entries = list_tree(self.git, commit, ours, deep=True)
+        return before.but(commit, map(_seen, entries), gone=ours)
+
+    def _touched(self, before: str, commit: str) -> Collection[str] | None:
+        """Paths at which they differ; None: anything may, as where nothing is before."""
+        if before == commit:
+            return ()
+        found = changed_paths(self.git, before, commit) if before else None
+        return found if found is not None and len(found) <= _FEW else None
 
     def _judge_links(self, commit: str, found: _Found) -> None:
         """A link may hide YAML where it leads to a folder, or to who knows where."""
@@ -125,39 +226,27 @@ class Reader:
     def _learn(self, found: _Found) -> dict[str, bytes]:
         """Look into the files that are new; their contents by blob id."""
         new = self._references.unknown(found.files)
-        fresh = self.contents.read({blob: found.sizes[blob] for blob in new.values()})
+        sizes = {blob: found.sizes[path] for path, blob in new.items()}
+        fresh = self.contents.read(sizes)
         for path, blob in new.items():
             self._references.learn(path, blob, fresh[blob])
         return fresh
 
     def _take_others(self, commit: str, paths: Sequence[str], found: _Found) -> None:
         """Files beside the YAML; none of their folders may be a link either."""
-        entries = self._entries(commit, paths)
+        known = self._beside.known
+        unknown = [path for path in paths if path not in known]
+        entries = self._entries(commit, unknown)
+        for path in unknown:
+            self._beside.learn(path, entries)
         for path in paths:
-            away = _leads_away(path, entries)
-            if away is not None:
-                found.refuse(path, _refusal(away))
-            elif path in entries:
-                found.take(entries[path], _refusal(entries[path]))
+            found.take(path, known[path])
 
     def _entries(self, commit: str, paths: Sequence[str]) -> dict[str, TreeEntry]:
         """What stands at these paths, and at the folders above them."""
         asked = sorted({each for path in paths for each in _with_folders(path)})
         listed = list_tree(self.git, commit, asked, deep=False)
         return {entry.path: entry for entry in listed}
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What stands in a folder of resources."""
-
-    entry: TreeEntry
-    #: Whether it is to be read, or may hide something: only that counts.
-    counts: bool
-    #: Why it is not read.
-    refusal: str
-    #: A file that is read.
-    plain: bool = False
 
 
 def _seen(entry: TreeEntry) -> _Seen:
@@ -176,41 +265,37 @@ def _seen(entry: TreeEntry) -> _Seen:
 
 @dataclass(kw_only=True, slots=True)
 class _Found:
-    files: dict[str, str] = field(default_factory=dict)
+    #: path -> blob id, and bytes.
+    files: dict[str, str]
+    sizes: dict[str, int]
     unreadable: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
     #: Beside the YAML; where they lead decides whether they are told.
     links: list[TreeEntry] = field(default_factory=list)
 
-    def see(self, every: Sequence[_Seen]) -> None:
-        plain = [one.entry for one in every if one.plain]
-        self.files = {entry.path: entry.blob for entry in plain}
-        self.sizes = {entry.blob: entry.size for entry in plain}
-        self._check_limits()
-        for one in every:
-            if one.counts and not one.plain:
-                self._see_odd(one)
-
-    def _see_odd(self, seen: _Seen) -> None:
+    def see_odd(self, seen: _Seen) -> None:
         if seen.entry.mode == LINK and not seen.refusal:
             self.links.append(seen.entry)
         else:
-            self.take(seen.entry, seen.refusal)
+            self.refuse(seen.entry.path, seen.refusal)
 
-    def take(self, entry: TreeEntry, refusal: str) -> None:
+    def take(self, path: str, there: _There) -> None:
+        if there is None:
+            return
+        entry, refusal = there
         if refusal:
-            self.refuse(entry.path, refusal)
+            self.refuse(path, refusal)
         else:
-            self.files[entry.path] = entry.blob
-            self.sizes[entry.blob] = entry.size
-        self._check_limits()
+            self.files[path] = entry.blob
+            self.sizes[path] = entry.size
+            self.check_limits()
 
     def refuse(self, path: str, why: str) -> None:
         self.unreadable[shown_path(path)] = why
+        self.check_limits()
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         for path, why in reasons.items():
-            del self.files[path]
+            del self.files[path], self.sizes[path]
             self.refuse(path, why)
 
     def check_total(self) -> None:
@@ -221,7 +306,7 @@ class _Found:
                 "Remove what does not belong there, or split the repo.",
             )
 
-    def _check_limits(self) -> None:
+    def check_limits(self) -> None:
         if len(self.files) + len(self.unreadable) > MAX_FILES:
             raise InputError(
                 f"The revision holds more than {MAX_FILES:,} YAML files.",
