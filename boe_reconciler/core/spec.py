@@ -7,10 +7,11 @@ and a restart before the first look at git, need nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, TypeVar
 
 from boe_reconciler.core.burst import Part
 from boe_reconciler.core.holds import Wait
@@ -32,6 +33,8 @@ from boe_reconciler.core.resources.schedule import (
 )
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.wording import title_of
+
+V = TypeVar("V")
 
 
 class OccurrenceSet(Model):
@@ -200,6 +203,46 @@ class ServedObject:
     revision: str | None = None
 
 
+class Keyed(Sequence[V]):
+    """Values in the order of their keys, and by their keys; a list of them where that is
+    asked for."""
+
+    __slots__ = ("_values", "by_key")
+
+    def __init__(self, by_key: Mapping[Any, V]) -> None:
+        #: Never changed any more.
+        self.by_key = by_key
+        self._values: list[V] | None = None
+
+    def __len__(self) -> int:
+        return len(self.by_key)
+
+    def __getitem__(self, at: Any) -> Any:
+        if self._values is None:
+            self._values = [self.by_key[key] for key in sorted(self.by_key)]
+        return self._values[at]
+
+    def __iter__(self) -> Iterator[V]:
+        return iter(self[:])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Keyed):
+            return self.by_key == other.by_key
+        return isinstance(other, Sequence) and [*self] == [*other]
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a list
+
+    def __repr__(self) -> str:
+        return repr([*self])
+
+
+def keyed(values: Sequence[V], key: Callable[[V], Any]) -> Mapping[Any, V]:
+    """Values by their keys."""
+    if isinstance(values, Keyed):
+        return values.by_key
+    return {key(one): one for one in values}
+
+
 def _statuses(
     found: Activation | Served, served_from: str | None
 ) -> Sequence[ObjectStatus]:
@@ -278,4 +321,10 @@ class Served:
     @cached_property
     def by_key(self) -> Mapping[tuple[str, str], ServedObject]:
         """The objects by kind and name."""
-        return {(one.kind, one.name): one for one in self.objects}
+        return keyed(self.objects, attrgetter("kind", "name"))
+
+    @cached_property
+    def policy(self) -> ServedObject | None:
+        """There is one at most."""
+        key = next((key for key in self.by_key if key[0] == "Policy"), None)
+        return self.by_key[key] if key else None

@@ -7,15 +7,16 @@ cannot be used keeps its last good version), and tell all of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import datetime
+from operator import attrgetter
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.outcome import Outcome
 from boe_reconciler.core.plan.reading import PlanCache, read
 from boe_reconciler.core.plan.removals import removals_of, removed_environment
 from boe_reconciler.core.plan.revision import (
-    Old,
     Served,
     judge_for,
     judge_revision,
@@ -29,9 +30,11 @@ from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,
+    Keyed,
     ObjectStatus,
     PlannedSchedule,
     ServedObject,
+    keyed,
 )
 
 __all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
@@ -62,7 +65,7 @@ class Plan:
 
     @property
     def schedules(self) -> Mapping[str, PlannedSchedule]:
-        return {one.name: one for one in self.activation.schedules}
+        return keyed(self.activation.schedules, attrgetter("name"))
 
     @property
     def statuses(self) -> Sequence[ObjectStatus]:
@@ -70,7 +73,7 @@ class Plan:
 
     @property
     def objects(self) -> Mapping[Key, ServedObject]:
-        return {(one.kind, one.name): one for one in self.activation.objects}
+        return keyed(self.activation.objects, attrgetter("kind", "name"))
 
 
 def no_blob(sha256: str) -> bytes:
@@ -107,16 +110,25 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     court = Court(judge=judge, now=now, code_owners=owners)
     overlay = ("Environment", environment) if environment else None
     empty = World.of(snapshot, read_blob, overlay)
-    revision = judge_revision(reading, empty, old, court)
+    revision = judge_revision(reading, empty, old, court, cache)
     removals = removals_of(revision, old, judge, allow_removals)
     gone = removed_environment(revision, old)
     problems = in_order(
         [*reading.problems, *revision.problems, *removals.problems, *gone.values()]
     )
     refused = strict and any(problem.severity == "error" for problem in problems)
-    serving = Serving(court=court, revision=revision.world, old=old, cache=cache)
+    serving = Serving(
+        court=court,
+        revision=revision.world,
+        judged=revision.judged,
+        old=old,
+        cache=cache,
+    )
     chosen = (
         serving.as_before() if refused else serving.choose(removals.kept | gone.keys())
+    )
+    cache.outcome = outcome = cache.outcome.of(
+        chosen, None if refused else served.serving
     )
     telling = Telling(revision=revision, removals=removals, refused=refused)
     return Plan(
@@ -124,15 +136,15 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         activation=Activation(
             attempted=snapshot.revision,
             serving=None if refused else snapshot.revision,
-            objects=_objects(chosen, None if refused else served.serving),
+            objects=Keyed(outcome.objects),
             stalled=telling.stalled(chosen, snapshot.revision, served.serving),
-            schedules=_schedules(chosen),
+            schedules=Keyed(outcome.schedules),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
             judge=before,
             before=served.serving,
         ),
-        blobs=_blobs(chosen, old),
+        blobs=outcome.blobs(old),
         world=chosen,
     )
 
@@ -148,14 +160,17 @@ def served_plan(
     world = World.of(nothing, read_blob, overlay)
     old = served.by_key
     court = Court(judge=cache.judge_by(None, None), now=now)
-    serving = Serving(court=court, revision=world, old=old, cache=cache)
+    nothing_judged = court.judge_all(world)
+    serving = Serving(
+        court=court, revision=world, judged=nothing_judged, old=old, cache=cache
+    )
     chosen = serving.as_before()
     activation = Activation(
         attempted=revision,
         serving=revision,
         objects=served.objects,
         stalled=served.stalled,
-        schedules=_schedules(chosen),
+        schedules=Keyed(Outcome().of(chosen, None).schedules),
         problems=served.problems,
         environment=served.environment,
     )
@@ -174,37 +189,3 @@ def unusable(plan: Plan) -> InputError | None:
         f"The Environment {name} cannot be used" + "".join(f": {one}" for one in first),
         f"`boe --env {name} validate` tells all that is wrong.",
     )
-
-
-# --- From what was chosen -----------------------------------------------------------
-
-
-def _schedules(chosen: World) -> list[PlannedSchedule]:
-    found = (verdict for verdict in chosen.verdicts.values() if verdict.good)
-    return [one.product for one in found if one.entry.kind == "Schedule"]
-
-
-def _objects(chosen: World, served_from: str | None) -> list[ServedObject]:
-    """What goes on beside a newer revision names the one that it is from."""
-    return [
-        _kept(verdict.entry.served, served_from)
-        if verdict.entry.served
-        else verdict.as_served
-        for verdict in chosen.verdicts.values()
-    ]
-
-
-def _kept(one: ServedObject, served_from: str | None) -> ServedObject:
-    return one if one.revision else replace(one, revision=served_from)
-
-
-def _blobs(chosen: World, old: Old) -> dict[str, bytes]:
-    """Files of what was served by an earlier plan of this process are stored already."""
-    return {
-        sha256: content
-        for key, verdict in chosen.verdicts.items()
-        if verdict.files
-        and verdict.entry.served is None
-        and verdict.as_served is not old.get(key)
-        for sha256, content in verdict.contents.values()
-    }

@@ -110,7 +110,8 @@ class Check:
         return found.product.connections.get(name, product)
 
     def look_up(self, key: Key) -> Verdict | Entry | str:
-        self.lookups[key] = found = self.world.look_up(key)
+        found = self.world.look_up(key, self.entry.kind)
+        self.lookups[key] = found
         return found
 
     def knows(self, kind: str, name: str) -> bool:

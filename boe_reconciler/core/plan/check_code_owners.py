@@ -48,8 +48,8 @@ def owned(entry: Entry, world: World, owners: CodeOwners) -> Owned:
 
 def _look_up(world: World, name: str) -> Entry | str:
     """Never its Verdict: a Group may be reviewed by others, which come later."""
-    found = world.entries.get(("Group", name))
-    return found or str(world.look_up(("Group", name)))
+    found = world.look_up(("Group", name), "Policy")
+    return found if isinstance(found, Entry) else str(found)
 
 
 def _group(owner: str) -> str:

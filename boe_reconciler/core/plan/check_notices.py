@@ -11,13 +11,14 @@ from boe_reconciler.core.plan.world import Entry, Key
 from boe_reconciler.core.wording import counted
 
 
-def unheard(entries: Mapping[Key, Entry]) -> Iterator[tuple[Entry, Finding]]:
+def unheard(
+    policy: Entry, entries: Mapping[Key, Entry]
+) -> Iterator[tuple[Entry, Finding]]:
     """One finding for all of them, of a Policy that says nothing of an ops channel.
 
     An empty list says that nobody is meant: `BOE_NOTICE_URL` may be told.
     """
-    policy = next((one for one in entries.values() if one.kind == "Policy"), None)
-    if policy is None or "notices" in _spec(policy):
+    if "notices" in _spec(policy):
         return
     silent = sorted(_silent(entries, _spec(policy).get("defaults")))
     if silent:

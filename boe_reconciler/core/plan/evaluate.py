@@ -1,11 +1,19 @@
-"""Each object of a World -> a Verdict, in an order in which references come first."""
+"""Each object of a World -> a Verdict, in an order in which references come first.
+
+Of a World that is like the last one, only what is another now is looked at, and what
+depends on it: a World that is new is one in which everything is.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
+from boe_reconciler.core.maps import differing
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_code_owners import Owned, check_code_owners, owned
 from boe_reconciler.core.plan.check_credentials import check_credentials
@@ -14,13 +22,115 @@ from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.code_owners import CodeOwners
 from boe_reconciler.core.plan.policy import Judge, required_findings
-from boe_reconciler.core.plan.world import MISSING, Entry, Verdict, World, in_order
+from boe_reconciler.core.plan.world import (
+    MISSING,
+    ORDER,
+    RANKS,
+    Entry,
+    Key,
+    Verdict,
+    World,
+    hides_nothing,
+    in_order,
+)
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import NAME_PATTERN
 
 #: Verdicts of a version that are remembered: in the revision, in what is served, and
 #: while that is found.
 _REMEMBERED = 3
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Judged:
+    """The Verdicts on a World, and what each of them was made of; in the beginning none."""
+
+    context: object
+    code_owners: CodeOwners | None
+    entries: Mapping[Key, Entry] = field(default_factory=dict)
+    verdicts: MutableMapping[Key, Verdict] = field(default_factory=dict)
+    #: Those with Problems that only a look at all of them shows.
+    extra: AbstractSet[Key] = frozenset()
+    #: Whether something may be hidden.
+    hides: bool = False
+    #: Verdicts that have Problems, or on what cannot be used.
+    odd: dict[Key, Verdict] = field(default_factory=dict)
+    #: Who looked up an object, whether it was there or not.
+    users: dict[Key, set[Key]] = field(default_factory=dict)
+    #: Who looked into a file.
+    readers: dict[str, set[Key]] = field(default_factory=dict)
+
+    @property
+    def failing(self) -> list[Verdict]:
+        """What cannot be used, each after what it refers to."""
+        failing = {one.entry: one for one in self.odd.values() if not one.good}
+        return [failing[entry] for entry in in_order(failing)]
+
+    def over(self, world: World) -> Judged:
+        """The same, to be made that of another World."""
+        world.verdicts = {**self.verdicts}
+        return replace(
+            self,
+            entries=world.entries,
+            verdicts=world.verdicts,
+            extra={entry.key for entry in world.extra},
+            hides=world.hides is not hides_nothing,
+        )
+
+    def stale(self, before: Judged, world: World) -> set[Key]:
+        """What is another than before, and who has seen that; and what may be mended."""
+        found = differing(before.entries, self.entries)
+        seen = [*found]
+        if before.hides or self.hides:
+            seen += self.users.keys() - self.entries.keys()
+        for key in seen:
+            found |= self.users.get(key, set())
+        for path, readers in self.readers.items():
+            stamp = world.stamp(path)
+            found |= {
+                key for key in readers if self.verdicts[key].stamps[path] != stamp
+            }
+        found |= before.extra | self.extra
+        return found.union(key for key, one in self.odd.items() if not one.good)
+
+    def note(self, key: Key, found: Verdict | None) -> Iterable[Key]:
+        """The Verdict on an object (None: it is gone); who has to be asked then.
+
+        Who sees no more of it than its Entry was asked in any case.
+        """
+        known = self.verdicts.pop(key, None)
+        if known and known is not found:
+            self._forget(key, known)
+        if found is None:
+            return ()
+        self.verdicts[key] = found
+        if found is known:
+            return ()
+        self._remember(key, found)
+        rank = RANKS[key[0]]
+        return [one for one in self.users.get(key, ()) if RANKS[one[0]] > rank]
+
+    def _forget(self, key: Key, known: Verdict) -> None:
+        self.odd.pop(key, None)
+        for other in known.lookups:
+            self.users[other].discard(key)
+        for path in known.files:
+            self.readers[path].discard(key)
+
+    def _remember(self, key: Key, found: Verdict) -> None:
+        if found.problems or not found.good:
+            self.odd[key] = found
+        for other in found.lookups:
+            self.users.setdefault(other, set()).add(key)
+        for path in found.files:
+            self.readers.setdefault(path, set()).add(key)
+
+
+def _by_kind(keys: Iterable[Key]) -> dict[str, set[Key]]:
+    found: dict[str, set[Key]] = {}
+    for key in keys:
+        found.setdefault(key[0], set()).add(key)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +142,31 @@ class Court:
     #: Of the revision; None: the Policy does not ask for them.
     code_owners: CodeOwners | None = None
 
-    def judge_all(self, world: World) -> None:
-        """Fill `world.verdicts`."""
+    def judge_all(self, world: World, last: Judged | None = None) -> Judged:
+        """Fill `world.verdicts`: those of `last`, but for what is another now, and for
+        all that depends on that. `last` cannot be used any more."""
         context = self._context(world)
-        for entry in in_order(world.entries.values()):
-            world.verdicts[entry.key] = self._verdict(entry, world, context)
+        if last is None or not self._goes_on(world, context, last):
+            last = Judged(context=context, code_owners=self.code_owners)
+        judged = last.over(world)
+        asked = _by_kind(judged.stale(last, world))
+        for kind in ORDER:
+            # Each in the same order, however it came to be asked.
+            for key in sorted(asked.pop(kind, ())):
+                entry = world.entries.get(key)
+                found = self._verdict(entry, world, context) if entry else None
+                for other in judged.note(key, found):
+                    asked.setdefault(other[0], set()).add(other)
+        return judged
+
+    def _goes_on(self, world: World, context: object, last: Judged) -> bool:
+        """Whether all that every Verdict depends on is as it was."""
+        if (last.context, last.code_owners) != (context, self.code_owners):
+            return False
+        # Who reviews a file is looked up by itself.
+        return self.code_owners is None or not any(
+            kind == "Group" for kind, _ in differing(last.entries, world.entries)
+        )
 
     def verdict(self, entry: Entry, world: World) -> Verdict:
         return self._verdict(entry, world, self._context(world))
@@ -106,9 +236,9 @@ def _still(known: Verdict, world: World) -> bool:
     """
     if known.faulty and MISSING in known.lookups.values():
         return False
-    verdicts = world.verdicts
+    kind = known.entry.kind
     for key, found in known.lookups.items():
-        if verdicts.get(key) is not found and world.look_up(key) is not found:
+        if world.look_up(key, kind) is not found:
             return False
     return not known.files or all(
         _same_file(path, known, world) for path in known.files

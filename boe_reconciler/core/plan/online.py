@@ -10,7 +10,7 @@ from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.load import problem_at
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.plan.check_environment import Overlay
-from boe_reconciler.core.plan.world import Entry, Verdict, World
+from boe_reconciler.core.plan.world import Verdict, World
 from boe_reconciler.core.problems import Path, Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Model
@@ -87,10 +87,8 @@ def _of_connection(verdict: Verdict, world: World) -> Iterator[Question]:
 
 
 def _overlay(world: World) -> Overlay | None:
-    found: Verdict | Entry | str | None = (
-        world.look_up(world.environment) if world.environment else None
-    )
-    return found.product if isinstance(found, Verdict) and found.good else None
+    found = world.verdicts.get(world.environment) if world.environment else None
+    return found.product if found and found.good else None
 
 
 def _secrets(value: Any, document: Document, path: Path) -> Iterator[Question]:

@@ -110,8 +110,7 @@ def _holds(served: Served) -> bool:
 
 def _policy(served: Served) -> PolicySpec:
     """The one that is served; without one, all its defaults."""
-    policies = (one.data.get("spec") for one in served.objects if one.kind == "Policy")
-    return spec_of(next(policies, None))[0]
+    return spec_of(served.policy.data.get("spec") if served.policy else None)[0]
 
 
 # --- Change windows -------------------------------------------------------------------

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
+from operator import attrgetter
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
+from boe_reconciler.core.maps import but
 from boe_reconciler.core.plan.code_owners import CodeOwners, code_owners
+from boe_reconciler.core.plan.evaluate import Judged
 from boe_reconciler.core.plan.files import (
     CODE_OWNERS,
     POLICY_FILE,
@@ -19,6 +24,7 @@ from boe_reconciler.core.plan.files import (
     kind_of_path,
     referenced_files,
 )
+from boe_reconciler.core.plan.outcome import Outcome
 from boe_reconciler.core.plan.policy import Judge, judge_of
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
 from boe_reconciler.core.problems import Problem
@@ -72,17 +78,77 @@ class Loaded:
     hidden: Sequence[Hidden] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a revision holds; in the beginning nothing."""
+
+    #: All that there is: path -> blob id.
+    paths: Mapping[str, str] = field(default_factory=dict)
+    #: path -> what a file holds that holds something.
+    files: Mapping[str, Loaded] = field(default_factory=dict)
+    #: Those of which there is something to tell.
+    odd: Mapping[str, Loaded] = field(default_factory=dict)
+    #: Files that do not say what they hold, and what cannot be read.
+    unread: Mapping[str, Loaded] = field(default_factory=dict)
+    #: One version of each object, the first; there is one Policy, so its name is no part
+    #: of its key.
+    first: Mapping[Key, Entry] = field(default_factory=dict)
+    #: The further ones, in the order of their places.
+    others: Sequence[Entry] = ()
+    #: Of the first ones: those that had another name, and how many Schedules each owner has.
+    heirs: Mapping[Key, Entry] = field(default_factory=dict)
+    owners: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return sorted([*self.first.values(), *self.others], key=attrgetter("place"))
+
+    @property
+    def policy(self) -> Entry | None:
+        return self.first.get(POLICY)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return [problem for each in self._told for problem in each.problems]
+
+    @property
+    def hidden(self) -> Sequence[Hidden]:
+        return [hidden for each in self._told for hidden in each.hidden]
+
+    @property
+    def _told(self) -> list[Loaded]:
+        found = {**self.odd, **self.unread}
+        return [found[path] for path in sorted(found)]
+
+    def may_hide(self, key: Key, file: str) -> bool:
+        """Whether an object that was served from `file` may still be somewhere.
+
+        What cannot be read in its own file may well be the object, cut off.
+        """
+        return any(
+            each.may_hold(key) or (each.path == file and each.known is None)
+            for each in self.hidden
+        )
+
+    def seems_to_hide(self, key: Key) -> bool:
+        return any(each.seems_to_hold(key) for each in self.hidden)
+
+
 @dataclass(kw_only=True, slots=True)
 class PlanCache:
     """What one plan learnt and the next need not learn again."""
 
-    #: path -> what the file holds.
-    files: dict[str, Loaded] = field(default_factory=dict)
+    #: What the last revision held.
+    reading: Reading = field(default_factory=Reading)
     #: The served version of objects that fell back to it.
     served: dict[Key, Entry] = field(default_factory=dict)
     #: The one of the last plan: while it is the same, so are its judgements.
     judge: Judge | None = None
     code_owners: CodeOwners | None = None
+    #: The last revision, and what was served of it; None while that is looked at.
+    revision: Judged | None = None
+    chosen: Judged | None = None
+    outcome: Outcome = field(default_factory=Outcome)
 
     def entry(self, served: ServedObject) -> Entry:
         key = (served.kind, served.name)
@@ -102,47 +168,97 @@ class PlanCache:
         return self.code_owners
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """What a revision holds."""
-
-    entries: Sequence[Entry]
-    problems: Sequence[Problem]
-    hidden: Sequence[Hidden]
-
-    def may_hide(self, key: Key, file: str) -> bool:
-        """Whether an object that was served from `file` may still be somewhere.
-
-        What cannot be read in its own file may well be the object, cut off.
-        """
-        return any(
-            each.may_hold(key) or (each.path == file and each.known is None)
-            for each in self.hidden
-        )
-
-    def seems_to_hide(self, key: Key) -> bool:
-        return any(each.seems_to_hold(key) for each in self.hidden)
-
-
 def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
-    """Every YAML file, in the order of their paths; unchanged ones come from the cache."""
-    files: dict[str, Loaded] = {}
-    for path, blob in sorted(snapshot.files.items()):
-        known = cache.files.get(path)
-        if known and known.blob == blob:
-            files[path] = known
-        elif is_resource_file(path):
-            files[path] = _load(path, blob, snapshot.read)
-    found = list(files.values())
-    # What could not be read is tried again.
-    cache.files = {path: each for path, each in files.items() if each.entries}
-    if snapshot.unreadable:
-        found += _unreadable(snapshot, found)
-    return Reading(
-        entries=[entry for each in found for entry in each.entries],
-        problems=[problem for each in found for problem in each.problems],
-        hidden=[hidden for each in found for hidden in each.hidden],
+    """Every YAML file; what has not changed since the last Reading is taken from it."""
+    cache.reading = reading = _read_on(cache.reading, snapshot)
+    if not snapshot.unreadable:
+        return reading
+    unread = {**reading.unread, **_unreadable(snapshot, reading)}
+    return replace(reading, unread=unread)
+
+
+def _read_on(last: Reading, snapshot: Snapshot) -> Reading:
+    """What could not be read is tried again."""
+    touched = {path for path, _ in snapshot.files.items() ^ last.paths.items()}
+    touched |= last.unread.keys()
+    loaded = {
+        path: _load(path, snapshot.files[path], snapshot.read)
+        for path in sorted(touched)
+        if path in snapshot.files and is_resource_file(path)
+    }
+    holding = {path: one for path, one in loaded.items() if one.entries}
+    odd = {p: one for p, one in holding.items() if one.problems or one.hidden}
+    before = (last.files[path] for path in touched if path in last.files)
+    return replace(
+        _sorted_out(
+            last,
+            {entry for each in before for entry in each.entries},
+            [entry for each in holding.values() for entry in each.entries],
+        ),
+        paths=snapshot.files,
+        files=but(last.files, gone=touched, new=holding),
+        odd=but(last.odd, gone=touched, new=odd),
+        unread={path: one for path, one in loaded.items() if not one.entries},
     )
+
+
+# --- Which of several is the one ------------------------------------------------------
+
+#: In place of its key: there is one, whatever its name.
+POLICY = ("Policy", "")
+
+
+def slot_of(entry: Entry) -> Key:
+    return POLICY if entry.kind == "Policy" else entry.key
+
+
+def _sorted_out(
+    last: Reading, gone: AbstractSet[Entry], new: Sequence[Entry]
+) -> Reading:
+    """Who is the first of each name, once these are gone and there are those."""
+    slots = {slot_of(one) for one in (*gone, *new)}
+    before = [last.first[slot] for slot in slots if slot in last.first]
+    rivals: dict[Key, list[Entry]] = {}
+    for one in (*before, *last.others, *new):
+        if one not in gone and slot_of(one) in slots:
+            rivals.setdefault(slot_of(one), []).append(one)
+    first = {slot: min(several, key=_precedence) for slot, several in rivals.items()}
+    losers = [
+        one
+        for slot, several in rivals.items()
+        for one in several
+        if one is not first[slot]
+    ]
+    others = [one for one in last.others if slot_of(one) not in slots]
+    heirs = {slot: one for slot, one in first.items() if one.renamed_from is not None}
+    return Reading(
+        first=but(last.first, gone=slots, new=first),
+        others=sorted([*others, *losers], key=attrgetter("place")),
+        heirs=but(last.heirs, gone=slots, new=heirs),
+        owners=_counted(last.owners, before, first.values()),
+    )
+
+
+def _precedence(entry: Entry) -> tuple[bool, str, int]:
+    """A Policy elsewhere does no harm to that in policy.yaml."""
+    strays = entry.kind == "Policy" and entry.document.filename != POLICY_FILE
+    return (strays, *entry.place)
+
+
+def _counted(
+    before: Mapping[str, int], gone: Iterable[Entry], new: Iterable[Entry]
+) -> Mapping[str, int]:
+    owners = Counter(before)
+    owners.subtract(_owners(gone))
+    owners.update(_owners(new))
+    return +owners
+
+
+def _owners(entries: Iterable[Entry]) -> list[str]:
+    return [one.owner for one in entries if one.kind == "Schedule" and one.owner]
+
+
+# --- One file -------------------------------------------------------------------------
 
 
 def _load(path: str, blob: str, read_file: Callable[[str], bytes]) -> Loaded:
@@ -180,23 +296,30 @@ def _anonymous(path: str, text: str, kind: str | None, name: str | None) -> Hidd
     return Hidden(path=path, kind=kind, name=name, text=text)
 
 
-def _unreadable(snapshot: Snapshot, found: Sequence[Loaded]) -> list[Loaded]:
+def _unreadable(snapshot: Snapshot, reading: Reading) -> dict[str, Loaded]:
     """YAML files, and folders that may hold some.
 
     A file that is only referred to is told where it is named; CODEOWNERS where it is
     missed.
     """
-    documents = [entry.document for each in found for entry in each.entries]
-    referred = {*CODE_OWNERS} | {
+    others = {path for path in snapshot.unreadable if not is_resource_file(path)}
+    others -= {*CODE_OWNERS}
+    if others:
+        others -= _referred(reading.entries)
+    return {
+        path: _unread(path, reason)
+        for path, reason in snapshot.unreadable.items()
+        if is_resource_file(path) or path in others
+    }
+
+
+def _referred(entries: Iterable[Entry]) -> set[str]:
+    documents = [entry.document for entry in entries]
+    return {
         target
         for document in documents
         for target in referenced_files(document.filename, document.data)
     }
-    return [
-        _unread(path, reason)
-        for path, reason in sorted(snapshot.unreadable.items())
-        if is_resource_file(path) or path not in referred
-    ]
 
 
 def _unread(path: str, reason: str) -> Loaded:

@@ -335,7 +335,7 @@ def _values(
         name = (
             target if isinstance(target, str) else getattr(target, "distribution", "")
         )
-        found = check.world.look_up(("Distribution", name))
+        found = check.world.look_up(("Distribution", name), check.entry.kind)
         if isinstance(found, Verdict) and found.good:
             declared = found.product.spec.inputs
             binding = Binding(definitions=declared, context=context, words=INPUTS)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.load import problem_at
 from boe_reconciler.core.language.places import text_at
 from boe_reconciler.core.plan.check_notices import unheard
-from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.evaluate import Court, Judged
 from boe_reconciler.core.plan.files import POLICY_FILE
-from boe_reconciler.core.plan.policy import Judge, beyond_limit, least_limit
-from boe_reconciler.core.plan.reading import PlanCache, Reading
+from boe_reconciler.core.plan.policy import (
+    Judge,
+    beyond_limit,
+    least_limit,
+    owner_limit,
+)
+from boe_reconciler.core.plan.reading import POLICY, PlanCache, Reading, slot_of
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World, hides_nothing
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
@@ -29,6 +34,7 @@ Old = Mapping[Key, ServedObject]
 class Revision:
     #: One version of each object; of several with one name, the first.
     world: World
+    judged: Judged
     #: The further ones: never served, but told about.
     doubles: Sequence[Verdict]
     #: Whether an object, served from a file, may stand where nothing could be read.
@@ -36,7 +42,7 @@ class Revision:
 
     @property
     def problems(self) -> Iterator[Problem]:
-        for verdict in (*self.world.verdicts.values(), *self.doubles):
+        for verdict in (*self.judged.odd.values(), *self.doubles):
             yield from verdict.problems
 
 
@@ -48,41 +54,44 @@ def judging(served: Served, revision: str) -> ServedObject | None:
     """
     if served.serving == revision and served.judge:
         return served.judge
-    return next((one for one in served.objects if one.kind == "Policy"), None)
+    return served.policy
 
 
 def judge_for(reading: Reading, before: ServedObject | None, cache: PlanCache) -> Judge:
     """The served Policy judges; without one, the revision's own does."""
-    own = next((each.document for each in _policies(reading.entries)), None)
+    own = reading.policy.document if reading.policy else None
     shown = own if own and own.filename == POLICY_FILE else None
     if before is None or (shown and shown.data == before.data):
         return cache.judge_by(shown, shown)
     return cache.judge_by(cache.entry(before).document, shown)
 
 
-def judge_revision(reading: Reading, empty: World, old: Old, court: Court) -> Revision:
+def judge_revision(
+    reading: Reading, empty: World, old: Old, court: Court, cache: PlanCache
+) -> Revision:
     """A Verdict on everything that the files describe."""
-    first = _first(reading.entries)
-    others = (
-        [one for one in reading.entries if first.get(one.key) is not one]
-        if len(first) < len(reading.entries)
-        else []
-    )
     extra: dict[Entry, list[Problem]] = {}
-    for entry, finding in _findings(first, others, old, court.judge):
+    for entry, finding in _findings(reading, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
-    hides = _hides(reading, first)
-    world = replace(empty, entries=first, hides=hides, extra=extra, verdicts={})
-    court.judge_all(world)
-    doubles = [court.verdict(entry, world) for entry in others]
-    return Revision(world=world, doubles=doubles, may_hide=reading.may_hide)
+    entries = {**reading.first}
+    policy = entries.pop(POLICY, None)
+    if policy:
+        entries[policy.key] = policy
+    world = replace(empty, entries=entries, hides=_hides(reading), extra=extra)
+    world.policy = policy
+    last, cache.revision = cache.revision, None
+    cache.revision = judged = court.judge_all(world, last)
+    doubles = [court.verdict(entry, world) for entry in reading.others]
+    return Revision(
+        world=world, judged=judged, doubles=doubles, may_hide=reading.may_hide
+    )
 
 
-def _hides(reading: Reading, first: _First) -> Callable[[Key], bool]:
+def _hides(reading: Reading) -> Callable[[Key], bool]:
     """What has another name now is not hidden, whatever cannot be read."""
     if not reading.hidden:
         return hides_nothing
-    renamed = {(one.kind, one.renamed_from) for one in first.values()}
+    renamed = {(one.kind, one.renamed_from) for one in reading.heirs.values()}
     return lambda key: key not in renamed and reading.seems_to_hide(key)
 
 
@@ -103,45 +112,28 @@ def former_key(entry: Entry, old: Old) -> Key | None:
 
 # --- What only a look at all of them shows --------------------------------------------
 
-#: One version of each object, by its name; there is one Policy.
-_First = Mapping[Key, Entry]
-
-
-def _first(entries: Sequence[Entry]) -> dict[Key, Entry]:
-    found = {entry.key: entry for entry in _policies(entries)[:1]}
-    for entry in entries:
-        if entry.kind != "Policy":
-            found.setdefault(entry.key, entry)
-    return found
-
-
-def _policies(entries: Sequence[Entry]) -> list[Entry]:
-    """Those in policy.yaml; one elsewhere does not harm them."""
-    every = [entry for entry in entries if entry.kind == "Policy"]
-    good = [entry for entry in every if entry.document.filename == POLICY_FILE]
-    return good or every
-
 
 def _findings(
-    first: _First, others: Sequence[Entry], old: Old, judge: Judge
+    reading: Reading, old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
-    for entries in _doubles(first, others):
+    for entries in _doubles(reading):
         for entry in entries:
             yield entry, _twice(entry, entries)
-    yield from _renamed_badly(first)
-    yield from _beyond_limits(first, old, judge)
-    yield from unheard(first)
+    yield from _renamed_badly(reading)
+    yield from _beyond_limits(reading, old, judge)
+    if reading.policy:
+        yield from unheard(reading.policy, reading.first)
 
 
-def _doubles(first: _First, others: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _doubles(reading: Reading) -> Iterator[list[Entry]]:
     """All that share a name; a Policy elsewhere does no harm to that in policy.yaml."""
     found: dict[Key, list[Entry]] = {}
-    for entry in others:
-        if entry.kind != "Policy":
-            found.setdefault(entry.key, [first[entry.key]]).append(entry)
+    for entry in reading.others:
+        first = reading.first[slot_of(entry)]
+        stray = entry.kind == "Policy" and entry.document.filename != POLICY_FILE
+        if not stray or first.document.filename != POLICY_FILE:
+            found.setdefault(slot_of(entry), [first]).append(entry)
     yield from found.values()
-    if others and len(policies := _policies([*first.values(), *others])) > 1:
-        yield policies
 
 
 def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
@@ -157,17 +149,16 @@ def _twice(entry: Entry, entries: Sequence[Entry]) -> Finding:
     )
 
 
-def _renamed_badly(first: _First) -> Iterator[tuple[Entry, Finding]]:
+def _renamed_badly(reading: Reading) -> Iterator[tuple[Entry, Finding]]:
     """`renamed_from` keeps a history only when the old name is gone, and for one."""
     heirs: dict[Key, list[Entry]] = {}
-    for entry in first.values():
-        if entry.renamed_from is not None:
-            former = entry.kind, entry.renamed_from
-            heirs.setdefault(former, []).append(entry)
+    for entry in sorted(reading.heirs.values(), key=attrgetter("place")):
+        former = entry.kind, entry.renamed_from or ""
+        heirs.setdefault(former, []).append(entry)
     for former_, claiming in heirs.items():
         for entry in claiming:
             kind, name = former_
-            if former_ in first and kind != "Policy":
+            if former_ in reading.first and kind != "Policy":
                 yield entry, _not_renamed(f'{kind} "{name}" is still there')
             elif len(claiming) > 1:
                 other = next(one for one in claiming if one is not entry)
@@ -185,17 +176,23 @@ def _not_renamed(detail: str) -> Finding:
 
 
 def _beyond_limits(
-    first: _First, old: Old, judge: Judge
+    reading: Reading, old: Old, judge: Judge
 ) -> Iterator[tuple[Entry, Finding]]:
     """Schedules that are one too many for their owner, by their place."""
+    least = least_limit(judge)
+    beyond = {
+        owner
+        for owner, count in reading.owners.items()
+        if count > least and count > owner_limit(judge, owner)[0]
+    }
+    if not beyond:
+        return
     owned = [
-        (entry, owner)
-        for entry in first.values()
-        if entry.kind == "Schedule" and (owner := entry.owner)
+        (entry, entry.owner)
+        for entry in sorted(reading.first.values(), key=attrgetter("place"))
+        if entry.kind == "Schedule" and entry.owner in beyond
     ]
-    counts, least = Counter([owner for _, owner in owned]), least_limit(judge)
-    owned = [each for each in owned if counts[each[1]] > least]
-    counted = [(owner, _had(entry, old) == owner) for entry, owner in owned]
+    counted = [(owner or "", _had(entry, old) == owner) for entry, owner in owned]
     found = beyond_limit(counted, judge)
     for (entry, _), finding in zip(owned, found, strict=True):
         if finding:

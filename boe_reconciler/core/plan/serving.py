@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 
-from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.evaluate import Court, Judged
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Old, former_key
 from boe_reconciler.core.plan.world import (
@@ -32,6 +32,7 @@ class Serving:
     court: Court
     #: The revision, judged.
     revision: World
+    judged: Judged
     old: Old
     cache: PlanCache
 
@@ -39,7 +40,7 @@ class Serving:
         """What is served already, and nothing else."""
         return self._judged(
             {key: self.cache.entry(one) for key, one in self.old.items()}
-        )
+        )[0]
 
     def choose(self, kept: AbstractSet[Key]) -> World:
         """A World in which everything is good; `kept` objects are not removed."""
@@ -47,8 +48,7 @@ class Serving:
             return self.revision
         choosing = _Choosing(serving=self, choice=self._first_choice(kept))
         while True:
-            world = self._judged(choosing.choice)
-            failing = [each for each in world.verdicts.values() if not each.good]
+            world, failing = self._judged(choosing.choice)
             if not failing:
                 return world
             for verdict in [each for each in failing if each.at_fault] or failing:
@@ -58,18 +58,17 @@ class Serving:
     def _is_sound(self) -> bool:
         """Whether a look at the revision has shown already that all of it can be served."""
         revision = self.revision
-        return (
-            not revision.extra
-            and revision.hides is hides_nothing
-            and all(verdict.good for verdict in revision.verdicts.values())
-        )
+        hidden = revision.extra or revision.hides is not hides_nothing
+        return not hidden and not self.judged.failing
 
     def _first_choice(self, kept: AbstractSet[Key]) -> dict[Key, Entry]:
         choice = {key: self.cache.entry(self.old[key]) for key in kept}
-        for key, verdict in self.revision.verdicts.items():
-            if not verdict.faulty:
-                choice[key] = verdict.entry
-            elif before := self.fallback(verdict.entry):
+        choice |= self.revision.entries
+        faulty = [one.entry for one in self.judged.failing if one.faulty]
+        for entry in faulty:
+            del choice[entry.key]
+        for entry in faulty:
+            if before := self.fallback(entry):
                 choice[before.key] = before
         return choice
 
@@ -81,12 +80,14 @@ class Serving:
             self.cache.entry(self.old[key]) if key in self.old and not taken else None
         )
 
-    def _judged(self, choice: Mapping[Key, Entry]) -> World:
+    def _judged(self, choice: Mapping[Key, Entry]) -> tuple[World, list[Verdict]]:
+        """With what cannot be used."""
         revision = self.revision
         world = World.of(revision.snapshot, revision.read_blob, revision.environment)
         world = replace(world, entries=dict(choice), without_policy=self._lacks(choice))
-        self.court.judge_all(world)
-        return world
+        last, self.cache.chosen = self.cache.chosen, None
+        self.cache.chosen = judged = self.court.judge_all(world, last)
+        return world, judged.failing
 
     def _lacks(self, choice: Mapping[Key, Entry]) -> bool:
         """Whether there is a Policy, though not one that could be served."""

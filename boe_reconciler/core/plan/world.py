@@ -39,7 +39,7 @@ ORDER = (
     "ScheduleTemplate",
     "Schedule",
 )
-_RANKS = {kind: number for number, kind in enumerate(ORDER)}
+RANKS = {kind: number for number, kind in enumerate(ORDER)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +60,10 @@ class Entry:
     @cached_property
     def key(self) -> Key:
         return self.kind, self.name
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.document.filename, self.document.index
 
     @cached_property
     def metadata(self) -> Mapping[str, Any]:
@@ -196,9 +200,9 @@ def hides_nothing(key: Key) -> bool:
     return False
 
 
-def in_order(entries: Iterable[Entry]) -> Sequence[Entry]:
-    """Each after those that it refers to."""
-    return sorted(entries, key=lambda entry: _RANKS[entry.kind])
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Each after those that it refers to, else as they stand in the files."""
+    return sorted(entries, key=lambda entry: (RANKS[entry.kind], *entry.place))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -261,12 +265,13 @@ class World:
         found.missing, found.policy = self.missing, self.policy
         return found
 
-    def look_up(self, key: Key) -> Verdict | Entry | str:
-        """The Verdict on an object; its Entry where that comes later; else why not."""
+    def look_up(self, key: Key, kind: str) -> Verdict | Entry | str:
+        """What an object of a kind sees of another: the Verdict on one of a kind that
+        comes before its own, else the Entry; else why there is none."""
         entry = self.entries.get(key)
-        if entry is not None:
-            return self.verdicts.get(key, entry)
-        return HIDDEN if self.hides(key) else MISSING
+        if entry is None:
+            return HIDDEN if self.hides(key) else MISSING
+        return self.verdicts[key] if RANKS[key[0]] < RANKS[kind] else entry
 
     @property
     def references(self) -> dict[Key, list[Key]]:
@@ -282,7 +287,7 @@ class World:
     @cached_property
     def _by_kind(self) -> Mapping[str, Sequence[str]]:
         found: dict[str, list[str]] = {}
-        for kind, name in self.entries:
+        for kind, name in sorted(self.entries):
             found.setdefault(kind, []).append(name)
         return found
 

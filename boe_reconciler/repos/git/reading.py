@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.maps import but
 from boe_reconciler.core.plan.files import (
     CODE_OWNERS,
     FOLDERS,
@@ -38,7 +38,6 @@ from boe_reconciler.repos.git.objects import (
 )
 from boe_reconciler.repos.git.program import Git
 
-V = TypeVar("V")
 #: Paths that are listed one by one; of more, all are.
 _FEW = 200
 #: Bytes of all files together.
@@ -133,12 +132,16 @@ class _Listed:
         counting = {one.entry.path: one for one in seen if one.counts}
         plain = {path: one.entry for path, one in counting.items() if one.plain}
         odd = {path: one for path, one in counting.items() if not one.plain}
+        blobs = {path: entry.blob for path, entry in plain.items()}
+        sizes = {path: entry.size for path, entry in plain.items()}
         return _Listed(
             commit=commit,
-            files=_but(self.files, {p: one.blob for p, one in plain.items()}, gone),
-            sizes=_but(self.sizes, {p: one.size for p, one in plain.items()}, gone),
-            folded=_but(self.folded, {path: fold(path) for path in plain}, gone),
-            odd=_but(self.odd, odd, gone),
+            files=but(self.files, gone=gone, new=blobs),
+            sizes=but(self.sizes, gone=gone, new=sizes),
+            folded=but(
+                self.folded, gone=gone, new={path: fold(path) for path in plain}
+            ),
+            odd=but(self.odd, gone=gone, new=odd),
         )
 
     def found(self) -> _Found:
@@ -147,16 +150,6 @@ class _Listed:
         for path in sorted(self.odd):
             found.see_odd(self.odd[path])
         return found
-
-
-def _but(
-    before: Mapping[str, V], new: Mapping[str, V], gone: Collection[str]
-) -> dict[str, V]:
-    made = {**before}
-    for path in gone:
-        made.pop(path, None)
-    made |= new
-    return made
 
 
 @dataclass(kw_only=True)
