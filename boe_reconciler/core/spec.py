@@ -7,6 +7,7 @@ and a restart before the first look at git, need nothing else.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from boe_reconciler.core.burst import Part
 from boe_reconciler.core.holds import Wait
+from boe_reconciler.core.maps import differing
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import ConnectionSpec
@@ -129,6 +131,11 @@ class RunSpec(Model):
         return self.title if own else self.report_title
 
     @property
+    def used_connections(self) -> Mapping[str, ConnectionSpec]:
+        """By name: where it reads from, and those that its destinations use."""
+        return {**self.connections, self.connection_name: self.connection}
+
+    @property
     def digest(self) -> str:
         """Hex sha256 of the canonical JSON: one spec, one digest."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
@@ -236,6 +243,58 @@ class Keyed(Sequence[V]):
         return repr([*self])
 
 
+class Objects(Keyed["ServedObject"]):
+    """What is served, and which of it is the Policy."""
+
+    __slots__ = ("policy",)
+
+    def __init__(
+        self,
+        by_key: Mapping[tuple[str, str], ServedObject],
+        policy: ServedObject | None,
+    ) -> None:
+        super().__init__(by_key)
+        self.policy = policy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connections:
+    """Those that Schedules use; in the beginning none."""
+
+    specs: Mapping[str, ConnectionSpec] = field(default_factory=dict)
+    #: By how many each is used.
+    users: Mapping[str, int] = field(default_factory=dict)
+
+    def of(
+        self,
+        before: Mapping[str, PlannedSchedule],
+        after: Mapping[str, PlannedSchedule],
+    ) -> Connections:
+        """Those of other Schedules, where these are those of the ones before."""
+        users, specs = Counter(self.users), {**self.specs}
+        for name in differing(before, after):
+            if name in before:
+                users.subtract([*before[name].spec.used_connections])
+            if name in after:
+                used = after[name].spec.used_connections
+                users.update([*used])
+                specs |= used
+        kept = {name: spec for name, spec in specs.items() if users[name] > 0}
+        return Connections(specs=kept, users=+users)
+
+
+class Schedules(Keyed["PlannedSchedule"]):
+    """What is served of Schedules, and the Connections that they use."""
+
+    __slots__ = ("connections",)
+
+    def __init__(
+        self, by_key: Mapping[str, PlannedSchedule], connections: Connections
+    ) -> None:
+        super().__init__(by_key)
+        self.connections = connections
+
+
 def keyed(values: Sequence[V], key: Callable[[V], Any]) -> Mapping[Any, V]:
     """Values by their keys."""
     if isinstance(values, Keyed):
@@ -290,6 +349,18 @@ class Activation:
     before: str | None = None
 
     @property
+    def planned(self) -> Mapping[str, PlannedSchedule]:
+        """The schedules by name."""
+        return keyed(self.schedules, attrgetter("name"))
+
+    @property
+    def connections(self) -> Mapping[str, ConnectionSpec]:
+        """Those that its schedules use, by name."""
+        if isinstance(self.schedules, Schedules):
+            return self.schedules.connections.specs
+        return Connections().of({}, self.planned).specs
+
+    @property
     def statuses(self) -> Sequence[ObjectStatus]:
         return _statuses(self, self.serving or self.before)
 
@@ -326,5 +397,7 @@ class Served:
     @cached_property
     def policy(self) -> ServedObject | None:
         """There is one at most."""
+        if isinstance(self.objects, Objects):
+            return self.objects.policy
         key = next((key for key in self.by_key if key[0] == "Policy"), None)
         return self.by_key[key] if key else None

@@ -10,8 +10,15 @@ from operator import attrgetter
 from boe_reconciler.core import due, pauses
 from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Form, Owed, Standing, Ticks
+from boe_reconciler.core.maps import differing
 from boe_reconciler.core.runs import Event, Pause, PauseTarget, RunStatus
-from boe_reconciler.core.spec import Activation, PlannedSchedule, Served
+from boe_reconciler.core.spec import (
+    Activation,
+    Keyed,
+    PlannedSchedule,
+    Served,
+    ServedObject,
+)
 from boe_reconciler.ledgers import _holds, _limits, _rows
 from boe_reconciler.ledgers._store import Store
 
@@ -28,7 +35,7 @@ def activate(
     served = Served(
         attempted=activation.attempted,
         serving=activation.serving,
-        objects=sorted(activation.objects, key=attrgetter("kind", "name")),
+        objects=_in_order(activation.objects),
         stalled=activation.stalled,
         problems=activation.problems,
         environment=activation.environment,
@@ -47,7 +54,7 @@ def activate(
             store.planned(),
         )
         return
-    planned = {one.name: one for one in activation.schedules}
+    planned = activation.planned
     _serve(store, activation, planned, now, new_uid)
     store.put_tzdb(TZDB_VERSION)
     store.put_served(served, planned)
@@ -66,12 +73,12 @@ def _serve(
     # Other zone data may put every next occurrence elsewhere.
     anew = store.tzdb() != TZDB_VERSION
     known = None if anew else store.planned()
-    open_ = new.keys() if known is None else _touched(known, new)
+    open_ = {*new} if known is None else {*differing(known, new)}
     old = store.forms(now, None if known is None else open_)
     changed = {
         name: new[name]
-        for name in sorted((open_ | old.keys()) & new.keys())
-        if anew or not entry.goes_on(old.get(name), new[name])
+        for name in sorted(open_ | old.keys())
+        if name in new and (anew or not entry.goes_on(old.get(name), new[name]))
     }
     owing = [
         one.uid
@@ -80,10 +87,10 @@ def _serve(
     ]
     _rows.cover(store, store.standings_of(owing), store.ticks(), now)
     _rename(store, changed, new)
-    for name in old.keys() - new.keys():
+    for name in [name for name in old if name not in new]:
         _remove(store, name, now)
     store.put_specs({one.digest: one.spec for one in changed.values()})
-    _limits.serve(store, activation.schedules)
+    _limits.serve(store, activation.connections)
     entry = replace(entry, pauses=store.pauses())
     moved = [
         entry.of(_named(store, planned, now, new_uid), planned)
@@ -93,11 +100,10 @@ def _serve(
     store.put_revisions(activation.serving or "", _older(activation))
 
 
-def _touched(known: Planned, new: Planned) -> set[str]:
-    """Names of schedules that this plan made, or that it lacks: what it did not change
-    is the same object."""
-    made = {name for name, planned in new.items() if known.get(name) is not planned}
-    return made | (known.keys() - new.keys())
+def _in_order(objects: Sequence[ServedObject]) -> Sequence[ServedObject]:
+    if isinstance(objects, Keyed):
+        return objects
+    return sorted(objects, key=attrgetter("kind", "name"))
 
 
 def _older(activation: Activation) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,6 @@ from boe_reconciler.core.limits import (
     Use,
 )
 from boe_reconciler.core.runs import Event, Run, RunStatus
-from boe_reconciler.core.spec import PlannedSchedule
 from boe_reconciler.ledgers._store import Store
 
 #: A Connection that is full is noted this often.
@@ -35,24 +34,19 @@ class Gate:
     left: Left
 
 
-def serve(store: Store, schedules: Iterable[PlannedSchedule]) -> None:
+def serve(store: Store, served: Mapping[str, Limited]) -> None:
     """The Connections of a new plan; what goes on being served keeps its state."""
-    specs: dict[str, Limited] = {}
-    for one in schedules:
-        specs |= one.spec.connections
-        specs[one.spec.connection_name] = one.spec.connection
     known = {use.name: use for use in store.uses()}
-    for name in known.keys() - specs.keys():
+    for name in known.keys() - served.keys():
         store.drop_use(name)
-    store.put_uses(
-        [
-            replace(
-                known.get(name) or Use(name=name, limits=UNLIMITED),
-                limits=limits.limits_of(spec),
-            )
-            for name, spec in specs.items()
-        ]
-    )
+    new = [
+        replace(
+            known.get(name) or Use(name=name, limits=UNLIMITED),
+            limits=limits.limits_of(spec),
+        )
+        for name, spec in served.items()
+    ]
+    store.put_uses([use for use in new if use != known.get(use.name)])
 
 
 # --- Starting ---------------------------------------------------------------------

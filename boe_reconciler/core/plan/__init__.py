@@ -31,8 +31,10 @@ from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
     Activation,
     Keyed,
+    Objects,
     ObjectStatus,
     PlannedSchedule,
+    Schedules,
     ServedObject,
     keyed,
 )
@@ -111,7 +113,13 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     overlay = ("Environment", environment) if environment else None
     empty = World.of(snapshot, read_blob, overlay)
     revision = judge_revision(reading, empty, old, court, cache)
-    removals = removals_of(revision, old, judge, allow_removals)
+    removals = removals_of(
+        revision,
+        old,
+        cache.outcome.apart(old, revision.world.entries),
+        judge,
+        allow_removals,
+    )
     gone = removed_environment(revision, old)
     problems = in_order(
         [*reading.problems, *revision.problems, *removals.problems, *gone.values()]
@@ -136,9 +144,9 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         activation=Activation(
             attempted=snapshot.revision,
             serving=None if refused else snapshot.revision,
-            objects=Keyed(outcome.objects),
+            objects=Objects(outcome.objects, outcome.policy),
             stalled=telling.stalled(chosen, snapshot.revision, served.serving),
-            schedules=Keyed(outcome.schedules),
+            schedules=Schedules(outcome.schedules, outcome.connections),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
             judge=before,

@@ -7,13 +7,13 @@ depends on it: a World that is new is one in which everything is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
-from boe_reconciler.core.maps import differing
+from boe_reconciler.core.maps import Edition, differing
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_code_owners import Owned, check_code_owners, owned
 from boe_reconciler.core.plan.check_credentials import check_credentials
@@ -48,7 +48,7 @@ class Judged:
     context: object
     code_owners: CodeOwners | None
     entries: Mapping[Key, Entry] = field(default_factory=dict)
-    verdicts: MutableMapping[Key, Verdict] = field(default_factory=dict)
+    verdicts: Edition[Key, Verdict] = field(default_factory=Edition)
     #: Those with Problems that only a look at all of them shows.
     extra: AbstractSet[Key] = frozenset()
     #: Whether something may be hidden.
@@ -68,18 +68,18 @@ class Judged:
 
     def over(self, world: World) -> Judged:
         """The same, to be made that of another World."""
-        world.verdicts = {**self.verdicts}
+        world.verdicts = verdicts = Edition(self.verdicts)
         return replace(
             self,
             entries=world.entries,
-            verdicts=world.verdicts,
+            verdicts=verdicts,
             extra={entry.key for entry in world.extra},
             hides=world.hides is not hides_nothing,
         )
 
     def stale(self, before: Judged, world: World) -> set[Key]:
         """What is another than before, and who has seen that; and what may be mended."""
-        found = differing(before.entries, self.entries)
+        found = {*differing(before.entries, self.entries)}
         seen = [*found]
         if before.hides or self.hides:
             seen += self.users.keys() - self.entries.keys()
@@ -98,14 +98,15 @@ class Judged:
 
         Who sees no more of it than its Entry was asked in any case.
         """
-        known = self.verdicts.pop(key, None)
-        if known and known is not found:
+        known = self.verdicts.get(key)
+        if known is found:
+            return ()
+        if known:
             self._forget(key, known)
         if found is None:
+            self.verdicts.drop(key)
             return ()
-        self.verdicts[key] = found
-        if found is known:
-            return ()
+        self.verdicts.put(key, found)
         self._remember(key, found)
         rank = RANKS[key[0]]
         return [one for one in self.users.get(key, ()) if RANKS[one[0]] > rank]

@@ -13,7 +13,7 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.documents import read_documents, unreadable
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
-from boe_reconciler.core.maps import but
+from boe_reconciler.core.maps import but, differing
 from boe_reconciler.core.plan.code_owners import CodeOwners, code_owners
 from boe_reconciler.core.plan.evaluate import Judged
 from boe_reconciler.core.plan.files import (
@@ -90,9 +90,9 @@ class Reading:
     odd: Mapping[str, Loaded] = field(default_factory=dict)
     #: Files that do not say what they hold, and what cannot be read.
     unread: Mapping[str, Loaded] = field(default_factory=dict)
-    #: One version of each object, the first; there is one Policy, so its name is no part
-    #: of its key.
+    #: One version of each object, the first; there is one Policy, whatever its name.
     first: Mapping[Key, Entry] = field(default_factory=dict)
+    policy: Entry | None = None
     #: The further ones, in the order of their places.
     others: Sequence[Entry] = ()
     #: Of the first ones: those that had another name, and how many Schedules each owner has.
@@ -102,10 +102,6 @@ class Reading:
     @property
     def entries(self) -> Sequence[Entry]:
         return sorted([*self.first.values(), *self.others], key=attrgetter("place"))
-
-    @property
-    def policy(self) -> Entry | None:
-        return self.first.get(POLICY)
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -119,6 +115,10 @@ class Reading:
     def _told(self) -> list[Loaded]:
         found = {**self.odd, **self.unread}
         return [found[path] for path in sorted(found)]
+
+    def rival(self, entry: Entry) -> Entry | None:
+        """The first of its name."""
+        return self.policy if entry.kind == "Policy" else self.first.get(entry.key)
 
     def may_hide(self, key: Key, file: str) -> bool:
         """Whether an object that was served from `file` may still be somewhere.
@@ -179,8 +179,7 @@ def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
 
 def _read_on(last: Reading, snapshot: Snapshot) -> Reading:
     """What could not be read is tried again."""
-    touched = {path for path, _ in snapshot.files.items() ^ last.paths.items()}
-    touched |= last.unread.keys()
+    touched = differing(last.paths, snapshot.files) | last.unread.keys()
     loaded = {
         path: _load(path, snapshot.files[path], snapshot.read)
         for path in sorted(touched)
@@ -204,38 +203,39 @@ def _read_on(last: Reading, snapshot: Snapshot) -> Reading:
 
 # --- Which of several is the one ------------------------------------------------------
 
-#: In place of its key: there is one, whatever its name.
-POLICY = ("Policy", "")
+_POLICY = ("Policy", "")
 
 
-def slot_of(entry: Entry) -> Key:
-    return POLICY if entry.kind == "Policy" else entry.key
+def _name(entry: Entry) -> Key:
+    """What no two may share."""
+    return _POLICY if entry.kind == "Policy" else entry.key
 
 
 def _sorted_out(
     last: Reading, gone: AbstractSet[Entry], new: Sequence[Entry]
 ) -> Reading:
     """Who is the first of each name, once these are gone and there are those."""
-    slots = {slot_of(one) for one in (*gone, *new)}
-    before = [last.first[slot] for slot in slots if slot in last.first]
+    looked = {_name(one): last.rival(one) for one in (*gone, *new)}
+    before = [one for one in looked.values() if one]
     rivals: dict[Key, list[Entry]] = {}
     for one in (*before, *last.others, *new):
-        if one not in gone and slot_of(one) in slots:
-            rivals.setdefault(slot_of(one), []).append(one)
-    first = {slot: min(several, key=_precedence) for slot, several in rivals.items()}
-    losers = [
-        one
-        for slot, several in rivals.items()
-        for one in several
-        if one is not first[slot]
-    ]
-    others = [one for one in last.others if slot_of(one) not in slots]
-    heirs = {slot: one for slot, one in first.items() if one.renamed_from is not None}
+        if one not in gone and _name(one) in looked:
+            rivals.setdefault(_name(one), []).append(one)
+    first = [min(several, key=_precedence) for several in rivals.values()]
+    losers = {one for several in rivals.values() for one in several}.difference(first)
+    others = [one for one in last.others if _name(one) not in looked]
+    policies = [one for one in first if one.kind == "Policy"]
+    was = [one.key for one in before]
     return Reading(
-        first=but(last.first, gone=slots, new=first),
+        first=but(last.first, gone=was, new={one.key: one for one in first}),
+        policy=next(iter(policies), None) if _POLICY in looked else last.policy,
         others=sorted([*others, *losers], key=attrgetter("place")),
-        heirs=but(last.heirs, gone=slots, new=heirs),
-        owners=_counted(last.owners, before, first.values()),
+        heirs=but(
+            last.heirs,
+            gone=was,
+            new={one.key: one for one in first if one.renamed_from is not None},
+        ),
+        owners=_counted(last.owners, before, first),
     )
 
 

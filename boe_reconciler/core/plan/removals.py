@@ -31,12 +31,18 @@ class Removals:
         return self.hidden | self.held
 
 
-def removals_of(revision: Revision, old: Old, judge: Judge, allowed: int) -> Removals:
-    """Served objects that the revision does not hold; renamed ones are still there."""
+def removals_of(
+    revision: Revision, old: Old, apart: AbstractSet[Key], judge: Judge, allowed: int
+) -> Removals:
+    """Served objects that the revision does not hold; renamed ones are still there.
+
+    `apart` has all that only one of the two holds.
+    """
     world = revision.world
-    fresh = world.entries.keys() - old.keys()
+    fresh = [key for key in apart if key in world.entries and key not in old]
     renamed = {former_key(world.entries[key], old) for key in fresh}
-    gone = old.keys() - world.entries.keys() - renamed
+    lost = {key for key in apart if key in old and key not in world.entries}
+    gone = lost - renamed
     hidden = {key for key in gone if revision.may_hide(key, old[key].file)}
     held = gone - hidden
     limit = judge.spec.removals

@@ -18,7 +18,7 @@ from boe_reconciler.core.plan.policy import (
     least_limit,
     owner_limit,
 )
-from boe_reconciler.core.plan.reading import POLICY, PlanCache, Reading, slot_of
+from boe_reconciler.core.plan.reading import PlanCache, Reading
 from boe_reconciler.core.plan.world import Entry, Key, Verdict, World, hides_nothing
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
@@ -73,12 +73,8 @@ def judge_revision(
     extra: dict[Entry, list[Problem]] = {}
     for entry, finding in _findings(reading, old, court.judge):
         extra.setdefault(entry, []).append(problem_at(entry.document, finding))
-    entries = {**reading.first}
-    policy = entries.pop(POLICY, None)
-    if policy:
-        entries[policy.key] = policy
-    world = replace(empty, entries=entries, hides=_hides(reading), extra=extra)
-    world.policy = policy
+    world = replace(empty, entries=reading.first, hides=_hides(reading), extra=extra)
+    world.policy = reading.policy
     last, cache.revision = cache.revision, None
     cache.revision = judged = court.judge_all(world, last)
     doubles = [court.verdict(entry, world) for entry in reading.others]
@@ -129,10 +125,11 @@ def _doubles(reading: Reading) -> Iterator[list[Entry]]:
     """All that share a name; a Policy elsewhere does no harm to that in policy.yaml."""
     found: dict[Key, list[Entry]] = {}
     for entry in reading.others:
-        first = reading.first[slot_of(entry)]
+        first = reading.rival(entry)
+        assert first  # noqa: S101 there is a first of each name
         stray = entry.kind == "Policy" and entry.document.filename != POLICY_FILE
         if not stray or first.document.filename != POLICY_FILE:
-            found.setdefault(slot_of(entry), [first]).append(entry)
+            found.setdefault(first.key, [first]).append(entry)
     yield from found.values()
 
 

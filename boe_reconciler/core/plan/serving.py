@@ -57,9 +57,7 @@ class Serving:
     @property
     def _is_sound(self) -> bool:
         """Whether a look at the revision has shown already that all of it can be served."""
-        revision = self.revision
-        hidden = revision.extra or revision.hides is not hides_nothing
-        return not hidden and not self.judged.failing
+        return self.revision.hides is hides_nothing and not self.judged.failing
 
     def _first_choice(self, kept: AbstractSet[Key]) -> dict[Key, Entry]:
         choice = {key: self.cache.entry(self.old[key]) for key in kept}

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
+from boe_reconciler.core.maps import differing
 from boe_reconciler.core.spec import (
     ObjectStatus,
     PlannedSchedule,
@@ -89,12 +90,9 @@ def _stalled(row: dict[str, Any], mark: Mapping[str, Any]) -> ObjectStatus:
 def write(connection: Connection, served: Served, before: Served) -> None:
     old, new = before.by_key, served.by_key
     # What a plan did not change is the same object in the memory of this process.
-    changed = [
-        key
-        for key, one in new.items()
-        if (was := old.get(key)) is not one and was != one
-    ]
-    gone = [key for key in changed if key in old] + [*(old.keys() - new.keys())]
+    touched = differing(old, new)
+    changed = [key for key in touched if key in new]
+    gone = [key for key in touched if key in old]
     if len(gone) > _FEW:
         connection.execute(delete(objects))
         changed = list(new)
