@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from boe_reconciler.core.language.documents import read_documents
+from boe_reconciler.core.maps import differing
 from boe_reconciler.core.plan.files import is_resource_file, referenced_files
 
 #: A YAML file without any of these refers to no other file.
@@ -20,10 +21,17 @@ class References:
         self._known: dict[str, str] = {}
         #: path -> what it refers to, of those that refer to something.
         self._found: dict[str, tuple[str, ...]] = {}
+        #: The files that were there last; all of them are known.
+        self._last: Mapping[str, str] = {}
 
     def unknown(self, files: Mapping[str, str]) -> dict[str, str]:
         """Those of these files (path -> blob id) that are to be learnt."""
-        return dict(files.items() - self._known.items())
+        known, touched = self._known, differing(self._last, files)
+        return {
+            path: files[path]
+            for path in touched
+            if path in files and known.get(path) != files[path]
+        }
 
     def learn(self, path: str, blob: str, content: bytes) -> None:
         """Of a file of the repo; one that holds no resources refers to nothing."""
@@ -46,9 +54,11 @@ class References:
 
     def forget_others(self, files: Mapping[str, str]) -> None:
         """What is no longer there need not be remembered."""
-        for path in self._known.keys() - files.keys():
-            del self._known[path]
-            self._found.pop(path, None)
+        for path in differing(self._last, files):
+            if path not in files:
+                self._known.pop(path, None)
+                self._found.pop(path, None)
+        self._last = files
 
 
 def _references(path: str, content: bytes) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from boe_reconciler.core.plan.files import (
     MAX_FILES,
     NO_FOLDER,
     POLICY_FILE,
+    alike,
     blob_id,
     clashes,
-    fold,
     is_ignored,
     is_resource_file,
     shown_path,
@@ -70,8 +70,8 @@ class FolderRepo:
     def snapshot(self) -> Snapshot:
         real, survey = self._look()
         files, unreadable = self._read_all(real, survey)
-        unreadable |= (alike := clashes({path: fold(path) for path in files}))
-        files = {path: files[path] for path in files if path not in alike}
+        unreadable |= (clashing := clashes(alike({}, new=files), files))
+        files = {path: files[path] for path in files if path not in clashing}
         wanted = frozenset([*self._references.of(files), *CODE_OWNERS])
         others: _Survey = {
             path: _stamp_strict(real, path) for path in wanted - unreadable.keys()

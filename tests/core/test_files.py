@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from boe_reconciler.core.plan.files import (
+    alike,
     clashes,
-    fold,
     referenced_files,
     shown_path,
     wrong_path,
@@ -33,7 +33,7 @@ def test_what_people_call_files_is_fine(path: str) -> None:
 
 def test_names_that_differ_in_case_or_composition_alone_clash() -> None:
     paths = ["a/B", "A/b", "c", "C/d", "u\u0308", "ü", "a/b"]
-    found = clashes({path: fold(path) for path in paths})
+    found = clashes(alike({}, new=paths), paths)
     assert set(found) == {"a/B", "A/b", "a/b", "u\u0308", "ü"}
     assert found["a/B"] == "on some machines a/b is the same file"
     assert found["a/b"] == "on some machines A/b is the same file"

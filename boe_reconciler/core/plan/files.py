@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from boe_reconciler.core.names import check_relative, transform_parts
@@ -93,24 +93,36 @@ def shown_path(path: str) -> str:
     return "".join(shown)[:MAX_PATH]
 
 
-def fold(path: str) -> str:
-    """What a path is called on machines that ignore case and ways to write an accent."""
+#: What a path is called on machines that ignore case, and ways to write an accent ->
+#: which paths those are.
+Alike = Mapping[str, tuple[str, ...]]
+
+
+def alike(before: Alike, *, gone: Iterable[str] = (), new: Iterable[str]) -> Alike:
+    """Which paths are one on some machines, once these are gone and there are those."""
+    made: dict[str, tuple[str, ...]] = {**before}
+    for path in gone:
+        left = tuple(one for one in made.pop(_fold(path)) if one != path)
+        if left:
+            made[_fold(path)] = left
+    for path in new:
+        made[_fold(path)] = (*made.get(_fold(path), ()), path)
+    return made
+
+
+def _fold(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
-def clashes(folded: Mapping[str, str]) -> dict[str, str]:
-    """Paths (each with `fold` of it) that are one on some machines, and why neither is
-    read."""
-    if len(set(folded.values())) == len(folded):
+def clashes(found: Alike, paths: Collection[str]) -> dict[str, str]:
+    """Of all these paths those that are one on some machines, and why neither is read."""
+    if len(found) == len(paths):
         return {}
-    alike: dict[str, list[str]] = {}
-    for path, name in sorted(folded.items()):
-        alike.setdefault(name, []).append(path)
+    several = [sorted(each) for each in found.values() if len(each) > 1]
     return {
         path: f"on some machines {other} is the same file"
-        for several in alike.values()
-        if len(several) > 1
-        for path, other in zip(several, [*several[1:], several[0]], strict=True)
+        for each in several
+        for path, other in zip(each, [*each[1:], each[0]], strict=True)
     }
 
 

@@ -18,8 +18,9 @@ from boe_reconciler.core.plan.files import (
     NO_FOLDER,
     POLICY_FILE,
     TOO_LARGE,
+    Alike,
+    alike,
     clashes,
-    fold,
     is_ignored,
     is_resource_file,
     kind_of_path,
@@ -120,10 +121,10 @@ class _Listed:
     """The folders of resources in one commit; in the beginning in none."""
 
     commit: str = ""
-    #: Of the files that are read: path -> blob id, bytes, and `fold`.
+    #: Of the files that are read: path -> blob id, and bytes.
     files: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
-    folded: Mapping[str, str] = field(default_factory=dict)
+    alike: Alike = field(default_factory=dict)
     #: What counts and is none of them.
     odd: Mapping[str, _Seen] = field(default_factory=dict)
 
@@ -138,14 +139,16 @@ class _Listed:
             commit=commit,
             files=but(self.files, gone=gone, new=blobs),
             sizes=but(self.sizes, gone=gone, new=sizes),
-            folded=but(
-                self.folded, gone=gone, new={path: fold(path) for path in plain}
+            alike=alike(
+                self.alike,
+                gone=[path for path in gone if path in self.files],
+                new=plain,
             ),
             odd=but(self.odd, gone=gone, new=odd),
         )
 
     def found(self) -> _Found:
-        found = _Found(files={**self.files}, sizes={**self.sizes})
+        found = _Found(files=self.files, sizes=self.sizes)
         found.check_limits()
         for path in sorted(self.odd):
             found.see_odd(self.odd[path])
@@ -167,7 +170,7 @@ class Reader:
         listed = self._list(before, commit)
         found = listed.found()
         self._judge_links(commit, found)
-        found.leave_out(clashes(listed.folded))
+        found.leave_out(clashes(listed.alike, listed.files))
         found.check_total()
         fresh = self._learn(found)
         self._references.forget_others(found.files)
@@ -232,8 +235,11 @@ class Reader:
         entries = self._entries(commit, unknown)
         for path in unknown:
             self._beside.learn(path, entries)
-        for path in paths:
-            found.take(path, known[path])
+        there = {path: one for path in paths if (one := known[path])}
+        found.take({p: one for p, (one, why) in there.items() if not why})
+        for path, (_, why) in there.items():
+            if why:
+                found.refuse(path, why)
 
     def _entries(self, commit: str, paths: Sequence[str]) -> dict[str, TreeEntry]:
         """What stands at these paths, and at the folders above them."""
@@ -259,8 +265,8 @@ def _seen(entry: TreeEntry) -> _Seen:
 @dataclass(kw_only=True, slots=True)
 class _Found:
     #: path -> blob id, and bytes.
-    files: dict[str, str]
-    sizes: dict[str, int]
+    files: Mapping[str, str]
+    sizes: Mapping[str, int]
     unreadable: dict[str, str] = field(default_factory=dict)
     #: Beside the YAML; where they lead decides whether they are told.
     links: list[TreeEntry] = field(default_factory=list)
@@ -271,15 +277,12 @@ class _Found:
         else:
             self.refuse(seen.entry.path, seen.refusal)
 
-    def take(self, path: str, there: _There) -> None:
-        if there is None:
-            return
-        entry, refusal = there
-        if refusal:
-            self.refuse(path, refusal)
-        else:
-            self.files[path] = entry.blob
-            self.sizes[path] = entry.size
+    def take(self, entries: Mapping[str, TreeEntry]) -> None:
+        if entries:
+            blobs = {path: entry.blob for path, entry in entries.items()}
+            sizes = {path: entry.size for path, entry in entries.items()}
+            self.files = but(self.files, gone=(), new=blobs)
+            self.sizes = but(self.sizes, gone=(), new=sizes)
             self.check_limits()
 
     def refuse(self, path: str, why: str) -> None:
@@ -287,8 +290,10 @@ class _Found:
         self.check_limits()
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
+        if reasons:
+            self.files = but(self.files, gone=reasons, new={})
+            self.sizes = but(self.sizes, gone=reasons, new={})
         for path, why in reasons.items():
-            del self.files[path], self.sizes[path]
             self.refuse(path, why)
 
     def check_total(self) -> None:
