@@ -102,7 +102,7 @@ def test_what_is_listed_by_its_changes_is_what_a_whole_listing_finds(
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=STEPS)
 def test_so_it_is_over_a_thousand_edits(
     site: Site, steps: list[tuple[list[tuple[bytes, tuple[str, bytes] | None]], int]]
