@@ -64,6 +64,8 @@ class Origin:
             "revision": self.run.revision,
             "spec_sha256": self.run.spec_digest,
             "files": dict(self.spec.files),
+            # Older specs have none, and the manifests of their files stay what they were.
+            **({"blob_ids": dict(self.spec.blob_ids)} if self.spec.blob_ids else {}),
             "boe_version": self.version,
             "tzdb_version": self.run.tzdb,
         }

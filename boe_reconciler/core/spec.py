@@ -110,6 +110,9 @@ class RunSpec(Model):
     groups: dict[str, GroupSpec] = {}
     #: Path in the repo -> sha256 of its bytes in the Blobs store.
     files: dict[str, str] = {}
+    #: Path in the repo -> git's id of the bytes, of all files beside the YAML that it was
+    #: made of: those, and its queries.
+    blob_ids: dict[str, str] = {}
     #: Policy's limits.
     max_rows: int | None = None
     max_artifact: int | None = None

@@ -85,6 +85,8 @@ def test_a_distributions_mail_brings_all_that_it_uses() -> None:
     sha256 = hashlib.sha256(TEXT).hexdigest()
     assert spec.files["texts/morning.txt"] == sha256
     assert plan.blobs[sha256] == TEXT
+    git_id = hashlib.sha1(b"blob %d\0" % len(TEXT) + TEXT).hexdigest()
+    assert spec.blob_ids == {"texts/morning.txt": git_id}
     first, second = spec.destinations
     assert first.spec.text.file == "texts/morning.txt"  # type: ignore[union-attr]
     assert first.link is not None

@@ -72,6 +72,13 @@ def test_a_report_without_a_workbook_has_one_query() -> None:
     assert query["sheet"] is None
 
 
+def test_files_stand_under_their_ids_in_git_once_those_are_known() -> None:
+    assert "blob_ids" not in an_origin().manifest(ARTIFACT)
+    ids = {"sql/a.sql": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"}
+    spec = a_spec(resolved={"blob_ids": ids})
+    assert an_origin(spec=spec).manifest(ARTIFACT)["blob_ids"] == ids
+
+
 def test_what_looks_like_a_secret_stands_in_no_manifest() -> None:
     key = "AKIA" + "ABCDEFGHIJKLMNOP"
     found = an_origin(parameters={"key": key, "month": "2026-10"}).manifest(ARTIFACT)

@@ -419,6 +419,7 @@ def test_the_spec_of_a_run_needs_nothing_else() -> None:
     assert spec.report.workbook.template == "reports/book.xlsx"
     assert spec.report.workbook.sheets[0].query == "select 1"
     assert plan.blobs[spec.files["reports/book.xlsx"]] == b"PK\x03\x04"
+    assert list(spec.blob_ids) == ["reports/a.sql", "reports/book.xlsx"]
     assert (spec.max_rows, spec.max_artifact) == (7, 2_000_000)
     assert RunSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
 

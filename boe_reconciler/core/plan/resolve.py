@@ -24,6 +24,7 @@ from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_waits import check_waits
 from boe_reconciler.core.plan.check_when import check_when
 from boe_reconciler.core.plan.delivering import Holder, distribution, used
+from boe_reconciler.core.plan.files import blob_id
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
 from boe_reconciler.core.plan.redirect import redirected
 from boe_reconciler.core.plan.sops import pin, pinned_files
@@ -450,6 +451,7 @@ def _run_spec(
             **uses.files,
             **burst.files,
         },
+        blob_ids=_blob_ids(check, holders),
         max_rows=policy.limits.max_rows,
         max_artifact=policy.limits.max_artifact,
         local_roots=policy.allow.local_roots,
@@ -459,6 +461,21 @@ def _run_spec(
         max_recipients=policy.limits.max_recipients,
         environment=check.world.environment[1] if check.world.environment else None,
     )
+
+
+def _blob_ids(check: Check, holders: Sequence[Holder]) -> dict[str, str]:
+    """Of the files that it names itself, and that its Report and its Distributions do."""
+    named: list[Mapping[str, bytes | None]] = [check.files]
+    named += [holder.contents for holder in holders]
+    for (kind, _), one in check.lookups.items():
+        if kind == "Report" and isinstance(one, Verdict):
+            named.append(one.files)
+    contents = {path: found for files in named for path, found in files.items()}
+    return {
+        path: blob_id(content)
+        for path, content in sorted(contents.items())
+        if content is not None
+    }
 
 
 def _approvers(check: Check, approval: Approval | None) -> dict[str, Any]:
