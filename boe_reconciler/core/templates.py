@@ -7,7 +7,7 @@ text that grows beyond bounds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -138,6 +138,38 @@ def names_in(text: str) -> set[str]:
         return set()
     compiled(text)
     return find_undeclared_variables(_environment().parse(text))
+
+
+def attributes_in(text: str) -> set[tuple[str, str]]:
+    """(name, attribute) of what a template looks up in what its context gives it.
+
+    Not where it says itself what to do without that.
+    """
+    from jinja2 import nodes  # noqa: PLC0415 see render
+
+    names = names_in(text)
+    if not names:
+        return set()
+    tree = _environment().parse(text)
+    own = {one.name for one in tree.find_all(nodes.Name) if one.ctx == "store"}
+    guards = [
+        one
+        for one in tree.find_all((nodes.Filter, nodes.Test))
+        if one.name in ("default", "d", "defined", "undefined")
+    ]
+    guarded = {pair for one in guards for pair in _looked_up(one)}
+    return {pair for pair in _looked_up(tree) if pair[0] in names - own} - guarded
+
+
+def _looked_up(tree: Any) -> Iterator[tuple[str, str]]:
+    """`a.b` and `a["b"]`."""
+    from jinja2 import nodes  # noqa: PLC0415 see render
+
+    for one in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        if isinstance(one.node, nodes.Name):
+            attribute = getattr(one, "attr", None) or getattr(one.arg, "value", None)
+            if isinstance(attribute, str):
+                yield one.node.name, attribute
 
 
 def _bound(tree: Any) -> None:

@@ -751,6 +751,23 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "schedules/x.yaml": a_schedule("deliver_to:\n- ⟦BOE180⟧mails"),
     },
+    "an input that nobody can give, of two Schedules": {
+        "connections/m.yaml": SMTP,
+        "mails/m.txt": "Hello,\n{{ ⟦BOE181⟧inputs['whoo'] }}",
+        "distributions/d.yaml": a_mail(
+            "to: [a@example.com]\n  text: {file: ../mails/m.txt}\n"
+            "  html: '<p>{{ ⟦BOE181⟧inputs.mood }}</p>'\n"
+            "inputs: {who: {type: string, default: you}}"
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to:\n- mails"),
+        "schedules/y.yaml": a_schedule("deliver_to:\n- mails", name="y"),
+    },
+    "an input in a text that is no template": {
+        "connections/m.yaml": SMTP,
+        "distributions/d.yaml": a_mail(
+            "to: [a@example.com]\n  html: '⟦BOE180⟧{{ inputs.x '"
+        ),
+    },
     "a mail in a Schedule whose subject cannot be filled in": {
         "connections/m.yaml": SMTP,
         "schedules/x.yaml": a_schedule(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boe_reconciler.core.calendar.periods import Period
-from boe_reconciler.core.templates import TemplateError, names_in, render
+from boe_reconciler.core.templates import TemplateError, attributes_in, names_in, render
 
 OCTOBER = Period(start=date(2026, 10, 1), end=date(2026, 10, 31), label="2026-10")
 CONTEXT = {
@@ -179,3 +179,22 @@ def test_what_an_address_is_filled_with_is_percent_encoded(text: str) -> None:
         "https://x.example/?a={{ inputs.a }}", {"inputs": {"a": text}}, url=True
     )
     assert found == f"https://x.example/?a={quote(text, safe='')}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("plain", set()),
+        ("{{ 1 }}", set()),
+        ("{{ inputs.who }} {{ inputs['to'] }}", {("inputs", "who"), ("inputs", "to")}),
+        ("{{ period.start.month }} {{ period }}", {("period", "start")}),
+        ("{{ inputs[0] }} {{ inputs[run_id] }}", set()),
+        ("{% for inputs in period %}{{ inputs.who }}{% endfor %}", set()),
+        ("{{ inputs.who | default('you') }}", set()),
+        ("{% if inputs.who is defined %}{{ inputs.who }}{% endif %}", set()),
+    ],
+)
+def test_what_a_template_looks_up_is_known(
+    text: str, found: set[tuple[str, str]]
+) -> None:
+    assert attributes_in(text) == found

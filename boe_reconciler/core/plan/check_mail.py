@@ -9,6 +9,8 @@ from typing import Any
 from boe_reconciler.core.language.addresses import address_flaw
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Source
+from boe_reconciler.core.language.suggest import did_you_mean
+from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_report import check_template, template_flaws
@@ -19,7 +21,13 @@ from boe_reconciler.core.resources.distribution import (
     FileText,
     Unsubscribe,
 )
-from boe_reconciler.core.templates import TemplateError, is_template, names_in, render
+from boe_reconciler.core.templates import (
+    TemplateError,
+    attributes_in,
+    is_template,
+    names_in,
+    render,
+)
 
 #: Fields of a mail that are templates.
 TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
@@ -43,6 +51,7 @@ def check_texts(check: Check, target: EmailDestination, path: Path) -> None:
         elif isinstance(value, str):
             check.find_in_text(check_tokens(value), at)
             check_template(check, value, at, html=key == "html")
+            check.find_in_text(_input_flaws(check, value), at)
     if target.unsubscribe is not None:
         _check_ways_out(check, target.unsubscribe, (*path, "unsubscribe"))
 
@@ -56,8 +65,36 @@ def _check_file(check: Check, reference: str, path: Path, *, html: bool) -> None
     if text is None:
         check.add("BOE110", path, f"{target} is not UTF-8", "save it as UTF-8")
         return
-    flaws = template_flaws(text, html=html)
+    flaws = template_flaws(text, html=html) or _input_flaws(check, text)
     check.find_in_file(flaws, path, Source(target, text))
+
+
+def _input_flaws(check: Check, text: str) -> list[TextFinding]:
+    """Inputs that nobody can give: told once, here, and not for each Schedule."""
+    if check.entry.kind != "Distribution" or "inputs" not in text:
+        return []
+    try:
+        used = attributes_in(text)
+    except TemplateError:
+        return []  # it is told already
+    declared = check.document.data["spec"].get("inputs") or {}
+    wrong = sorted(
+        key for name, key in used if name == "inputs" and key not in declared
+    )
+    return [_undeclared(text, key, declared) for key in wrong]
+
+
+def _undeclared(text: str, key: str, declared: Mapping[str, Any]) -> TextFinding:
+    place = re.search(rf"\binputs\s*(?:\.\s*|\[\s*['\"]){re.escape(key)}\b", text)
+    offset, end = place.span() if place else (0, 0)
+    todo = f"declare it under `inputs`; known: {', '.join(declared) or 'none'}"
+    return TextFinding(
+        code="BOE181",
+        detail=f'there is no input "{key}"',
+        help=did_you_mean(key, declared, todo),
+        offset=offset,
+        length=end - offset,
+    )
 
 
 def _decoded(content: bytes) -> str | None:
