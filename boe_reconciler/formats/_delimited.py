@@ -80,10 +80,8 @@ class _Line:
     zone: ZoneInfo
 
     def of(self, columns: Sequence[pa.Array]) -> pa.Array:
-        parts: list[pa.Array | str] = []
-        for column in columns:
-            parts += [self.separator, self._field(column)]
-        return values.join([*parts[1:], self.end])
+        *others, last = (self._field(column) for column in columns)
+        return values.join([*others, values.join([last, self.end])], self.separator)
 
     def _field(self, array: pa.Array) -> pa.Array:
         array = values.plain(array)
@@ -110,14 +108,21 @@ class _Line:
         return texts
 
     def _quoted(self, texts: pa.Array) -> pa.Array:
-        special = f'^$|["\r\n{re.escape(self.separator)}]'
-        needs = pc.match_substring_regex(texts, special)
-        if self.dialect.quote == "all":
-            needs = texts.is_valid()
-        elif not pc.any(needs).as_py():
+        needs = self._needs_quotes(texts)
+        if needs is None:
             return texts
-        inner = pc.replace_substring(texts, '"', '""')
-        return pc.if_else(needs, values.join(['"', inner, '"']), texts)
+        inner = pc.replace_substring(texts.filter(needs), '"', '""')
+        return pc.replace_with_mask(texts, needs, values.join(['"', inner, '"']))
+
+    def _needs_quotes(self, texts: pa.Array) -> pa.Array | None:
+        """Which of them, as booleans; None where that is sure to be none."""
+        if self.dialect.quote == "all":
+            return texts.is_valid()
+        shortest = pc.min(pc.binary_length(texts)).as_py()
+        if shortest and not values.contain(texts, *'"\r\n', self.separator):
+            return None
+        special = f'^$|["\r\n{re.escape(self.separator)}]'
+        return pc.match_substring_regex(texts, special).fill_null(False)
 
 
 def _is_time(kind: pa.DataType) -> bool:
