@@ -21,6 +21,7 @@ from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import FormatOptions, Table, Written
 from boe_reconciler.core.resources.schedule import Dialect
 from boe_reconciler.formats import _values as values
+from boe_reconciler.formats._ahead import ahead
 
 LINE_ENDS = {"lf": "\n", "crlf": "\r\n"}
 
@@ -50,11 +51,14 @@ class Delimited:
         if options.include_headers:
             titles = [pa.array([column.title], values.TEXT) for column in columns]
             target.write(values.raw(line.of(titles)))
+        chosen = [column.index for column in columns]
         rows = 0
-        for piece in values.slices(table.batches):
-            chosen = [piece.column(column.index) for column in columns]
-            target.write(values.raw(line.of(chosen)))
-            rows += piece.num_rows
+        for lines in ahead(
+            values.slices(table.batches),
+            lambda piece: line.of([piece.column(index) for index in chosen]),
+        ):
+            target.write(values.raw(lines))
+            rows += len(lines)
         return Written(rows=rows)
 
 

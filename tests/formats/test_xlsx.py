@@ -553,11 +553,8 @@ def test_the_database_sees_no_file_and_no_error_of_it_escapes(tmp_path: Path) ->
 
     (tmp_path / "a.csv").write_text("x\n1\n")
     reading = f"(SELECT x FROM '{tmp_path / 'a.csv'}')"
-    with (
-        Renderer(ZoneInfo("UTC")) as renderer,
-        pytest.raises(Permanent, match="cannot be written as a workbook"),
-    ):
-        renderer.query([reading], {"n": pa.array([1])})
+    with pytest.raises(Permanent, match="cannot be written as a workbook"):
+        Renderer(ZoneInfo("UTC")).query([reading], {"n": pa.array([1])})
 
 
 def test_importing_the_format_loads_no_database() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from itertools import chain
@@ -16,9 +16,10 @@ from pyarrow import types
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import FormatOptions, Table, Written
 from boe_reconciler.core.resources.report import Column
+from boe_reconciler.formats._ahead import ahead
 from boe_reconciler.formats.xlsx import names, parts
 from boe_reconciler.formats.xlsx.cells import as_plain, default_format
-from boe_reconciler.formats.xlsx.container import Deflated, ZipWriter
+from boe_reconciler.formats.xlsx.container import Block, Deflated, ZipWriter
 from boe_reconciler.formats.xlsx.render import Renderer, chunks, one_array
 
 #: Measured widths stay between these, in characters.
@@ -68,16 +69,34 @@ class Sheet:
         return self.area if self.layout.headers and self.layout.titles else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Piece:
+    """Rows that one sheet has room for."""
+
+    sheet: Sheet
+    rows: pa.Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """A piece, rendered."""
+
+    sheet: Sheet
+    rows: int
+    block: Block
+    #: How many texts were cut, by the title of their column.
+    cuts: Mapping[str, int]
+
+
 def write_workbook(
     tables: Sequence[Table], target: BinaryIO, options: FormatOptions
 ) -> Written:
-    with Renderer(options.timezone) as renderer:
-        book = _Book(renderer, options)
-        try:
-            rows = sum(book.add(table) for table in tables)
-            book.write_to(target)
-        finally:
-            book.discard()
+    book = _Book(Renderer(options.timezone), options)
+    try:
+        rows = sum(book.add(table) for table in tables)
+        book.write_to(target)
+    finally:
+        book.discard()
     return Written(rows=rows, notes=tuple(book.notes))
 
 
@@ -95,18 +114,30 @@ class _Book:
         stream = chunks(table.batches)
         first = next(stream, pa.Table.from_batches([], table.schema))
         layout = self._layout(table, first)
-        sheet, rows = self._start(table.name, layout), 0
         cuts: Counter[str] = Counter()
-        for chunk in chain([first], stream):
-            rows += chunk.num_rows
+        rows = 0
+        for done in ahead(
+            self._pieces(table.name, layout, chain([first], stream)), self._render
+        ):
+            done.sheet.data.append(done.block)
+            cuts.update(done.cuts)
+            rows += done.rows
+        self.notes += cut_notes(cuts, table.name)
+        return rows
+
+    def _pieces(
+        self, name: str, layout: Layout, stream: Iterable[pa.Table]
+    ) -> Iterator[_Piece]:
+        """The rows, each piece with its sheet; a sheet that is full is followed by one."""
+        sheet = self._start(name, layout)
+        for chunk in stream:
             rest = chunk
             while rest.num_rows:
                 if not sheet.room:
-                    sheet = self._go_on(table.name, layout)
+                    sheet = self._go_on(name, layout)
                 piece, rest = rest.slice(0, sheet.room), rest.slice(sheet.room)
-                cuts.update(self._append(sheet, piece))
-        self.notes += cut_notes(cuts, table.name)
-        return rows
+                sheet.rows += piece.num_rows
+                yield _Piece(sheet=sheet, rows=piece)
 
     def write_to(self, target: BinaryIO) -> None:
         count = len(self._sheets)
@@ -169,17 +200,22 @@ class _Book:
         self.notes.append(("sheet_added", f"{text} {sheet.name!r}"))
         return sheet
 
-    def _append(self, sheet: Sheet, chunk: pa.Table) -> dict[str, int]:
-        """How many texts were cut, by the title of their column."""
-        sheet.rows += chunk.num_rows
-        titles = sheet.layout.titles
-        if not titles:
-            return {}
+    def _render(self, piece: _Piece) -> _Done:
+        """In any thread."""
+        layout, rows = piece.sheet.layout, piece.rows.num_rows
+        if not layout.titles:
+            return _Done(sheet=piece.sheet, rows=rows, block=Block.of(b""), cuts={})
         cells = self._renderer.cells(
-            chunk, [f' s="{n}"' if n else "" for n in sheet.layout.styles]
+            piece.rows, [f' s="{n}"' if n else "" for n in layout.styles]
         )
-        sheet.data.write(self._renderer.rows(cells))
-        return {t: c.cuts for t, c in zip(titles, cells, strict=True) if c.cuts}
+        return _Done(
+            sheet=piece.sheet,
+            rows=rows,
+            block=Block.of(self._renderer.rows(cells)),
+            cuts={
+                t: c.cuts for t, c in zip(layout.titles, cells, strict=True) if c.cuts
+            },
+        )
 
 
 def _close(sheet: Sheet, *, first: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from types import TracebackType
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -39,22 +38,10 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 
 class Renderer:
-    """Renders batches for one file. Close it, or use it as a context."""
+    """Renders batches for one file, in any thread."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._cursor = _database().cursor()
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cursor.close()
 
     def cells(self, chunk: pa.Table, attributes: Sequence[str]) -> list[Cells]:
         """For each column of `chunk`; all its cells have these attributes."""
@@ -83,17 +70,16 @@ class Renderer:
 
         expression = _joined(parts)
         try:
-            self._cursor.register("chunk", _batch(arrays))
-            found = self._cursor.sql(f"SELECT {expression} FROM chunk")  # noqa: S608 made here, of no outside text
-            texts = one_array(found.to_arrow_table().column(0))
-            self._cursor.unregister("chunk")
+            with _database().cursor() as cursor:
+                cursor.register("chunk", _batch(arrays))
+                found = cursor.sql(f"SELECT {expression} FROM chunk")  # noqa: S608 made here, of no outside text
+                return one_array(found.to_arrow_table().column(0))
         except (duckdb.Error, pa.ArrowException) as error:
             raise Permanent(
                 "format_failed",
                 f"the rows cannot be written as a workbook: {error}",
                 "look at the values that the query gives, or export another format",
             ) from error
-        return texts
 
 
 def _batch(arrays: dict[str, pa.Array]) -> pa.RecordBatch:

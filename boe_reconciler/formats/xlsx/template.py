@@ -57,9 +57,8 @@ def fill_template(
 ) -> Written:
     package = Package(options.template or b"")
     try:
-        with Renderer(options.timezone) as renderer:
-            filling = _Filling(package, renderer, options)
-            rows = sum(filling.fill(table) for table in tables)
+        filling = _Filling(package, Renderer(options.timezone), options)
+        rows = sum(filling.fill(table) for table in tables)
         filling.finish()
         package.write_to(target, options.occurrence.astimezone(UTC))
     finally:

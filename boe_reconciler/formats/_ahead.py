@@ -1,0 +1,41 @@
+"""Rendering ahead: while one batch is written, the next are rendered by threads.
+
+Arrow, DuckDB and igzip let go of Python's lock while they work.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+#: Of one file. Several runs share the processor with it.
+THREADS = 2
+
+
+def ahead(items: Iterable[Item], work: Callable[[Item], Result]) -> Iterator[Result]:
+    """`work` of each item, in their order.
+
+    Items are asked for in the caller's thread: there a cancel or a failing source ends
+    it. Few are at work at once, so that memory stays flat. A single one needs no thread.
+    """
+    source = iter(items)
+    first = list(islice(source, 2))
+    if len(first) < 2:
+        yield from map(work, first)
+        return
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="format")
+    try:
+        for item in chain(first, source):
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
