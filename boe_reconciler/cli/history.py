@@ -224,16 +224,14 @@ def _standing(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _told(one: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    vain = {(each["who"], each["since"]) for each in _given_up(found)}
+    marks = {
+        (each["who"], each["since"]): " (not yet)" if each["next_try"] else " (in vain)"
+        for each in found["unsent"]
+    }
     names = [
-        each["who"] + " (in vain)" * ((each["who"], each["at"]) in vain)
-        for each in one["told"]
+        each["who"] + marks.get((each["who"], each["at"]), "") for each in one["told"]
     ]
     return ", ".join(names) or "nobody yet"
-
-
-def _given_up(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [one for one in found["unsent"] if not one["next_try"]]
 
 
 def _minute(moment: str) -> str:

@@ -156,7 +156,7 @@ def _ended(one: Trouble) -> Section:
 def _name(one: Trouble) -> str:
     if one.kind is Kind.PAUSE or not one.schedule:
         return one.subject[0].upper() + one.subject[1:]
-    if one.title in ("", one.schedule):
+    if "-".join(one.title.lower().split()) in ("", one.schedule):
         return one.schedule
     return f"{one.title} ({one.schedule})"
 

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from boe_reconciler.cli import output, run
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.notices import Incident, Owed, failed
 from boe_reconciler.core.troubles import Heard, Kind, Trouble, of_revisions
 from boe_reconciler.ledgers import sqlite
@@ -310,7 +310,7 @@ def test_the_status_says_since_when_a_revision_fails(folder: Path, boe: Boe) -> 
 
 def test_the_status_says_who_was_told_in_vain(folder: Path, boe: Boe) -> None:
     since = datetime(2026, 11, 24, 5, 30, tzinfo=UTC)
-    heard = [Heard(who=who, what="", at=since) for who in ("ada", "bob")]
+    heard = [Heard(who=who, what="", at=since) for who in ("ada", "bob", "eve")]
     trouble = replace(
         next(of_revisions([Incident(subject="x", told="x")], since)),
         kind=Kind.FAILED,
@@ -322,17 +322,22 @@ def test_the_status_says_who_was_told_in_vain(folder: Path, boe: Boe) -> None:
     )
     no = failed(owed, Permanent("refused", "No such user."), now=since, random=0)
     ledger = sqlite.create(folder / ".boe/ledger.sqlite")
-    ledger.tell(None, [owed])
+    late = replace(owed, key="2", body={"who": "eve"})
+    ledger.tell(None, [owed, late])
     ledger.tried(owed, no)
+    ledger.tried(late, failed(late, Temporary("down", "Down."), now=since, random=0))
     ledger.close()
     out = boe(folder, "status").out
-    assert "Told: ada (in vain), bob." in out
+    assert "Told: ada (in vain), bob, eve (not yet)." in out
     assert "Gave up telling ada at 2026-11-24 05:30 UTC: No such user." in out
     assert "ada was not told at 2026-11-24 05:30Z: No such user." in (
         boe(folder, "doctor").out
     )
-    (unsent,) = boe(folder, "status", "--format", "json").json["unsent"]
-    assert (unsent["who"], unsent["next_try"]) == ("ada", None)
+    unsent = boe(folder, "status", "--format", "json").json["unsent"]
+    assert {one["who"]: bool(one["next_try"]) for one in unsent} == {
+        "ada": False,
+        "eve": True,
+    }
 
 
 def stands(folder: Path, trouble: Trouble) -> None:
