@@ -175,3 +175,14 @@ def test_a_message_counts_those_who_missed_it_too() -> None:
     key = replace(rows[0].key, recipient=ANNA)
     found = verdict([replace(rows[0], key=key), *rows[1:]])
     assert found.message == f"{ANNA} of to-0: no (and 2 more)"
+
+
+@pytest.mark.parametrize(
+    ("title", "heading"),
+    [("Margin of the north", "Margin of the north"), ("Daily", "All numbers")],
+)
+def test_a_reader_knows_it_by_the_title_that_its_schedule_was_given(
+    title: str, heading: str
+) -> None:
+    spec = mailing(a_mail(ANNA), resolved={"title": title})
+    assert (spec.schedule, spec.heading) == ("daily", heading)

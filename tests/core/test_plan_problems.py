@@ -743,6 +743,14 @@ CASES: dict[str, dict[str, Any]] = {
             "  subject: x\n  to: [a@example.com]\n",
         ),
     },
+    "a way out that cannot be filled in": {
+        "connections/m.yaml": SMTP,
+        "distributions/d.yaml": a_mail(
+            "to: [a@example.com]\n  unsubscribe: "
+            '{url: "https://x.example/{{ recipient }}/{{ period.start }}"}'
+        ),
+        "schedules/x.yaml": a_schedule("deliver_to:\n- ⟦BOE180⟧mails"),
+    },
     "a mail's text that cannot be filled in": {
         "connections/m.yaml": SMTP,
         "mails/m.txt": "{{ period.start }}",

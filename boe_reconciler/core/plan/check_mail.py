@@ -34,7 +34,7 @@ TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
 #: Those of `unsubscribe`.
 WAYS_OUT = ("url", "mailto")
 #: What each of them sees that nothing else does; how many rows there will be is not known.
-_ROWS = {"rows": 1}
+_ROWS: dict[str, Any] = {"rows": 1}
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 #: What may stand in an address: visible ASCII, and nothing that ends it.
 _IN_ADDRESS = re.compile(r"[!-;=?-~]*")
@@ -178,10 +178,11 @@ def try_texts(
         return
     burst = "burst" in check.document.data["spec"] and "part" not in context
     for key, text in _texts(target, *found):
-        out = {"recipient": "anna@example.com"} if key in WAYS_OUT else {}
+        way_out = key.startswith("unsubscribe.")
+        own = _ROWS | ({"recipient": "anna@example.com"} if way_out else {})
         try:
             if is_template(text) and not (burst and "part" in names_in(text)):
-                render(text, {**context, **_ROWS, **out}, html=key == "html")
+                render(text, {**context, **own}, html=key == "html")
         except TemplateError as error:
             detail = f"the mail's {key}: {error.message}"
             check.add("BOE180", path, detail, error.help)
@@ -198,4 +199,4 @@ def _texts(
             content = contents.get(in_repo(file, value.file)[0])
             yield key, _decoded(content or b"") or ""
     for key in WAYS_OUT:
-        yield key, getattr(target.unsubscribe, key, None) or ""
+        yield f"unsubscribe.{key}", getattr(target.unsubscribe, key, None) or ""
