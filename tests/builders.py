@@ -8,6 +8,7 @@ from typing import Any
 
 from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.plan.files import blob_id
+from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
@@ -185,3 +186,9 @@ def a_snapshot(
         unreadable=unreadable or {},
         read=contents.__getitem__,
     )
+
+
+def uid_of(ledger: Ledger, schedule: str = "daily") -> str:
+    """What stays of a schedule, whatever it is called."""
+    (uid,) = [one.uid for one in ledger.states() if one.name == schedule]
+    return uid

@@ -728,10 +728,10 @@ class Ledger(Protocol):
 
     def gaps(self, schedule: str) -> Sequence[GapRow]: ...
 
-    def last_delivered(self, schedule: str) -> RunRecord | None:
+    def last_delivered(self, schedule_uid: str) -> RunRecord | None:
         """The newest run that succeeded as its Schedule says, nothing left out."""
 
-    def last_rows_digest(self, schedule: str) -> str | None:
+    def last_rows_digest(self, schedule_uid: str) -> str | None:
         """Digest of the rows last delivered whole, for `if_unchanged`."""
 
     def open_runs(self) -> int:

@@ -188,7 +188,7 @@ class Runner:
         """Whether the rows are those of last time, and that makes a difference."""
         if job.spec.if_unchanged == "send" or job.run.options.dry_run:
             return False
-        last = self._tools.ledger.last_rows_digest(job.run.schedule)
+        last = self._tools.ledger.last_rows_digest(job.run.schedule_uid)
         return exported.rows_digest == last
 
     def _commit(self, job: Job, exported: Exported, *, unchanged: bool) -> None:
@@ -219,7 +219,7 @@ class Runner:
         wish, record = job.spec.burst, self._record(job.claimed)
         if wish is None or not job.run.options.whole or _begun(record):
             return True
-        last = self._tools.ledger.last_delivered(job.run.schedule)
+        last = self._tools.ledger.last_delivered(job.run.schedule_uid)
         before = _reach(last) if last else None
         if before is None or not before.parts or not leaves(job, record):
             return True

@@ -355,18 +355,13 @@ class StoredLedger:
 
         return self._read(look)
 
-    def last_delivered(self, schedule: str) -> RunRecord | None:
-        def look(store: Store) -> str | None:
-            standing = store.standing(schedule)
-            return store.last_delivered(standing.uid) if standing else None
-
-        run_id = self._read(look)
+    def last_delivered(self, schedule_uid: str) -> RunRecord | None:
+        run_id = self._read(lambda store: store.last_delivered(schedule_uid))
         return self.run(run_id) if run_id else None
 
-    def last_rows_digest(self, schedule: str) -> str | None:
+    def last_rows_digest(self, schedule_uid: str) -> str | None:
         def look(store: Store) -> str | None:
-            standing = store.standing(schedule)
-            last = store.last_delivered(standing.uid) if standing else None
+            last = store.last_delivered(schedule_uid)
             found = store.artifacts([last]).get(last, ()) if last else ()
             return next((one.rows_digest for one in found), None)
 

@@ -44,6 +44,7 @@ from tests.builders import (
     an_activation,
     an_artifact,
     at,
+    uid_of,
 )
 
 START = at("2026-03-01 06:30")
@@ -1183,7 +1184,7 @@ def test_events_are_kept_with_their_run(hourly: Ledger) -> None:
 
 
 def test_the_digest_is_that_of_the_rows_last_delivered_whole(hourly: Ledger) -> None:
-    assert hourly.last_rows_digest("daily") is None
+    assert hourly.last_rows_digest(uid_of(hourly)) is None
     assert hourly.last_rows_digest("unknown") is None
     delivered(hourly, one_claim(hourly), START + HOUR)
     now = START + 2 * HOUR
@@ -1192,7 +1193,7 @@ def test_the_digest_is_that_of_the_rows_last_delivered_whole(hourly: Ledger) -> 
     other = an_artifact(rows_digest="c" * 64)
     hourly.commit_artifacts(dry.claim, [other], [], now=now)
     end(hourly, dry, now, RunStatus.SUCCEEDED)
-    assert hourly.last_rows_digest("daily") == "b" * 64
+    assert hourly.last_rows_digest(uid_of(hourly)) == "b" * 64
 
 
 def test_a_verb_that_fails_changes_nothing(ledger: Ledger) -> None:

@@ -94,6 +94,19 @@ def test_unchanged_rows_are_not_sent_twice(world: World) -> None:
     assert other.run.status is RunStatus.SUCCEEDED
 
 
+def test_unchanged_rows_are_those_of_the_same_schedule_whatever_its_name(
+    world: World,
+) -> None:
+    spec = a_spec(if_unchanged="skip")
+    world.run_now(spec)
+    run_id = world.ask("daily")
+    renamed = spec.model_copy(update={"schedule": "weekly"})
+    world.serve(renamed, renamed_from="daily")
+    world.serve(renamed, spec)
+    world.work()
+    assert world.record(run_id).run.reason == "unchanged"
+
+
 def test_only_if_decides_whether_anything_is_built(world: World) -> None:
     record = world.run_now(a_spec(only_if={"query": "select false"}))
     assert (record.run.status, record.run.reason) == (RunStatus.SKIPPED, "only_if")

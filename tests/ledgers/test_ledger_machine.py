@@ -223,7 +223,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claims = [one for one in self.claims if one.claim.run_id in kept]
 
     def _digests(self) -> list[str | None]:
-        return [self.ledger.last_rows_digest(name) for name in self.served]
+        return [self.ledger.last_rows_digest(one.uid) for one in self.ledger.states()]
 
     def _forget(self, run: Run) -> None:
         assert run.status.final

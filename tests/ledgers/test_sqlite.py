@@ -28,7 +28,7 @@ from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import opening, tables
 from boe_reconciler.ledgers.sqlite.writer import Writer
-from tests.builders import a_manual_run, a_schedule, an_activation, at
+from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
 from tests.ledgers.keeping import KEPT
 
 START = at("2026-03-01 06:30")
@@ -452,7 +452,7 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     for look in (ledger.runs, ledger.open_runs, ledger.states):
         look()
     ledger.runs(schedule="daily", since=START)
-    ledger.last_rows_digest("daily")
+    ledger.last_rows_digest(uid_of(ledger))
     event.remove(Pool, "checkout", remember)
     about_runs = [one for one in seen if one.startswith(("SELECT", "UPDATE runs"))]
     assert len(about_runs) > 10
