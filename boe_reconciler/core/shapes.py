@@ -9,7 +9,12 @@ _TEAMS = (".webhook.office.com", ".logic.azure.com", ".api.powerplatform.com")
 
 
 def shaped(host: str, notice: Mapping[str, Any]) -> dict[str, Any]:
-    """A notice as Slack takes it, as Teams does, or as all it is."""
+    """A notice as Slack takes it, as Teams does, or as all it is.
+
+    What has no sections is a text of a few lines, and goes as one.
+    """
+    if "sections" not in notice:
+        return _text(host, notice["text"])
     if host == "hooks.slack.com":
         return _slack(notice)
     if host.endswith(_TEAMS):
@@ -20,6 +25,12 @@ def shaped(host: str, notice: Mapping[str, Any]) -> dict[str, Any]:
         "timestamp": notice["at"],
         **{key: notice[key] for key in kept},
     }
+
+
+def _text(host: str, text: str) -> dict[str, Any]:
+    if host.endswith(_TEAMS):
+        return _card([_block(line) for line in text.splitlines()])
+    return {"text": _escaped(text) if host == "hooks.slack.com" else text}
 
 
 def _slack(notice: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +58,10 @@ def _teams(notice: Mapping[str, Any]) -> dict[str, Any]:
     for section in notice["sections"]:
         body.append({**_block(section["title"]), "weight": "Bolder", "size": "Medium"})
         body.append(_block(section["what"]))
-        facts = [{"title": name, "value": value} for name, value in section["facts"]]
+        facts = [
+            {"title": name, "value": _unlinked(value)}
+            for name, value in section["facts"]
+        ]
         if facts:
             body.append({"type": "FactSet", "facts": facts})
         body += [_block(f"- {one}") for one in section["each"]]
@@ -55,6 +69,10 @@ def _teams(notice: Mapping[str, Any]) -> dict[str, Any]:
             body.append(_block("To mend it:"))
             body.append({**_block(section["command"]), "fontType": "Monospace"})
     body.append({**_block(notice["footer"]), "isSubtle": True})
+    return _card(body)
+
+
+def _card(body: list[dict[str, Any]]) -> dict[str, Any]:
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -69,4 +87,9 @@ def _teams(notice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _block(text: str) -> dict[str, Any]:
-    return {"type": "TextBlock", "text": text, "wrap": True}
+    return {"type": "TextBlock", "text": _unlinked(text), "wrap": True}
+
+
+def _unlinked(text: str) -> str:
+    """A card shows `[words](address)` as a link: what a far side said is none."""
+    return text.replace("](", "]\u200b(")

@@ -29,11 +29,6 @@ def create(resolve: Callable[[], str]) -> Callable[[Owed], None]:
     return send
 
 
-def _shaped(host: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is said of a revision is a text; of runs, it has sections."""
-    return shaped(host, said) if "sections" in said else {"text": said["text"]}
-
-
 def _post(url: str, said: Mapping[str, Any]) -> None:
     import httpx  # 0.2 s, and only where somebody is to be told
 
@@ -43,7 +38,7 @@ def _post(url: str, said: Mapping[str, Any]) -> None:
         with httpx.stream(
             "POST",
             url,
-            json=_shaped(host, said),
+            json=shaped(host, said),
             timeout=PATIENCE,
             follow_redirects=False,
             headers={"User-Agent": "boe"},

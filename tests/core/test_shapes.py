@@ -45,6 +45,23 @@ def test_teams_gets_a_card() -> None:
         assert card["body"][2]["facts"] == [{"title": "Since", "value": "06:30"}]
 
 
+def test_what_a_far_side_says_is_no_link() -> None:
+    evil = "[your password](https://evil.example)"
+    section = {**SECTION, "what": evil, "facts": [["Run", evil]], "each": [evil]}
+    found = shaped("x.webhook.office.com", {**NOTICE, "sections": [section]})
+    assert "](https" not in json.dumps(found, ensure_ascii=False)
+
+
+def test_a_text_without_sections_is_one_in_each_shape() -> None:
+    notice = {"text": "main@sha1:1: <!channel>\nx.yaml:3: BOE012", "at": "now"}
+    assert shaped("example.com", notice) == {"text": notice["text"]}
+    escaped = shaped("hooks.slack.com", notice)["text"]
+    assert escaped == "main@sha1:1: &lt;!channel&gt;\nx.yaml:3: BOE012"
+    (card,) = shaped("x.webhook.office.com", notice)["attachments"]
+    lines = [one["text"] for one in card["content"]["body"]]
+    assert lines == notice["text"].splitlines()
+
+
 def test_others_get_all_that_is_known_but_how_they_are_reached() -> None:
     found = shaped("example.com", NOTICE)
     assert found["type"] == "boe.notice"
