@@ -40,6 +40,10 @@ _PREVIEW = """\
 {% endfor %}</table></div>
 {% if more %}<p style="margin:0 0 16px;font-size:13px;opacity:.75">{{ more }}</p>
 {% endif %}{% endif %}"""
+_STOP = '<a href="{{ stop }}">Get no more of these mails</a>'
+_FOOT = f"""\
+{{% if stop %}}<p style="margin:24px 0 0;font-size:13px">{_STOP}</p>
+{{% endif %}}"""
 _PAGE = f"""\
 <!doctype html>
 <html lang="en">
@@ -65,7 +69,7 @@ Attached</td><td style="padding:2px 0;overflow-wrap:anywhere">{{{{ name }}}} \
 {{% endfor %}}</table>
 {_LINKS}{_PREVIEW}<p style="{_TEXT};margin:24px 0 0;padding-top:12px;border-top:1px solid #8a94a0;\
 font-size:13px;opacity:.75">{{{{ footer }}}}\
-{{% if stop %}}<br><a href="{{{{ stop }}}}">Get no more of these mails</a>{{% endif %}}</p>
+{{% if stop %}}<br>{_STOP}{{% endif %}}</p>
 </body>
 </html>
 """
@@ -103,7 +107,8 @@ def html_above(look: Look) -> str:
 
 
 def html_below(look: Look) -> str:
-    return _filled(_LINKS + _PREVIEW, look)
+    """And what stands below it."""
+    return _filled(_LINKS + _PREVIEW + _FOOT, look)
 
 
 def _filled(template: str, look: Look) -> str:

@@ -218,6 +218,10 @@ def test_a_way_out_names_its_recipient(tmp_path: Path) -> None:
     found = written(anna)
     assert f"Get no more of these mails: {url}\n" in found.text
     assert url.replace("&", "&amp;") in str(found.html)
+    own = str(written(anna, html=OWN).html)
+    assert (
+        own.index("Dear") < own.index(url.replace("&", "&amp;")) < own.index("</BODY")
+    )
     letter_box = {"mailto": "stop@example.com?subject=no%20{{ recipient }}"}
     mail = a_mail(tmp_path, fields={"unsubscribe": {**stop, **letter_box}})
     assert ways_out(mail)[1] == "mailto:stop@example.com?subject=no%20a%40example.com"
