@@ -282,6 +282,7 @@ class App:
             random=random.random,
             observe=self.observe,
             version=installed_version(),
+            listed=self._listed,
         )
         return Executor(
             ledger=self.ledger,
@@ -293,6 +294,12 @@ class App:
             observe=self.observe,
             sweeper=self._sweeper() if only is None else None,
         )
+
+    def _listed(self, address: str) -> str | None:
+        """Why an address gets no mail any more; None: it does."""
+        from boe_reconciler.core.suppression import why_none
+
+        return why_none(self.ledger.suppressions(address))
 
     def _sweeper(self) -> Sweeper:
         from boe_reconciler.engine.lock import SweepLock

@@ -16,6 +16,7 @@ from boe_reconciler.core.runs import (
     DeliveryKey,
     NewDelivery,
     NewRun,
+    News,
     Pause,
     PauseTarget,
     RunOptions,
@@ -29,6 +30,7 @@ from boe_reconciler.core.spec import (
     RunSpec,
     ServedObject,
 )
+from boe_reconciler.core.suppression import Told
 
 REVISION = "folder@sha1:" + "1" * 40
 
@@ -144,6 +146,30 @@ def a_delivery(run_id: str, **fields: Any) -> NewDelivery:
         **{"run_id": run_id, "part": "-", "destination": "local", **fields}
     )
     return NewDelivery(key=key, type="local")
+
+
+def a_mail(run_id: str, recipient: str, **fields: Any) -> NewDelivery:
+    key = DeliveryKey(
+        **{
+            "run_id": run_id,
+            "part": "-",
+            "destination": "team/mail",
+            "recipient": recipient,
+            **fields,
+        }
+    )
+    return NewDelivery(key=key, type="email", role="to")
+
+
+def a_bounce(**fields: Any) -> Told:
+    data: dict[str, Any] = {
+        "kind": News.BOUNCED,
+        "lasting": True,
+        "code": "5.1.1",
+        "message": "550 no such user",
+        "digest": "d" * 64,
+    }
+    return Told(**{**data, **fields})
 
 
 def a_pause(

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from boe_reconciler.cli.output import both, one_line
 from boe_reconciler.core.outcome import unwanted
-from boe_reconciler.core.runs import Delivery, DeliveryStatus, RunRecord
+from boe_reconciler.core.runs import (
+    Delivery,
+    DeliveryEvent,
+    DeliveryKey,
+    DeliveryStatus,
+    RunRecord,
+)
+from boe_reconciler.core.suppression import said
+from boe_reconciler.core.wording import sentence
 
 #: So many who got it are told one by one; of those who did not, so many.
 _NAMED, _MISSED = 10, 50
@@ -37,18 +45,44 @@ def _of(
         yield text.rstrip(), ""
         yield from _next(rows[0], record, zone)
         return
+    news = _news(record)
     counts = Counter(one.status.value for one in rows)
+    kinds = dict.fromkeys(
+        (one.key, each.kind) for one in rows for each in news.get(one.key, ())
+    )
+    counts += Counter(kind.value for _, kind in kinds)
     told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     yield f"  delivery   {destination}: {told}", ""
-    got = [one for one in rows if one.status is DeliveryStatus.ACCEPTED]
-    missed = [one for one in rows if one.status is not DeliveryStatus.ACCEPTED]
+    missed = [one for one in rows if _missed(one, news.get(one.key, ()))]
+    got = [one for one in rows if one not in missed]
     for one in missed[:_MISSED]:
         yield _line(one, zone), "" if unwanted(one) else "yellow"
+        yield from _told(news.get(one.key, ()), zone)
         yield from _next(one, record, zone)
     yield from _left(len(missed) - _MISSED)
     for one in got[:_NAMED]:
         yield _line(one, zone), ""
+        yield from _told(news.get(one.key, ()), zone)
     yield from _left(len(got) - _NAMED)
+
+
+def _news(record: RunRecord) -> dict[DeliveryKey, list[DeliveryEvent]]:
+    found: dict[DeliveryKey, list[DeliveryEvent]] = {}
+    for one in record.news:
+        found.setdefault(one.key, []).append(one)
+    return found
+
+
+def _missed(one: Delivery, news: Sequence[DeliveryEvent]) -> bool:
+    if one.status is not DeliveryStatus.ACCEPTED:
+        return True
+    return any(each.kind.bad for each in news)
+
+
+def _told(news: Sequence[DeliveryEvent], zone: str) -> Iterator[tuple[str, str]]:
+    for one in news:
+        text = sentence(f"on {both(one.at, zone)} it {said(one)}")
+        yield f"      {text}", "yellow" if one.kind.bad else ""
 
 
 def _left(count: int) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.cli.output import utc
@@ -11,6 +11,7 @@ from boe_reconciler.core.notices import Incident, Owed
 from boe_reconciler.core.runs import (
     Artifact,
     Delivery,
+    DeliveryEvent,
     DeliveryStatus,
     Event,
     Pause,
@@ -38,7 +39,7 @@ def run_json(record: RunRecord) -> dict[str, Any]:
         "finished_at": utc(run.finished_at),
         "rows": run.rows,
         "artifacts": [_artifact(artifact) for artifact in record.artifacts],
-        "deliveries": [_delivery(delivery) for delivery in record.deliveries],
+        "deliveries": [_delivery(one, record.news) for one in record.deliveries],
         "revision": run.revision,
         "parameters": parameters(run),
     }
@@ -139,7 +140,7 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery, news: Sequence[DeliveryEvent]) -> dict[str, Any]:
     return {
         "destination": delivery.key.destination,
         "type": delivery.type,
@@ -151,6 +152,17 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "receipt": delivery.receipt,
         "remote": delivery.remote,
         "at": utc(delivery.at),
+        "news": [_news(one) for one in news if one.key == delivery.key],
+    }
+
+
+def _news(one: DeliveryEvent) -> dict[str, Any]:
+    return {
+        "kind": one.kind.value,
+        "lasting": one.lasting,
+        "code": one.code,
+        "message": one.message,
+        "at": utc(one.at),
     }
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.runs import (
         Artifact,
         Claim,
+        DeliveryEvent,
         DeliveryKey,
         Event,
         GapRow,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     )
     from boe_reconciler.core.snapshot import Snapshot
     from boe_reconciler.core.spec import Activation, RunSpec, Served
+    from boe_reconciler.core.suppression import Suppression, Told
     from boe_reconciler.core.troubles import Board
 
 
@@ -635,6 +637,35 @@ class Ledger(Protocol):
 
     def holds_of(self, run_id: str) -> Sequence[Hold]:
         """All Holds of a run, those that have ended too; the oldest first."""
+
+    # What becomes of mails, and who gets none.
+    def return_key(self) -> bytes:
+        """A secret of this ledger, for good: what comes back is known by it."""
+
+    def hear(self, told: Told, *, now: datetime) -> DeliveryKey | None:
+        """Keep news of a mail, once; None where no delivery here is meant.
+
+        An address that takes no more mails, or whose reader complained, is on the
+        suppression list from then on.
+        """
+
+    def news_since(
+        self, since: datetime, *, limit: int = 1000
+    ) -> Sequence[tuple[str, DeliveryEvent]]:
+        """Bounces and complaints, the newest first, each with its schedule."""
+
+    def suppress(
+        self, address: str, *, by: str, why: str, now: datetime
+    ) -> Suppression | None:
+        """On the suppression list; None: it is there already."""
+
+    def unsuppress(
+        self, address: str, *, by: str, why: str, now: datetime
+    ) -> Suppression | None:
+        """Off it; None: it is not on it."""
+
+    def suppressions(self, address: str | None = None) -> Sequence[Suppression]:
+        """Who is on it, the oldest first; of one address, those that ended too."""
 
     # What people are told. The instants stand in what is given.
     def notices(self) -> Sequence[Incident]:

@@ -308,6 +308,39 @@ class Outcome:
     linked: bool = False
 
 
+class News(StrEnum):
+    """What is learnt of a mail after the far side took it, or may have taken it."""
+
+    DELIVERED = "delivered"
+    #: It is still tried elsewhere.
+    DELAYED = "delayed"
+    BOUNCED = "bounced"
+    #: Its reader called it spam.
+    COMPLAINED = "complained"
+
+    @property
+    def bad(self) -> bool:
+        return self in (News.BOUNCED, News.COMPLAINED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryEvent:
+    """Later news of a delivery. It changes no state."""
+
+    #: Hex sha256 of the message that told it: the same message is heard once.
+    digest: str
+    key: DeliveryKey
+    kind: News
+    #: Nothing will ever arrive at that address.
+    lasting: bool
+    #: RFC 3463, such as 5.1.1, or the provider's own word; "" where it said none.
+    code: str
+    #: What it said, on one line.
+    message: str
+    #: When BOE heard of it.
+    at: datetime
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something that happened, for `boe show` and the log. Never holds a secret."""
@@ -370,6 +403,8 @@ class RunRecord:
     attempts: tuple[Attempt, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    #: The oldest first.
+    news: tuple[DeliveryEvent, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from boe_reconciler.core.runs import (
     UNACCEPTED,
     Artifact,
     Claim,
+    DeliveryEvent,
     DeliveryKey,
     Event,
     GapRow,
@@ -31,6 +32,7 @@ from boe_reconciler.core.runs import (
     Tick,
 )
 from boe_reconciler.core.spec import Activation, RunSpec, Served
+from boe_reconciler.core.suppression import Suppression, Told, mailbox
 from boe_reconciler.core.troubles import Board
 from boe_reconciler.ledgers import (
     _activate,
@@ -38,6 +40,7 @@ from boe_reconciler.ledgers import (
     _claims,
     _holds,
     _limits,
+    _news,
     _notices,
     _people,
     _restore,
@@ -57,6 +60,7 @@ class StoredLedger:
         self._read = backend.read
         self._backend = backend
         self._new_uid = new_uid
+        self._return_key: bytes | None = None
 
     # What is served.
     def activate(self, activation: Activation, *, now: datetime) -> None:
@@ -249,6 +253,46 @@ class StoredLedger:
 
     def holds_of(self, run_id: str) -> Sequence[Hold]:
         return self._read(lambda store: store.holds_of(run_id))
+
+    # What becomes of mails, and who gets none.
+    def return_key(self) -> bytes:
+        if self._return_key is None:
+            self._return_key = self._read(lambda store: store.return_key())
+        return self._return_key
+
+    def hear(self, told: Told, *, now: datetime) -> DeliveryKey | None:
+        return self._write(
+            lambda store: _news.hear(store, told, now=now, new_id=self._new_uid)
+        )
+
+    def news_since(
+        self, since: datetime, *, limit: int = 1000
+    ) -> Sequence[tuple[str, DeliveryEvent]]:
+        return self._read(lambda store: _news.bad(store, since, limit))
+
+    def suppress(
+        self, address: str, *, by: str, why: str, now: datetime
+    ) -> Suppression | None:
+        new = Suppression(
+            suppression_id=self._new_uid(),
+            address=address,
+            mailbox=mailbox(address),
+            by=by,
+            why=why,
+            since=now,
+        )
+        return self._write(lambda store: _news.suppress(store, new))
+
+    def unsuppress(
+        self, address: str, *, by: str, why: str, now: datetime
+    ) -> Suppression | None:
+        return self._write(
+            lambda store: _news.unsuppress(store, address, by=by, why=why, now=now)
+        )
+
+    def suppressions(self, address: str | None = None) -> Sequence[Suppression]:
+        box = None if address is None else mailbox(address)
+        return self._read(lambda store: store.suppressions(box))
 
     # What people are told.
     def notices(self) -> Sequence[Incident]:

@@ -146,13 +146,14 @@ def put_down(store: Store, run: Run, now: datetime) -> None:
 def records(store: Store, runs: Sequence[Run]) -> list[RunRecord]:
     ids = [run.run_id for run in runs]
     attempts, artifacts = store.attempts(ids), store.artifacts(ids)
-    deliveries = store.deliveries(ids)
+    deliveries, news = store.deliveries(ids), store.news(ids)
     return [
         RunRecord(
             run=run,
             attempts=tuple(attempts.get(run.run_id, ())),
             artifacts=tuple(artifacts.get(run.run_id, ())),
             deliveries=tuple(deliveries.get(run.run_id, ())),
+            news=tuple(news.get(run.run_id, ())),
         )
         for run in runs
     ]

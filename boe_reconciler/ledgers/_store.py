@@ -18,6 +18,7 @@ from boe_reconciler.core.runs import (
     Attempt,
     Claim,
     Delivery,
+    DeliveryEvent,
     DeliveryKey,
     Event,
     GapRow,
@@ -26,6 +27,7 @@ from boe_reconciler.core.runs import (
     RunStatus,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.suppression import Suppression
 from boe_reconciler.core.troubles import Board
 
 T = TypeVar("T")
@@ -290,6 +292,28 @@ class Store(Protocol):
     def delivery(self, key: DeliveryKey) -> Delivery | None: ...
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    # News of deliveries.
+    def return_key(self) -> bytes: ...
+
+    def mail(self, identity: str) -> Delivery | None:
+        """The one whose Message-ID begins like this, if there is one."""
+
+    def mail_of(self, receipt: str) -> Delivery | None: ...
+
+    def heard(self, digest: str) -> bool: ...
+
+    def insert_news(self, event: DeliveryEvent) -> None: ...
+
+    def news(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[DeliveryEvent]]: ...
+
+    def bad_news(self, since: datetime, limit: int) -> Sequence[DeliveryEvent]:
+        """Bounces and complaints from then on, the newest first."""
+
+    def suppressions(self, mailbox: str | None) -> Sequence[Suppression]:
+        """Those that stand, the oldest first; of one mailbox all."""
+
+    def put_suppression(self, suppression: Suppression) -> None: ...
 
     # The rest.
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]: ...

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
+from secrets import token_bytes
 from threading import Condition, local
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from boe_reconciler.core.runs import (
     Attempt,
     Claim,
     Delivery,
+    DeliveryEvent,
     DeliveryKey,
     DeliveryStatus,
     Event,
@@ -37,6 +39,7 @@ from boe_reconciler.core.runs import (
     files_by_part,
 )
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
+from boe_reconciler.core.suppression import Suppression
 from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._ledger import StoredLedger
 from boe_reconciler.ledgers._store import (
@@ -80,6 +83,9 @@ class _Tables:
     board: Board = EMPTY
     outbox: dict[tuple[str, str], Owed] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    news: dict[str, DeliveryEvent] = field(default_factory=dict)
+    suppressions: dict[str, Suppression] = field(default_factory=dict)
+    return_key: bytes = field(default_factory=lambda: token_bytes(32))
     served: Served = _NOTHING
     planned: Mapping[str, PlannedSchedule] | None = None
     ticks: Ticks = _NEVER
@@ -442,6 +448,8 @@ class _MemoryStore:
             for run_id in run_ids:
                 table.pop(run_id, None)
         t.events = [one for one in t.events if one.run_id not in gone]
+        kept = [one for one in t.news.values() if one.key.run_id not in gone]
+        t.news = {one.digest: one for one in kept}
 
     def standings_of(self, uids: Collection[str]) -> Sequence[Standing]:
         return [one for one in self.standings() if one.uid in uids]
@@ -519,6 +527,51 @@ class _MemoryStore:
         for key in new:
             if key.part not in parts:
                 raise ValueError(f"{key} delivers a part that was not committed")
+
+    # News of deliveries.
+    def return_key(self) -> bytes:
+        return self._t.return_key
+
+    def mail(self, identity: str) -> Delivery | None:
+        begin = f"<{identity}"
+        return self._mail(
+            lambda one: one.intent.get("message_id", "").startswith(begin)
+        )
+
+    def mail_of(self, receipt: str) -> Delivery | None:
+        return self._mail(lambda one: one.receipt == receipt)
+
+    def _mail(self, meant: Callable[[Delivery], bool]) -> Delivery | None:
+        rows = chain.from_iterable(one.values() for one in self._t.deliveries.values())
+        return next((one for one in rows if one.type == "email" and meant(one)), None)
+
+    def heard(self, digest: str) -> bool:
+        return digest in self._t.news
+
+    def insert_news(self, event: DeliveryEvent) -> None:
+        self._t.news[event.digest] = event
+
+    def news(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[DeliveryEvent]]:
+        found: dict[str, list[DeliveryEvent]] = {}
+        for one in self._t.news.values():
+            if one.key.run_id in run_ids:
+                found.setdefault(one.key.run_id, []).append(one)
+        return found
+
+    def bad_news(self, since: datetime, limit: int) -> Sequence[DeliveryEvent]:
+        found = [one for one in self._t.news.values() if one.kind.bad]
+        recent = [one for one in found if one.at >= since]
+        return sorted(recent, key=lambda one: (one.at, one.digest))[::-1][:limit]
+
+    def suppressions(self, mailbox: str | None) -> Sequence[Suppression]:
+        return [
+            one
+            for one in self._t.suppressions.values()
+            if mailbox in (None, one.mailbox) and (mailbox or one.ended_at is None)
+        ]
+
+    def put_suppression(self, suppression: Suppression) -> None:
+        self._t.suppressions[suppression.suppression_id] = suppression
 
     # The rest.
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:

@@ -9,7 +9,9 @@ import pytest
 
 from boe_reconciler.cli.delivered import lines
 from boe_reconciler.cli.progress import say_end
-from boe_reconciler.core.runs import DeliveryStatus, RunRecord
+from boe_reconciler.core.runs import DeliveryStatus, News, RunRecord, RunStatus
+from boe_reconciler.core.suppression import why_none
+from tests.builders import a_bounce
 from tests.engine.mails import (
     ANNA,
     BOB,
@@ -20,7 +22,7 @@ from tests.engine.mails import (
     a_mail,
     mailing,
 )
-from tests.engine.world import World
+from tests.engine.world import START, World
 
 
 @pytest.fixture
@@ -79,3 +81,34 @@ def test_what_is_tried_again_tells_when(world: World) -> None:
     assert "deferred after 2 tries" in text
     assert "Tried again on Tue 2026-11-24 06:00" in text
     assert "Name it in git again" in text
+
+
+def test_what_bounced_later_stands_first_and_with_why(world: World) -> None:
+    Post(world)
+    record = world.run_now(mailing(a_mail([ANNA, BOB])))
+    bob = record.deliveries[1].key
+    news = [
+        a_bounce(digest="1", kind=News.DELAYED, code="4.4.1", message="").event(
+            bob, START
+        ),
+        a_bounce(digest="2").event(bob, START),
+    ]
+    text = told(replace(record, news=tuple(news)))
+    assert "team/mail: 2 accepted, 1 delayed, 1 bounced" in text
+    assert text.index(BOB) < text.index(ANNA)
+    assert "it is delayed, and still tried: 4.4.1." in text
+    assert "it bounced for good: 5.1.1 550 no such user." in text
+
+
+def test_an_address_on_the_suppression_list_gets_nothing(world: World) -> None:
+    post = Post(world)
+    world.ledger.suppress(BOB, by="ada", why="He asked for it", now=START)
+    world.tools = replace(
+        world.tools, listed=lambda address: why_none(world.ledger.suppressions(address))
+    )
+    record = world.run_now(mailing(a_mail([ANNA, BOB.upper()])))
+    text = told(record)
+    assert record.run.status is RunStatus.SUCCEEDED
+    assert post.got == {ANNA: 1}
+    assert f"{BOB.upper()}: suppressed" in text
+    assert "He asked for it. `boe unsuppress bob@example.com` takes it off." in text

@@ -26,7 +26,15 @@ from boe_reconciler.core.runs import (
 from boe_reconciler.core.whereabouts import whereabouts
 from boe_reconciler.core.wording import both
 from boe_reconciler.ledgers.memory import MemoryLedger
-from tests.builders import a_delivery, a_manual_run, a_pause, an_artifact, at
+from tests.builders import (
+    a_bounce,
+    a_delivery,
+    a_mail,
+    a_manual_run,
+    a_pause,
+    an_artifact,
+    at,
+)
 from tests.revisions import GOOD, a_document, a_snapshot
 
 NOW = at("2026-11-23 12:00")  # a Monday
@@ -712,6 +720,21 @@ def test_how_the_last_run_ended_is_told_as_well() -> None:
     last = house.explained().gates[-1]
     assert (last.gate, last.reason_code) == ("last_run", "query_failed")
     assert f"`boe rerun {RUN}`" in last.text
+
+
+def test_a_mail_that_bounced_after_a_good_run_is_told() -> None:
+    house = House().due(a_daily())
+    [claimed] = house.ledger.claim("w", now=house.now, limit=1)
+    mail = a_mail(RUN, "anna@example.com")
+    sent = Outcome(status=DeliveryStatus.ACCEPTED, receipt="1")
+    house.ledger.commit_artifacts(claimed.claim, [an_artifact()], [mail], now=house.now)
+    house.ledger.settle(claimed.claim, mail.key, sent, now=house.now)
+    house.ledger.finish(claimed.claim, RunStatus.SUCCEEDED, "", "", now=house.now)
+    assert house.explained().gates[-1].passed
+    house.ledger.hear(a_bounce(receipt="1"), now=house.now)
+    told = "The mail to anna@example.com bounced for good: 5.1.1 550 no such user."
+    assert told in house.explained().gates[-1].text
+    assert told in house.explained(RUN).text
 
 
 def test_a_file_that_cannot_be_read_may_hold_the_name() -> None:

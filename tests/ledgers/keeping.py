@@ -29,7 +29,9 @@ from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import tables
 from tests.builders import (
     REVISION,
+    a_bounce,
     a_delivery,
+    a_mail,
     a_manual_run,
     a_pause,
     a_schedule,
@@ -92,6 +94,24 @@ def _work_for_a_day(ledger: Ledger) -> None:
     ledger.note([Event(at=now, action="clock_jumped", message="By an hour.")])
     _hold_two_revisions(ledger)
     _tell(ledger)
+    _bounce(ledger)
+
+
+def _bounce(ledger: Ledger) -> None:
+    """A mail that came back, and an address that was taken off the list again."""
+    now = START + 6 * _HOUR
+    ledger.enqueue([a_manual_run("daily", now)], now=now)
+    (one,) = ledger.claim("worker", now=now, limit=1)
+    mail = a_mail(one.claim.run_id, "anna@example.com")
+    ledger.begin_attempt(one.claim, parameters={}, now=now)
+    ledger.commit_artifacts(one.claim, [an_artifact()], [mail], now=now)
+    ledger.intend(one.claim, mail.key, {"message_id": "<a@b>"}, now=now)
+    outcome = Outcome(status=DeliveryStatus.ACCEPTED, receipt="250 queued as 1")
+    ledger.settle(one.claim, mail.key, outcome, now=now)
+    ledger.finish(one.claim, RunStatus.SUCCEEDED, "", "", rows=1, now=now)
+    ledger.hear(a_bounce(receipt="250 queued as 1"), now=now)
+    ledger.suppress("bob@example.com", by="ada", why="He left.", now=now)
+    ledger.unsuppress("bob@example.com", by="ada", why="He came back.", now=now)
 
 
 def _tell(ledger: Ledger) -> None:

@@ -8,15 +8,19 @@ from datetime import datetime, timedelta
 from boe_reconciler.core.explain.facts import REASONS, Facts, Gate
 from boe_reconciler.core.explain.gates import day_off_entry, nominal_next, unknown
 from boe_reconciler.core.runs import DeliveryStatus, Run, RunRecord, RunStatus
+from boe_reconciler.core.suppression import bounces
 from boe_reconciler.core.wording import one_line, sentence
 
 
 def last_run(facts: Facts) -> Gate | None:
     """How the last run ended, where that was not well."""
     last = facts.last.run if facts.last else None
-    if last is None or last.status in (RunStatus.SUCCEEDED, RunStatus.SKIPPED):
+    if last is None:
         return None
     assert facts.last is not None  # noqa: S101 looked at above
+    well = last.status in (RunStatus.SUCCEEDED, RunStatus.SKIPPED)
+    if well and not bounces(facts.last.news):
+        return None
     how = ended(facts, last, record=facts.last)
     return Gate(
         gate="last_run",
@@ -60,7 +64,7 @@ def ended(facts: Facts, run: Run, record: RunRecord | None = None) -> Gate:
         reason_code=code,
         place=_decider(facts, code),
         verdict=run.status.value,
-        text=_OUTCOMES[run.status](facts, record),
+        text=_OUTCOMES[run.status](facts, record) + bounces(record.news),
     )
 
 

@@ -27,8 +27,8 @@ from boe_reconciler.core.runs import (
 )
 from boe_reconciler.ledgers.sqlite import counting
 from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among
+from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_delivery
 from boe_reconciler.ledgers.sqlite.schedules import upsert
-from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
     artifacts,
     attempts,
@@ -40,12 +40,11 @@ from boe_reconciler.ledgers.sqlite.tables import (
 
 T = TypeVar("T")
 _ROWID: ColumnElement[int] = literal_column("rowid")
-_KEY = ("run_id", "part", "destination", "recipient", "copy")
 _PUT_ATTEMPT = Bulk(upsert(attempts, "run_id", "number"), attempts.c.keys())
 _PUT_DELIVERY = Bulk(
-    upsert(deliveries, *_KEY),
+    upsert(deliveries, *KEY),
     deliveries.c.keys(),
-    {name: f"key.{name}" for name in _KEY},
+    {name: f"key.{name}" for name in KEY},
 )
 _PUT_EVENT = Bulk(insert(events), events.c.keys())
 
@@ -59,7 +58,7 @@ _ATTEMPTS = _of_runs(attempts, attempts.c.run_id, attempts.c.number)
 _ARTIFACTS = _of_runs(artifacts, _ROWID)
 _DELIVERIES = _of_runs(deliveries, _ROWID)
 _DELIVERY = Reading(
-    select(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in _KEY])
+    select(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in KEY])
 )
 _EVENTS = select(events).where(events.c.run_id == bindparam("run_id")).order_by(_ROWID)
 _GAPS = (
@@ -67,7 +66,7 @@ _GAPS = (
 )
 
 
-class SqliteStore(Sweeping):
+class SqliteStore(Hearing):
     """One transaction's view of the rows; see `ledgers._store.Store`."""
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
@@ -93,12 +92,12 @@ class SqliteStore(Sweeping):
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found: dict[str, list[Delivery]] = defaultdict(list)
         for row in self._children(_DELIVERIES, deliveries, run_ids):
-            found[row["run_id"]].append(_delivery(row))
+            found[row["run_id"]].append(to_delivery(row))
         return found
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
         found = _DELIVERY.rows(self._c, **values(key))
-        return _delivery(_named(deliveries, found[0])) if found else None
+        return to_delivery(_named(deliveries, found[0])) if found else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         _PUT_DELIVERY.run(self._c, deliveries)
@@ -132,8 +131,3 @@ def _named(table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 _INSERT_ARTIFACT = insert(artifacts)
-
-
-def _delivery(row: dict[str, Any]) -> Delivery:
-    key = DeliveryKey(**{name: row.pop(name) for name in _KEY})
-    return Delivery(key=key, **row)

@@ -17,6 +17,7 @@ from boe_reconciler.core.notices import Sent
 from boe_reconciler.core.runs import (
     AttemptStatus,
     DeliveryStatus,
+    News,
     PauseTarget,
     RunOptions,
     RunStatus,
@@ -24,7 +25,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0010"
+NEWEST = "0011"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -209,6 +210,29 @@ deliveries = Table(
     *_text("role", "notice"),
     Column("resent", Boolean),
     Column("linked", Boolean),
+)
+news = Table(
+    "news",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    *_text("run_id", "part", "destination", "recipient"),
+    *_integers("copy"),
+    Column("kind", Word(News)),
+    Column("lasting", Boolean),
+    *_text("code", "message"),
+    *_instants("at"),
+)
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("suppression_id", Text, primary_key=True),
+    *_text("address", "mailbox"),
+    Column("by", Text, quote=True),
+    *_text("why"),
+    *_instants("since"),
+    *_text("run_id"),
+    *_instants("ended_at"),
+    *_text("ended_by", "ended_why"),
 )
 gaps = Table(
     "gaps",

@@ -1,0 +1,127 @@
+"""News of mails, and the suppression list."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, insert, literal_column, select, text
+
+from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey
+from boe_reconciler.core.suppression import Suppression
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among
+from boe_reconciler.ledgers.sqlite.schedules import upsert
+from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
+from boe_reconciler.ledgers.sqlite.tables import (
+    deliveries,
+    news,
+    suppressions,
+    values,
+)
+
+KEY = ("run_id", "part", "destination", "recipient", "copy")
+_ROWID: Any = literal_column("rowid")
+_PUT = Bulk(insert(news), news.c.keys(), {name: f"key.{name}" for name in KEY})
+_OF_RUNS = Reading(select(news).where(among(news.c.run_id, "run_ids")).order_by(_ROWID))
+_BAD = Reading(
+    select(news)
+    .where(
+        text("news.kind IN ('bounced', 'complained')"),
+        news.c.at >= bindparam("since"),
+    )
+    .order_by(news.c.at.desc(), news.c.digest.desc())
+    .limit(bindparam("most"))
+)
+_HEARD = Reading(select(news.c.digest).where(news.c.digest == bindparam("digest")))
+# As the indexes have it.
+_MESSAGE_ID: Any = literal_column("json_extract(deliveries.intent, '$.message_id')")
+_MAIL = (
+    select(deliveries)
+    .where(
+        _MESSAGE_ID.is_not(None),
+        _MESSAGE_ID.between(bindparam("first"), bindparam("last")),
+    )
+    .limit(1)
+)
+_MAIL_OF = (
+    select(deliveries)
+    .where(
+        text("deliveries.type = 'email' AND deliveries.receipt IS NOT NULL"),
+        deliveries.c.receipt == bindparam("receipt"),
+    )
+    .limit(1)
+)
+_CURRENT = (
+    select(suppressions)
+    .where(text("suppressions.ended_at IS NULL"))
+    .order_by(suppressions.c.since, _ROWID)
+)
+_OF_MAILBOX = (
+    select(suppressions)
+    .where(suppressions.c.mailbox == bindparam("mailbox"))
+    .order_by(_ROWID)
+)
+_RETURN_KEY = text("SELECT value FROM return_key")
+_PUT_SUPPRESSION = upsert(suppressions, "suppression_id")
+
+
+class Hearing(Sweeping):
+    """The part of `SqliteStore` that is about what became of mails."""
+
+    def return_key(self) -> bytes:
+        found: str = self._c.execute(_RETURN_KEY).scalar_one()
+        return bytes.fromhex(found)
+
+    def mail(self, identity: str) -> Delivery | None:
+        # Identities are hex: "g" comes after all of them.
+        given = {"first": f"<{identity}", "last": f"<{identity}g"}
+        return self._one(_MAIL, given)
+
+    def mail_of(self, receipt: str) -> Delivery | None:
+        return self._one(_MAIL_OF, {"receipt": receipt})
+
+    def _one(self, query: Select[Any], given: Mapping[str, str]) -> Delivery | None:
+        found = self._c.execute(query, given).first()
+        return to_delivery(dict(found._mapping)) if found else None
+
+    def heard(self, digest: str) -> bool:
+        return bool(_HEARD.rows(self._c, digest=digest))
+
+    def insert_news(self, event: DeliveryEvent) -> None:
+        _PUT.run(self._c, [event])
+
+    def news(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[DeliveryEvent]]:
+        found: dict[str, list[DeliveryEvent]] = defaultdict(list)
+        rows = _OF_RUNS.rows(self._c, run_ids=list(run_ids)) if run_ids else ()
+        for one in map(_event, rows):
+            found[one.key.run_id].append(one)
+        return found
+
+    def bad_news(self, since: datetime, limit: int) -> Sequence[DeliveryEvent]:
+        return [_event(row) for row in _BAD.rows(self._c, since=since, most=limit)]
+
+    def suppressions(self, mailbox: str | None) -> Sequence[Suppression]:
+        query, given = (
+            (_CURRENT, {}) if mailbox is None else (_OF_MAILBOX, {"mailbox": mailbox})
+        )
+        found = self._c.execute(query, given)
+        return [Suppression(**row._mapping) for row in found]
+
+    def put_suppression(self, suppression: Suppression) -> None:
+        self._c.execute(_PUT_SUPPRESSION, values(suppression))
+
+
+def _event(row: tuple[Any, ...]) -> DeliveryEvent:
+    found = dict(zip(news.c.keys(), row, strict=True))
+    return DeliveryEvent(key=_key(found), **found)
+
+
+def to_delivery(row: dict[str, Any]) -> Delivery:
+    return Delivery(key=_key(row), **row)
+
+
+def _key(row: dict[str, Any]) -> DeliveryKey:
+    """Taken out of its row."""
+    return DeliveryKey(**{name: row.pop(name) for name in KEY})
