@@ -18,7 +18,8 @@ from tests.folders import BOE, a_folder, run_boe, schedule
 
 COMMANDS = (
     "init new validate plan next simulate explain run trigger resend rerun status runs "
-    "show pause resume cancel release recipients import schema doctor"
+    "show pause resume cancel release recipients suppressed suppress unsuppress import "
+    "schema doctor"
 ).split()
 READ_ONLY = (
     ["validate"],
@@ -27,6 +28,7 @@ READ_ONLY = (
     ["simulate"],
     ["explain", "quick"],
     ["status"],
+    ["suppressed"],
     ["runs"],
     ["show", "quick"],
     ["resend", "quick"],
