@@ -39,7 +39,7 @@ def suppressed(
         OutputFormat, typer.Option("--format", metavar="text|json")
     ] = OutputFormat.TEXT,
 ) -> int:
-    """Show the suppression list: addresses that get no mail, and why.
+    """Show who is on the suppression list: they get no mail.
 
     A mail that bounced for good puts its address on it, and so does a reader who calls
     one spam. With an ADDRESS, also when it was on it before. Capitals do not count.
