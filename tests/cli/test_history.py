@@ -31,7 +31,7 @@ RUN = [
 ARTIFACT = ["part", "name", "media_type", "bytes", "sha256", "rows"]
 DELIVERY = [
     *("destination", "type", "part", "recipient", "status", "attempts", "reason"),
-    *("receipt", "remote", "at"),
+    *("receipt", "remote", "at", "news"),
 ]
 OBJECT = [
     *("kind", "name", "ready", "reason", "message", "observed_revision"),
