@@ -57,7 +57,7 @@ FORGES = {
 
 #: Parts of an App that are closed, in this order.
 _OPENED = (
-    *("troubles", "teller", "pings", "repo", "git_repo", "_revisions"),
+    *("troubles", "postmen", "pings", "repo", "git_repo", "_revisions"),
     *("backends", "ledger", "serve_lock"),
 )
 #: Seconds that a secret or a Connection may take to answer `boe validate --online`.
@@ -82,6 +82,7 @@ class App:
         self.observers: list[Observe] = []
         #: Files of a plan that is not served, by their sha256.
         self.at_hand: Mapping[str, bytes] = {}
+        self._closed = False
 
     @cached_property
     def state(self) -> Path:
@@ -433,7 +434,7 @@ class App:
 
     @cached_property
     def postmen(self) -> Sequence[Postman]:
-        """One for each channel, at work; whoever uses them dismisses them."""
+        """One for each channel, at work until the App is closed."""
         postmen = [self._postman(name, send) for name, send in self._channels()]
         for one in postmen:
             one.start()
@@ -538,11 +539,24 @@ class App:
                 logging.getLogger(__name__).exception("observer_failed")
 
     def close(self) -> None:
-        """Close what was opened, in the reverse order of use."""
+        """Close what was opened, in the reverse order of use; once."""
+        if self._closed:
+            return
+        self._closed = True
         for name in _OPENED:
             part = self.__dict__.get(name)
             if part is not None:
-                part.release() if name == "serve_lock" else part.close()
+                self._close(name, part)
+
+    def _close(self, name: str, part: Any) -> None:
+        if name == "serve_lock":
+            part.release()
+        elif name == "postmen":
+            from boe_reconciler.engine.telling import dismiss
+
+            dismiss(part, self.clock)
+        else:
+            part.close()
 
 
 def _check_environment(served: str | None, settings: Settings) -> None:

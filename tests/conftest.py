@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from boe_reconciler.ledgers.sqlite import opening
+from tests import ready_tables
 
 #: What a test may see of the environment that started it: the machine, not the person.
 KEPT = (
@@ -48,6 +52,26 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("TZ", "Asia/Kathmandu")  # where no test would expect to be
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ready_tables() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "_migrate", ready_tables.migrate_once)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nobody_stays() -> Iterator[None]:
+    """No thread of ours outlives its test, to complain of it in the next one's name."""
+    before = set(threading.enumerate())
+    yield
+    stay = [
+        one.name
+        for one in threading.enumerate()
+        if one not in before and one.name.startswith(("post-", "troubles", "pings"))
+    ]
+    assert stay == []
 
 
 def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:

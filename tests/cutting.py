@@ -48,6 +48,7 @@ class Cutting:
         self._lock = threading.Lock()
         self._left = [(fault, fault.times) for fault in faults]
         self._lines: list[_Line] = []
+        self._closed = False
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -71,6 +72,8 @@ class Cutting:
         with suppress(OSError):  # macOS: it is not connected
             self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
         self._server.close()
+        with self._lock:
+            self._closed = True
         for line in self._lines:
             line.end()
 
@@ -85,9 +88,16 @@ class Cutting:
             except OSError:
                 near.close()
                 continue
-            line = _Line(near=near, far=far, due=self._due)
-            self._lines.append(line)
-            line.start()
+            self._begin(_Line(near=near, far=far, due=self._due))
+
+    def _begin(self, line: _Line) -> None:
+        """Unless the proxy was closed while the line was being made."""
+        with self._lock:
+            if not self._closed:
+                self._lines.append(line)
+                line.start()
+                return
+        line.end()
 
     def _due(self, line: _Line, way: Way) -> tuple[Fault, int] | None:
         """The fault that this connection has reached, and the byte at which it is."""

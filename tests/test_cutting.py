@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +108,29 @@ def test_what_is_armed_later_counts_for_an_open_connection(echo: int) -> None:
         proxy.arm(Fault(after=4))
         line.sendall(b"two\n")
         assert line.recv(100) == b""
+
+
+def test_a_connection_that_comes_as_it_closes_is_closed(
+    echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its sockets warn of themselves in whatever test comes next."""
+    connect, made = socket.create_connection, []
+    comes, closed = threading.Event(), threading.Event()
+
+    def late(address: tuple[str, int]) -> socket.socket:
+        comes.set()
+        closed.wait(5)
+        made.append(connect(address))
+        return made[0]
+
+    with cutting(echo) as proxy:
+        near = connect(("127.0.0.1", proxy.port), timeout=5)
+        monkeypatch.setattr(socket, "create_connection", late)
+        assert comes.wait(5)
+    closed.set()
+    with near:
+        assert near.recv(1) == b""
+    end = time.monotonic() + 5
+    while made[0].fileno() != -1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert made[0].fileno() == -1

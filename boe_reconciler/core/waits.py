@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from boe_reconciler.core.records import dataclass
@@ -12,9 +13,11 @@ from boe_reconciler.core.resources.schedule import (
     WaitForQuery,
     WaitForSchedule,
 )
-from boe_reconciler.core.runs import Event, Run
 from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.wording import both
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.runs import Event, Run
 
 REASON = "wait_for"
 #: The action of an event: a run went on without what it waited for.

@@ -82,10 +82,6 @@ class Teller:
         if self.clock.monotonic() >= self._try_at:
             self._settle()
 
-    def close(self) -> None:
-        """Send what is due, for a few seconds; the rest is owed at the next start."""
-        dismiss(self.postmen, self.clock)
-
     def _status(self, state: State, text: str) -> CommitStatus:
         return CommitStatus(
             state=state,
@@ -172,7 +168,7 @@ class Teller:
 
 
 def dismiss(postmen: Sequence[Postman], clock: Clock) -> None:
-    """They send what is due, for a few seconds, and end."""
+    """They send what is due, for a few seconds; the rest is owed at the next start."""
     for one in postmen:
         one.finish()
     end = clock.monotonic() + FAREWELL

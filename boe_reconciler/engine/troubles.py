@@ -31,7 +31,7 @@ from boe_reconciler.core.troubles import (
     Telling,
     Trouble,
 )
-from boe_reconciler.engine.telling import AGAIN, Postman, dismiss
+from boe_reconciler.engine.telling import AGAIN, Postman
 
 log = logging.getLogger(__name__)
 #: Seconds between two looks.
@@ -66,13 +66,12 @@ class TroubleTeller:
         self._thread.start()
 
     def close(self) -> None:
-        """A last look; what cannot be sent in a few seconds is owed at the next start."""
+        """A last look; whoever sends what it tells of ends after it."""
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
             with suppress(LedgerClosed):
                 self._safely(flush=self.flush)
-        dismiss(self.postmen, self.clock)
 
     def _work(self) -> None:
         pause = LOOK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from boe_reconciler.core.calendar import cron
 from boe_reconciler.core.calendar.cron import Cron, parse_cron
 from boe_reconciler.core.calendar.days import CronDays
 from boe_reconciler.core.codes import CODES
@@ -158,3 +159,21 @@ def test_days_are_read_with_monday_first() -> None:
     assert parsed("0 6 * * fri#1,mon").days.weekdays == {0}
     assert parsed("0 6 1,L * *").days.last
     assert parsed("30 6,18 * * *").times == (23_400, 66_600)
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_what_is_read_without_croniter_is_what_croniter_makes_of_it(index: int) -> None:
+    values = [*cron._VALUES[index], "MON", "Dec"]
+    ranges = [f"{low}-{high}" for low in values for high in values[::5]]
+    read = {item: cron._plain(index, item) for item in ["*", *values, *ranges]}
+    # Backwards ones are refused before anybody asks.
+    plain = {item: found for item, found in read.items() if found}
+    assert len(plain) > len(read) / 3
+    assert plain == {item: cron._by_croniter(index, item) for item in plain}
+
+
+@pytest.mark.parametrize(
+    "item", ["60", "7", "*/5", "1-5/2", "1-7", "xyz", "1-xyz", "-1"]
+)
+def test_what_is_not_plain_is_left_to_croniter(item: str) -> None:
+    assert cron._plain(cron.WEEKDAY, item) == frozenset()

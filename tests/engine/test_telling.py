@@ -16,7 +16,7 @@ from boe_reconciler.core.facts import Fact, Noticed, Posted
 from boe_reconciler.core.notices import FORGE, GIVE_UP, WEBHOOK, Owed
 from boe_reconciler.core.spec import Activation
 from boe_reconciler.engine import telling
-from boe_reconciler.engine.telling import Postman, Teller
+from boe_reconciler.engine.telling import Postman, Teller, dismiss
 from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import a_schedule, an_activation
 from tests.engine.world import HandClock
@@ -290,12 +290,12 @@ def started(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Teller]:
     for one in site.postmen:
         one.start()
     yield teller
-    teller.close()
+    dismiss(site.postmen, site.clock)
 
 
 def test_what_is_owed_at_the_end_is_still_sent(site: Site, started: Teller) -> None:
     started.found(bad())
-    started.close()
+    dismiss(site.postmen, site.clock)
     assert len(site.sent) == 2
 
 
@@ -312,7 +312,7 @@ def test_a_slow_forge_holds_up_neither_the_reconciler_nor_the_end(
     started.found(bad())
     assert hangs.wait(5)
     started.found(good())
-    started.close()
+    dismiss(site.postmen, site.clock)
     assert site.words() == ["failing", "recovered"]
     assert len(site.ledger.owed(FORGE)) == 1
     goes_on.set()
@@ -346,5 +346,5 @@ def test_a_ledger_that_cannot_be_read_ends_no_postman(
         one.message for one in caplog.records
     }
     started.found(good())
-    started.close()
+    dismiss(site.postmen, site.clock)
     assert ("forge", "success") in site.sent

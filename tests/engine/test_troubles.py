@@ -17,7 +17,7 @@ from boe_reconciler.core.listeners import Listeners
 from boe_reconciler.core.notices import CHANNELS, Owed
 from boe_reconciler.core.runs import Pause, PauseTarget
 from boe_reconciler.core.spec import Activation, ObjectStatus, ServedObject
-from boe_reconciler.engine.telling import Postman, Teller
+from boe_reconciler.engine.telling import Postman, Teller, dismiss
 from boe_reconciler.engine.troubles import TroubleTeller
 from boe_reconciler.ledgers.memory import MemoryLedger
 from tests.builders import a_schedule, an_activation
@@ -378,6 +378,7 @@ def test_at_its_end_all_is_told_at_once_where_nothing_comes_after(house: House) 
     for one in house.postmen:
         one.start()
     teller.close()
+    dismiss(house.postmen, house.world.clock)
     assert [one.body["subject"] for one in house.sent] == ["daily failed"]
 
 

@@ -1,5 +1,8 @@
 """Cron expressions: croniter reads their values, this module refuses its traps.
 
+A value, a name, a range of them and `*` are read here: they are most of what people
+write, and to import croniter takes as long as to judge all schedules of the demo.
+
 Each item of a field ("*/15", "mon-fri") is read alone, so that a finding can name it
 and equal items of many schedules are read once. docs/time.md has the dialect.
 """
@@ -23,6 +26,30 @@ from boe_reconciler.core.resources.when import DayMatch
 MINUTE, HOUR, DAY, MONTH, WEEKDAY = range(5)
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
+#: Each value of a field, and what it may be called instead.
+_VALUES: tuple[dict[str, int], ...] = (
+    {str(value): value for value in range(60)},
+    {str(value): value for value in range(24)},
+    {str(value): value for value in range(1, 32)},
+    {str(value): value for value in range(1, 13)}
+    | {name: number for number, name in enumerate(_MONTHS, start=1)},
+    {str(value): value for value in range(7)}
+    | {name: number for number, name in enumerate(_WEEKDAYS)},
+)
 _SPANS = ("0-59", "0-23", "1-31", "1-12 or jan-dec", "0-7 or sun-sat")
 #: Days that every month has.
 _EVERY_MONTH = frozenset(range(1, 29))
@@ -271,7 +298,22 @@ def _not_a_value(index: int, item: str) -> _CronError:
 @lru_cache(maxsize=4096)
 def _expand(index: int, item: str) -> frozenset[int]:
     """What croniter makes of an item standing alone in its field."""
-    from croniter import CroniterError, croniter  # noqa: PLC0415 30 ms, only for crons
+    return _plain(index, item) or _by_croniter(index, item)
+
+
+def _plain(index: int, item: str) -> frozenset[int]:
+    """Of `*`, a value or a range that needs no second thought; else empty."""
+    known = _VALUES[index]
+    if item == "*":
+        return frozenset(known.values())
+    ends = [known.get(end, -1) for end in item.lower().split("-")]
+    if -1 in ends or len(ends) > 2 or ends != sorted({*ends}):
+        return frozenset()
+    return frozenset(range(ends[0], ends[-1] + 1))
+
+
+def _by_croniter(index: int, item: str) -> frozenset[int]:
+    from croniter import CroniterError, croniter  # noqa: PLC0415 30 ms, only for some
 
     fields = ["*"] * 5
     fields[index] = item

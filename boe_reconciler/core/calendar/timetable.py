@@ -281,6 +281,8 @@ class Wall:
                     yield from (day * DAY + time for time in times)
 
     def note(self, instant: int) -> str | None:
+        if not self.moves and self._is_quiet(instant):
+            return None
         found = [
             self._note(rule, wall, instant)
             for rule in self.rules
@@ -313,6 +315,10 @@ class Wall:
             for instant in rule.instants(self.timezone, wall)
         }
         return _kept(self._unquiet, days[0], sorted(found))
+
+    def _is_quiet(self, instant: int) -> bool:
+        day = (instant + zones.offset_at(self.timezone, instant)) // DAY
+        return zones.midnight(self.timezone, day) is not None
 
     def _walls_behind(self, rule: Rule, instant: int) -> list[int]:
         """The wall times that give an instant: its own, or one moved out of a gap."""
