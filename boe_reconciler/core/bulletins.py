@@ -62,9 +62,16 @@ class Message:
 
 def message(bulletin: Bulletin, *, environment: str | None, now: datetime) -> Message:
     groups = [*_groups(bulletin.news, ""), *_groups(bulletin.reminders, "still ")]
-    named = min(_NAMED, max(_LINES // max(len(groups), 1), 3))
+    over = [
+        group
+        for all_ in (True, False)
+        for _, group in _groups(
+            [one for one in bulletin.over if all_ is not _left(one)], ""
+        )
+    ]
+    named = min(_NAMED, max(_LINES // max(len(groups) + len(over), 1), 3))
     sections = [_section(group, still, now, named) for still, group in groups]
-    sections += [_ended(one) for one in bulletin.over]
+    sections += [_ended(group, named) for group in over]
     mark = f"[{environment}] " if environment else ""
     shown, more = sections[:_SECTIONS], len(sections) - _SECTIONS
     others = f"There are {more} more like these. " if more > 0 else ""
@@ -86,8 +93,8 @@ def _groups(
 
 def _subject(sections: Sequence[Section], bulletin: Bulletin) -> str:
     more = len(sections) - 1
-    if bulletin.over and len(bulletin.over) == len(sections) and more:
-        return f"Well again: {len(sections)} things"
+    if more and not (bulletin.news or bulletin.reminders):
+        return f"Well again: {len(bulletin.over)} things"
     return sections[0].title + (f", and {more} more" if more else "")
 
 
@@ -115,18 +122,28 @@ def _section(
             each=first.details,
             command=printable(first.command),
         )
-    things = "schedules" if first.schedule else f"{first.kind}s"
     several = still + _SEVERAL.get(first.kind, _WORDS[first.kind])
-    lines = [_line(one) for one in group[:named]]
-    if len(group) > named:
-        lines.append(f"… and {len(group) - named} more: `boe status` lists them")
     return Section(
-        title=f"{len(group)} {things} {several}",
+        title=f"{_things(group)} {several}",
         what=f"{first.what.rstrip('.')} (the first of them).",
         facts=[("Since", f"{min(one.since for one in group):%Y-%m-%d %H:%M} UTC")],
-        each=lines,
+        each=_each(group, named, ": `boe status` lists them"),
         command=_command(group),
     )
+
+
+def _things(group: Sequence[Trouble]) -> str:
+    """12 schedules"""
+    kind = "schedule" if group[0].schedule else group[0].kind
+    return counted(len(group), kind)
+
+
+def _each(group: Sequence[Trouble], named: int, where: str) -> list[str]:
+    """One line for each of the first ones."""
+    lines = [_line(one) for one in group[:named]]
+    if len(group) > named:
+        lines.append(f"… and {len(group) - named} more{where}")
+    return lines
 
 
 def _command(group: Sequence[Trouble]) -> str:
@@ -140,10 +157,26 @@ def _command(group: Sequence[Trouble]) -> str:
     return f"{printable(first.command)}   (and so on for each)"
 
 
-def _ended(one: Trouble) -> Section:
-    end = one.over_at or one.at
-    lasted, what = span(end - one.since), one.what.rstrip(".")
-    left = printable(one.command) if one.kind.of_run else ""
+def _left(one: Trouble) -> bool:
+    """Whether something of it has yet to be done."""
+    return one.kind.of_run and bool(one.command)
+
+
+def _ended(group: Sequence[Trouble], named: int) -> Section:
+    one = group[0]
+    lasted = span(max((each.over_at or each.at) - each.since for each in group))
+    what = one.what.rstrip(".")
+    left = printable(one.command) if _left(one) else ""
+    if len(group) > 1:
+        missing = " Their files are still missing." if left else ""
+        told = f"{_WORDS[one.kind]}: {what}, the first of them"
+        return Section(
+            title=f"Well again: {_things(group)}",
+            what=f"They were not for {lasted} at most ({told}).{missing}",
+            facts=(),
+            each=_each(group, named, ""),
+            command=_command(group) if left else "",
+        )
     return Section(
         title=f"Well again: {_name(one)}",
         what=f"It was not for {lasted} ({_WORDS[one.kind]}: {what}). {one.outcome}",

@@ -472,6 +472,24 @@ def test_the_end_says_how_long_it_was() -> None:
     assert span(timedelta(seconds=59)) == "less than a minute"
 
 
+def test_many_that_are_well_again_are_told_together() -> None:
+    end = {"over_at": NOW + 10 * MINUTE, "outcome": "It succeeded."}
+    mended = [a_trouble(f"r{one}", command="", **end) for one in range(30)]
+    left = [a_trouble(f"s{one}", **end) for one in range(2)]
+    found = said(over=mended)
+    assert found.subject == "Well again: 30 schedules"
+    (section,) = found.sections
+    assert "They were not for 10 min at most (failed: The database is down" in (
+        section.what
+    )
+    assert section.each[-1] == "… and 10 more"
+    assert section.command == ""
+    both = said(over=[*mended, *left])
+    assert both.subject == "Well again: 32 things"
+    assert "Their files are still missing." in both.sections[1].what
+    assert both.sections[1].command.startswith("boe rerun --failed --since")
+
+
 def test_what_stands_in_html_is_no_html() -> None:
     found = said(a_trouble(what="<b>no</b>", revision="main@sha1:1", run_id="daily.1"))
     page = render(HTML, {"notice": found}, html=True)
