@@ -35,7 +35,8 @@ TEMPLATES = ("to", "cc", "bcc", "reply_to", "subject", "text", "html")
 WAYS_OUT = ("url", "mailto")
 #: What each of them sees that nothing else does; how many rows there will be is not known.
 _ROWS: dict[str, Any] = {"rows": 1}
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
+#: Also one that has no end, which is told of by itself.
+_TEMPLATE = re.compile(r"\{[{%#].*?(?:[}%#]\}|$)")
 #: What may stand in an address: visible ASCII, and nothing that ends it.
 _IN_ADDRESS = re.compile(r"[!-;=?-~]*")
 _URL = re.compile(
@@ -114,10 +115,18 @@ def _check_ways_out(check: Check, wish: Unsubscribe, path: Path) -> None:
             check.find(_WAYS[key](bare), at)
     if wish.url is None and wish.mailto is None:
         check.add("BOE295", path, "it names neither `url` nor `mailto`", "add one")
-    elif wish.url is not None and not re.search(r"\brecipient\b", wish.url):
+    elif wish.url is not None and not _says_who(wish.url):
         detail = "a click does not say who wants no more"
         todo = "put the address into it: ?address={{ recipient }}"
         check.find([_way_flaw(detail, todo, ("url",), "warning")], path)
+
+
+def _says_who(url: str) -> bool:
+    """Whether it is another one for each of them; one that is no template is told of."""
+    try:
+        return not names_in(url).isdisjoint(("recipient", "part"))
+    except TemplateError:
+        return True
 
 
 def _of_url(bare: str) -> Iterator[Finding]:
