@@ -57,14 +57,10 @@ def but(
 
 
 def differing(before: Mapping[K, V], after: Mapping[K, V]) -> AbstractSet[K]:
-    """The keys of all that differs; there may be a few more."""
+    """The keys of all that is not the same object in both; there may be a few more."""
     known = after.touched_since(before) if isinstance(after, Edition) else None
     if known is not None:
         return known
     was = before.get
-    found = {
-        key
-        for key, value in after.items()
-        if (one := was(key)) is not value and one != value
-    }
+    found = {key for key, value in after.items() if was(key) is not value}
     return found.union(before.keys() - after.keys())

@@ -352,6 +352,11 @@ class Activation:
     before: str | None = None
 
     @property
+    def by_key(self) -> Mapping[tuple[str, str], ServedObject]:
+        """The objects by kind and name."""
+        return keyed(self.objects, attrgetter("kind", "name"))
+
+    @property
     def planned(self) -> Mapping[str, PlannedSchedule]:
         """The schedules by name."""
         return keyed(self.schedules, attrgetter("name"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
@@ -97,7 +97,7 @@ def _serve(
         for planned in changed.values()
     ]
     _rows.write_owed(store, moved, now)
-    store.put_revisions(activation.serving or "", _older(activation))
+    store.put_revisions(_revisions(activation, open_))
 
 
 def _in_order(objects: Sequence[ServedObject]) -> Sequence[ServedObject]:
@@ -106,13 +106,12 @@ def _in_order(objects: Sequence[ServedObject]) -> Sequence[ServedObject]:
     return sorted(objects, key=attrgetter("kind", "name"))
 
 
-def _older(activation: Activation) -> Mapping[str, str]:
-    """Schedules whose version was taken from an earlier revision, and from which."""
-    return {
-        one.name: one.revision
-        for one in activation.objects
-        if one.revision and one.kind == "Schedule"
-    }
+def _revisions(activation: Activation, names: Iterable[str]) -> Mapping[str, str]:
+    """The older revision that each of these schedules is from; empty: it is from the one
+    that is served now. All others are from what they were from."""
+    objects = activation.by_key
+    found = ((name, objects.get(("Schedule", name))) for name in names)
+    return {name: (one.revision or "") if one else "" for name, one in found}
 
 
 def _named(

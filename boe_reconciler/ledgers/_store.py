@@ -127,9 +127,12 @@ class Store(Protocol):
 
     def put_standings(self, standings: Sequence[Standing]) -> None: ...
 
-    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
-        """The revision that the runs of all schedules will name, but for `others`:
-        name -> revision."""
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        """Name -> the revision that the runs of a schedule will name, where that is not
+        the one that is served: it stands once, so an empty text means it.
+
+        A Standing that is read names it in any case.
+        """
 
     def drop_standing(self, name: str) -> None: ...
 

@@ -88,6 +88,8 @@ class _Tables:
     return_key: bytes = field(default_factory=lambda: token_bytes(32))
     served: Served = _NOTHING
     planned: Mapping[str, PlannedSchedule] | None = None
+    #: Name of a schedule -> its revision, where that is an older one.
+    revisions: dict[str, str] = field(default_factory=dict)
     ticks: Ticks = _NEVER
     tzdb: str = ""
 
@@ -153,10 +155,16 @@ class _MemoryStore:
 
     # Schedules.
     def standing(self, name: str) -> Standing | None:
-        return self._t.standings.get(name)
+        found = self._t.standings.get(name)
+        return found and self._with_revision(found)
+
+    def _with_revision(self, one: Standing) -> Standing:
+        revision = self._t.revisions.get(one.name) or self._t.served.serving or ""
+        return replace(one, revision=revision)
 
     def standings(self) -> Sequence[Standing]:
-        return sorted(self._t.standings.values(), key=lambda one: one.name)
+        every = map(self._with_revision, self._t.standings.values())
+        return sorted(every, key=lambda one: one.name)
 
     def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
         read = attrgetter(*Form._fields)
@@ -168,7 +176,9 @@ class _MemoryStore:
     def due(self, now: datetime, limit: int) -> Sequence[Standing]:
         dated = [(one.next_due, one.name) for one in self._t.standings.values()]
         found = sorted((at, name) for at, name in dated if at is not None and at <= now)
-        return [self._t.standings[name] for _, name in found[:limit]]
+        return [
+            self._with_revision(self._t.standings[name]) for _, name in found[:limit]
+        ]
 
     def cover_on_time(self, since: datetime, now: datetime, limit: int) -> Covered:
         """There is no shorter way here."""
@@ -188,14 +198,12 @@ class _MemoryStore:
     def put_standings(self, standings: Sequence[Standing]) -> None:
         self._t.standings.update({one.name: one for one in standings})
 
-    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
-        self._t.standings = {
-            name: replace(one, revision=others.get(name, common))
-            for name, one in self._t.standings.items()
-        }
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        self._t.revisions.update(revisions)
 
     def drop_standing(self, name: str) -> None:
         del self._t.standings[name]
+        self._t.revisions.pop(name, None)
 
     # Connections that are served.
     def uses(self) -> Sequence[Use]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
-from operator import attrgetter
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
@@ -36,7 +35,6 @@ from boe_reconciler.core.spec import (
     PlannedSchedule,
     Schedules,
     ServedObject,
-    keyed,
 )
 
 __all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
@@ -67,7 +65,7 @@ class Plan:
 
     @property
     def schedules(self) -> Mapping[str, PlannedSchedule]:
-        return keyed(self.activation.schedules, attrgetter("name"))
+        return self.activation.planned
 
     @property
     def statuses(self) -> Sequence[ObjectStatus]:
@@ -75,7 +73,7 @@ class Plan:
 
     @property
     def objects(self) -> Mapping[Key, ServedObject]:
-        return keyed(self.activation.objects, attrgetter("kind", "name"))
+        return self.activation.by_key
 
 
 def no_blob(sha256: str) -> bytes:

@@ -179,7 +179,9 @@ def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
 
 def _read_on(last: Reading, snapshot: Snapshot) -> Reading:
     """What could not be read is tried again."""
-    touched = differing(last.paths, snapshot.files) | last.unread.keys()
+    paths = differing(last.paths, snapshot.files)
+    touched = {p for p in paths if last.paths.get(p) != snapshot.files.get(p)}
+    touched |= last.unread.keys()
     loaded = {
         path: _load(path, snapshot.files[path], snapshot.read)
         for path in sorted(touched)

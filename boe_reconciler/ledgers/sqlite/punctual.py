@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select, text
 from boe_reconciler.core.punctual import Pattern, pattern
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite.bulk import Reading, many, to_sql
-from boe_reconciler.ledgers.sqlite.tables import Instant, runs, schedules
+from boe_reconciler.ledgers.sqlite.tables import REVISION, Instant, runs, schedules
 
 #: What names the schedule, and the instant of the tick.
 _OWN = (
@@ -27,7 +27,7 @@ _DUE = Reading(
     select(
         _s.uid,
         _s.name,
-        _s.revision,
+        REVISION,
         _s.spec_digest,
         _s.connection,
         _s.timing,

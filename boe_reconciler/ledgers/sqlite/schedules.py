@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -33,9 +32,10 @@ from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import board, punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
+    STANDINGS,
     columns,
     connections,
     holds,
@@ -62,7 +62,7 @@ def upsert(table: Table, *key: str) -> sqlite.Insert:
 
 
 _NAMES = schedules.c.keys()
-_ALL = Reading(select(schedules).order_by(schedules.c.name))
+_ALL = Reading(STANDINGS.order_by(schedules.c.name))
 _FORM = select(schedules.c.name, *(schedules.c[name] for name in Form._fields))
 _FORMS = Reading(_FORM)
 _SOME_FORMS = Reading(
@@ -74,22 +74,25 @@ _SOME_FORMS = Reading(
         )
     )
 )
-_ONE = Reading(select(schedules).where(schedules.c.name == bindparam("name")))
+_ONE = Reading(STANDINGS.where(schedules.c.name == bindparam("name")))
 _PAUSED = Reading(select(schedules.c.uid).where(text("schedules.paused")))
 _HIGH_MARK = Reading(select(func.max(schedules.c.high_water)))
 _NEXT_DUE = Reading(select(func.min(schedules.c.next_due)))
 _DUE = Reading(
-    select(schedules)
-    .where(schedules.c.next_due <= bindparam("now"))
+    STANDINGS.where(schedules.c.next_due <= bindparam("now"))
     .order_by(schedules.c.next_due, schedules.c.name)
     .limit(bindparam("most"))
 )
 _NAME_REVISION = "UPDATE schedules SET revision = ? WHERE name = ? AND revision <> ?"
-_NAME_REVISIONS = """
-    UPDATE schedules SET revision = ?
-    WHERE revision <> ? AND name NOT IN (SELECT value FROM json_each(?))
-"""
-_PUT = Bulk(upsert(schedules, "uid"), list(schedules.c.keys()))
+# Only `put_revisions` names a revision.
+_KEPT = columns(schedules, "revision")
+_NEW = sqlite.insert(schedules).values(revision=literal_column("''"))
+_PUT = Bulk(
+    _NEW.on_conflict_do_update(
+        index_elements=["uid"], set_={name: _NEW.excluded[name] for name in _KEPT}
+    ),
+    _KEPT,
+)
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
@@ -229,11 +232,8 @@ class Schedules:
     def put_standings(self, standings: Sequence[Standing]) -> None:
         _PUT.run(self._c, standings)
 
-    def put_revisions(self, common: str, others: Mapping[str, str]) -> None:
-        driver(self._c).execute(
-            _NAME_REVISIONS, (common, common, json.dumps([*others]))
-        )
-        rows = ((new, name, new) for name, new in others.items())
+    def put_revisions(self, revisions: Mapping[str, str]) -> None:
+        rows = ((new, name, new) for name, new in revisions.items())
         many(self._c, _NAME_REVISION, rows)
 
     def drop_standing(self, name: str) -> None:

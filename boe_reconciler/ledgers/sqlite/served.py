@@ -90,7 +90,7 @@ def _stalled(row: dict[str, Any], mark: Mapping[str, Any]) -> ObjectStatus:
 def write(connection: Connection, served: Served, before: Served) -> None:
     old, new = before.by_key, served.by_key
     # What a plan did not change is the same object in the memory of this process.
-    touched = differing(old, new)
+    touched = [key for key in differing(old, new) if old.get(key) != new.get(key)]
     changed = [key for key in touched if key in new]
     gone = [key for key in touched if key in old]
     if len(gone) > _FEW:

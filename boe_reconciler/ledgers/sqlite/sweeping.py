@@ -17,6 +17,7 @@ from boe_reconciler.ledgers.sqlite.bulk import Reading, among
 from boe_reconciler.ledgers.sqlite.opening import PATIENCE
 from boe_reconciler.ledgers.sqlite.runs import Runs, chunks
 from boe_reconciler.ledgers.sqlite.tables import (
+    STANDINGS,
     Instant,
     Json,
     artifacts,
@@ -78,7 +79,7 @@ _DROPS = [
     for table in (events, runs)
 ]
 _OF_UIDS = Reading(
-    select(schedules).where(among(schedules.c.uid, "uids")).order_by(schedules.c.name)
+    STANDINGS.where(among(schedules.c.uid, "uids")).order_by(schedules.c.name)
 )
 _FILES_IN_USE = text(
     """

@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    MetaData,
+    Table,
+    Text,
+    func,
+    select,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -25,7 +35,7 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0011"
+NEWEST = "0013"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
@@ -306,6 +316,20 @@ statuses = Table(
 )
 #: One value a name, for the ledger as a whole.
 marks = Table("marks", metadata, Column("name", Text), Column("value", Json))
+
+
+#: The revision of a schedule: the one of its row, or that of all that is served.
+REVISION = func.coalesce(
+    func.nullif(schedules.c.revision, ""),
+    select(func.json_extract(marks.c.value, "$.serving", type_=Text))
+    .where(marks.c.name == "served")
+    .scalar_subquery(),
+    "",
+    type_=Text,
+)
+STANDINGS = select(
+    *(REVISION if one.name == "revision" else one for one in schedules.c)
+)
 
 
 def values(row: Any) -> dict[str, Any]:
