@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
@@ -26,6 +26,8 @@ from boe_reconciler.ledgers._store import Store
 NewUid = Callable[[], str]
 #: Schedules by name.
 Planned = Mapping[str, PlannedSchedule]
+#: What is served, by kind and name.
+Objects = Mapping[tuple[str, str], ServedObject]
 
 
 def activate(
@@ -97,7 +99,8 @@ def _serve(
         for planned in changed.values()
     ]
     _rows.write_owed(store, moved, now)
-    store.put_revisions(_revisions(activation, open_))
+    before = {} if known is None else store.served().by_key
+    store.put_revisions(_revisions(before, activation.by_key))
 
 
 def _in_order(objects: Sequence[ServedObject]) -> Sequence[ServedObject]:
@@ -106,12 +109,14 @@ def _in_order(objects: Sequence[ServedObject]) -> Sequence[ServedObject]:
     return sorted(objects, key=attrgetter("kind", "name"))
 
 
-def _revisions(activation: Activation, names: Iterable[str]) -> Mapping[str, str]:
-    """The older revision that each of these schedules is from; empty: it is from the one
-    that is served now. All others are from what they were from."""
-    objects = activation.by_key
-    found = ((name, objects.get(("Schedule", name))) for name in names)
-    return {name: (one.revision or "") if one else "" for name, one in found}
+def _revisions(before: Objects, after: Objects) -> Mapping[str, str]:
+    """Schedules that are others now -> the older revision that each is from; empty: it is
+    from the one that is served."""
+    return {
+        name: after[kind, name].revision or ""
+        for kind, name in differing(before, after)
+        if kind == "Schedule" and (kind, name) in after
+    }
 
 
 def _named(

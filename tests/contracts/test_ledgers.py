@@ -142,6 +142,21 @@ def test_what_was_activated_is_served(ledger: Ledger) -> None:
     assert [one.name for one in ledger.states()] == ["daily", "other"]
 
 
+def test_what_goes_on_is_from_the_revision_that_is_served_or_from_an_older_one(
+    hourly: Ledger,
+) -> None:
+    newer = an_activation(a_schedule(), revision="r2")
+    hourly.activate(newer, now=START + HOUR / 2)
+    older = replace(newer.objects[0], revision="r2")
+    kept = replace(newer, attempted="r3", serving="r3", objects=[older])
+    hourly.activate(kept, now=START + HOUR * 3 / 2)
+    mended = an_activation(a_schedule(), revision="r4")
+    hourly.activate(mended, now=START + HOUR * 5 / 2)
+    hourly.materialise(now=START + HOUR * 4)
+    found = [one.run.revision for one in hourly.runs(schedule="daily")]
+    assert sorted(found) == sorted([REVISION, "r2", "r2", "r4"])
+
+
 def test_a_refused_revision_changes_only_what_is_told(hourly: Ledger) -> None:
     refused = an_activation(revision="r2", serving=None, problems=[{"code": "BOE001"}])
     hourly.activate(refused, now=START + HOUR)
