@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches import pages
-from benches.speed import files
+from benches.speed import files, small, validating
 
 SECTION = "bench"
 FILES = list(files.KINDS)
@@ -24,7 +24,8 @@ FILES = list(files.KINDS)
 class Bench:
     folder: Path
     rounds: int
-    #: Rows of a large file; the others are a tenth of them, and five times as many.
+    #: Rows of a large file. Other sizes follow from it: a tenth and five times as many
+    #: rows, 500 small exports and 10,000 files of YAML for a million.
     rows: int
 
     def files(self, *kinds: str) -> str:
@@ -40,10 +41,19 @@ class Bench:
             parts.append(files.memory(there, sizes))
         return "\n".join(filter(None, parts))
 
+    def small(self) -> str:
+        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
+        return small.measured(there, max(2, self.rows // 2_000))
+
+    def validate(self) -> str:
+        return validating.measured(self.folder, self.rows // 100, self.rounds)
+
 
 #: What `--only` names; all of it is measured without.
 PARTS: dict[str, Callable[[Bench], str]] = {
     "files": lambda bench: bench.files(*FILES),
+    "small": Bench.small,
+    "validate": Bench.validate,
 }
 #: Parts of parts, for who works on one of them.
 PIECES: dict[str, Callable[[Bench], str]] = {

@@ -42,10 +42,8 @@ def boe(name: str, *, gzip: bool = False, **dialect: Any) -> Way:
     """The source and the format that a run takes, and what packs its file."""
 
     def way(database: Path, held: bool) -> Write:
-        from boe_reconciler.app import keep_pandas_out
         from boe_reconciler.core.ports import Never
 
-        keep_pandas_out()
         source = _boe_source(database)
         rows = source.rows(QUERY, {}, Never())
         batches = iter(list(rows)) if held else iter(rows)
@@ -59,10 +57,27 @@ def boe(name: str, *, gzip: bool = False, **dialect: Any) -> Way:
     return way
 
 
+@contextmanager
+def opened(database: Path) -> Iterator[Source]:
+    with closing(_boe_source(database)) as source:
+        yield source
+
+
+def export(source: Source, name: str, file: Path) -> None:
+    """From the query to the file."""
+    from boe_reconciler.core.ports import Never
+
+    rows = source.rows(QUERY, {}, Never())
+    with closing(rows), file.open("wb") as target:
+        _boe_write(name, (rows, iter(rows)), target, {})
+
+
 def _boe_source(database: Path) -> Source:
+    from boe_reconciler.app import keep_pandas_out
     from boe_reconciler.core.resources.connection import DuckDBConnection
     from boe_reconciler.sources import duckdb
 
+    keep_pandas_out()
     spec = DuckDBConnection.model_validate({"type": "duckdb", "path": database.name})
     return duckdb.create(spec, secrets=None, data_root=database.parent)  # type: ignore[arg-type]  # asks for no secret
 
