@@ -31,11 +31,22 @@ def test_the_bench_checks_its_files_and_writes_its_page(tmp_path: Path) -> None:
         f"before\n<!-- {bench.SECTION}: written by make -->\n"
         f"<!-- end of {bench.SECTION} -->\nbehind\n"
     )
-    arguments = ["--only", "csv", "--rows", "1000", "--rounds", "1"]
+    arguments = [
+        "--only",
+        "csv",
+        "small",
+        "validate",
+        "--rows",
+        "1000",
+        "--rounds",
+        "1",
+    ]
     assert bench.main([*arguments, "--page", str(page)]) == 0
     written = page.read_text()
     assert written.startswith("before\n")
     assert "Python's csv 12,000, DuckDB 12,000" in written
+    assert "2 small exports" in written
+    assert "10 files" in written
 
 
 @pytest.mark.slow
