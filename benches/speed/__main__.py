@@ -7,6 +7,7 @@ of docs/performance.md; `--only` measures some of them, and prints them.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,7 +17,8 @@ from pathlib import Path
 from benches import pages
 from benches.speed import files, small, validating
 
-SECTION = "bench"
+#: A part of the page: what stands between its marks.
+SECTION = "bench-{}"
 FILES = list(files.KINDS)
 
 
@@ -33,13 +35,16 @@ class Bench:
         parts = [
             files.whole(there, self.rows // 10),
             files.whole(there, self.rows),
-            files.held(there, self.rows),
             files.controls(there, self.rows // 10),
         ]
         if "xlsx" in kinds:
             sizes = [self.rows // 10, self.rows, self.rows * 5]
             parts.append(files.memory(there, sizes))
         return "\n".join(filter(None, parts))
+
+    def writing(self) -> str:
+        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=FILES)
+        return files.held(there, self.rows)
 
     def small(self) -> str:
         there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
@@ -52,6 +57,7 @@ class Bench:
 #: What `--only` names; all of it is measured without.
 PARTS: dict[str, Callable[[Bench], str]] = {
     "files": lambda bench: bench.files(*FILES),
+    "writing": Bench.writing,
     "small": Bench.small,
     "validate": Bench.validate,
 }
@@ -67,18 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=[*PARTS, *PIECES], default=[])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--page", type=Path, help="write what was found into it")
+    parser.add_argument("--page", type=Path, help="write whole parts into it")
     given = parser.parse_args(arguments)
-    found = []
     with tempfile.TemporaryDirectory(prefix="boe-bench-") as folder:
         bench = Bench(folder=Path(folder), rounds=given.rounds, rows=given.rows)
         for name in given.only or PARTS:
-            found.append({**PARTS, **PIECES}[name](bench))
-            sys.stdout.write(f"{found[-1]}\n")
-    if given.page:
-        text = "\n".join([*found, f"Measured on {pages.machine()}."])
-        pages.put(given.page, SECTION, text)
+            found = {**PARTS, **PIECES}[name](bench)
+            sys.stdout.write(f"{found}\n")
+            sys.stdout.flush()
+            if given.page and name in PARTS:
+                pages.put(given.page, SECTION.format(name), f"{found}\n{_where()}")
     return 0
+
+
+def _where() -> str:
+    """Of a machine that does much else, the ratios say less."""
+    return f"Measured on {pages.machine()}, with a load of {os.getloadavg()[2]:.0f}."
 
 
 if __name__ == "__main__":

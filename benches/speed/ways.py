@@ -234,6 +234,8 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--held", action="store_true")
     given = parser.parse_args()
+    if given.held:  # once before: what is loaded and started only once is not writing
+        WAYS[given.way](given.database, True)(given.file)
     write = WAYS[given.way](given.database, given.held)
     start = perf_counter()
     write(given.file)
