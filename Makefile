@@ -7,6 +7,10 @@ RUNS := .venv/.run
 DEVELOPS := .venv/.develop
 MEASURES := .venv/.bench
 
+# Compiled files are kept, whatever the machine says: each process of the tests would
+# compile the libraries and the tests anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help install run validate test slow check lint generated schema docs golden node-programs soak bench bench-dispatch bench-gitops bench-reliability lock clean

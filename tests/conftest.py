@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -38,8 +39,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+#: A disk in memory: a process that is killed loses nothing of it, and no test waits for
+#: another disk. How many bytes have to be free there.
+MEMORY, ROOM = Path("/dev/shm"), 8 << 30
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("slow" if config.option.markexpr == "slow" else "quick")
+    if _has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def _has_room(folder: Path) -> bool:
+    """Room enough, and programs may be started from there."""
+    with suppress(OSError):
+        found = os.statvfs(folder)
+        runs = not found.f_flag & os.ST_NOEXEC
+        return runs and found.f_bavail * found.f_frsize >= ROOM
+    return False
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +67,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
             if not name.startswith(KEPT):
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("PYTEST_DEBUG_TEMPROOT", raising=False)  # it was read
         patch.setenv("TZ", "Asia/Kathmandu")  # where no test would expect to be
         yield
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 #: Freed when memory runs out, so that there is some to say so.
 _RESERVE = 1 << 20
 #: Where programs and libraries lie, besides the folders of Python itself.
-_SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys /dev".split()
+_SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys".split()
+# Not the rest of /dev: in /dev/shm lie files of other programs.
+_SYSTEM += "/dev/null /dev/zero /dev/full /dev/random /dev/urandom".split()
 _SYSTEM += "/proc/self /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys".split()
 
 
