@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         Destination,
         Forge,
         Ledger,
+        Mailbox,
         Repo,
     )
     from boe_reconciler.core.remote import GitRemote
     from boe_reconciler.core.snapshot import Snapshot
     from boe_reconciler.engine.backup import Manifest
     from boe_reconciler.engine.executor import Executor
+    from boe_reconciler.engine.hearing import Hearer
     from boe_reconciler.engine.lock import ServeLock
     from boe_reconciler.engine.reconciler import Reconciler
     from boe_reconciler.engine.sweeper import Sweeper
@@ -57,7 +59,7 @@ FORGES = {
 
 #: Parts of an App that are closed, in this order.
 _OPENED = (
-    *("troubles", "postmen", "pings", "repo", "git_repo", "_revisions"),
+    *("hearer", "troubles", "postmen", "pings", "repo", "git_repo", "_revisions"),
     *("backends", "ledger", "serve_lock"),
 )
 #: Seconds that a secret or a Connection may take to answer `boe validate --online`.
@@ -431,6 +433,25 @@ class App:
             redact=self.redact,
             observe=self.observe,
         )
+
+    @cached_property
+    def hearer(self) -> Hearer:
+        """For the one process that serves."""
+        from boe_reconciler.engine.hearing import Hearer
+
+        return Hearer(ledger=self.ledger, clock=self.clock, mailboxes=self._mailboxes)
+
+    def _mailboxes(self) -> Mapping[str, Mailbox]:
+        """Of the Connections that are served now."""
+        from boe_reconciler.core.listeners import Listeners
+
+        served = self.ledger.served()
+        known = Listeners(served=served, today=self.clock.now().date())
+        boxes = {
+            f"Connection {name}": self.backends.mailbox(spec)
+            for name, spec in known.mailboxes()
+        }
+        return {at: box for at, box in boxes.items() if box is not None}
 
     @cached_property
     def postmen(self) -> Sequence[Postman]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Clock,
         Destination,
         Format,
+        Mailbox,
         Protection,
         Source,
         Transforms,
@@ -65,6 +66,11 @@ DESTINATIONS = {
     "gcs": "boe_reconciler.destinations.gcs",
     "sftp": "boe_reconciler.destinations.sftp",
     "webhook": "boe_reconciler.destinations.webhook",
+}
+#: Where news of mails is read, by the type of their Connection.
+MAILBOXES = {
+    "smtp": "boe_reconciler.bounces.maildir",
+    "ses": "boe_reconciler.bounces.sqs",
 }
 #: Types of Connection that a destination of another type goes through.
 _BEHIND = {"smtp": "email", "ses": "email"}
@@ -174,12 +180,28 @@ class Backends:
             kind = _BEHIND.get(connection.type, connection.type)
             module = importlib.import_module(DESTINATIONS[kind])
             module.check(connection, self.secrets)
+            box = self.mailbox(connection)
+            if box is not None:
+                with closing(box):
+                    box.check()
             return
         source = self._create(connection)
         try:
             source.check()
         finally:
             source.close()
+
+    def mailbox(self, connection: ConnectionSpec) -> Mailbox | None:
+        """Where news of its mails arrives; None: nowhere."""
+        bounces = getattr(connection, "bounces", None)
+        if bounces is None:
+            return None
+        module = importlib.import_module(MAILBOXES[connection.type])
+        if connection.type == "smtp":
+            made: Mailbox = module.create(self.settings.data_root / bounces.maildir)
+        else:
+            made = module.create(connection, self.secrets)
+        return made
 
     def _give_back(self, name: str, version: str) -> None:
         with self._lock:

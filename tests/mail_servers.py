@@ -205,6 +205,8 @@ virtual_mailbox_maps = inline:{{{people}}}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{uid}
 virtual_minimum_uid = 1
+recipient_delimiter = +
+virtual_alias_maps = inline:{{gone@example.com=nobody@example.com}}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {home}/localhost.pem
 smtpd_tls_key_file = {home}/localhost.key

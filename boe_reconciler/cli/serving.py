@@ -163,6 +163,7 @@ class _Serving:
         )
         self._executor = app.executor()
         app.troubles.start()
+        app.hearer.start()
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._signal: int | None = None

@@ -79,6 +79,17 @@ class Listeners:
         names = (name, *getattr(first, "fallback", ()))
         return {each: self._connection(each) for each in names}
 
+    def mailboxes(self) -> Iterator[tuple[str, Any]]:
+        """Connections that say where news of their mails arrives; each place once."""
+        seen = set()
+        for kind, name in self._by_key:
+            found = self._connection(name) if kind == "Connection" else None
+            bounces = getattr(found, "bounces", None)
+            where = str(bounces)
+            if bounces is not None and where not in seen:
+                seen.add(where)
+                yield name, found
+
     def _connection(self, name: str) -> Any:
         overlay = self._environment.get("connections", {}).get(name) or {}
         data = _laid(overlay, self._spec("Connection", name))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from boe_reconciler.core.bounces import Report
     from boe_reconciler.core.census import Census
     from boe_reconciler.core.forge import CommitStatus
     from boe_reconciler.core.holds import Hold, Wait
@@ -328,6 +329,8 @@ class Shipment:
     addressed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: What its reader has to know before all else: see `core.marks.Marks`.
     marks: Marks = UNMARKED
+    #: What an answer to a mail carries, to be known by; "": none is waited for.
+    tag: str = ""
     #: What a webhook says, where that is something else than JSON about the run.
     payload: Mapping[str, Any] | None = None
 
@@ -390,6 +393,33 @@ class Forge(Protocol):
 
 
 # --- Smaller helpers ----------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Returned:
+    """A message that may tell what became of a mail."""
+
+    #: How its mailbox knows it.
+    name: str
+    #: Hex sha256 of what was read of it.
+    digest: str
+    #: What it tells; None: nothing that is understood.
+    report: Report | None
+
+
+class Mailbox(Protocol):
+    """Where such messages arrive. Raises Temporary or Permanent, and nothing else."""
+
+    def check(self) -> None:
+        """Whether it can be read."""
+
+    def arrived(self, most: int) -> Iterator[Returned]:
+        """Messages that were not put away, the oldest first."""
+
+    def put_away(self, one: Returned, *, understood: bool) -> None:
+        """One that was understood is done with; any other is kept for a person."""
+
+    def close(self) -> None: ...
 
 
 class SecretResolver(Protocol):

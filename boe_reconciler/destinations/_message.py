@@ -49,6 +49,10 @@ class Mail:
     linked: bool
     #: To be called with how many bytes of its content have left: see `Shipment.sent`.
     left: Callable[[int], None]
+    #: What an answer to it carries; "": none is waited for.
+    tag: str = ""
+    #: Of its delivery, in hex.
+    identity: str = ""
 
     @property
     def needs_utf8(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from boe_reconciler.core.bounces import DELIVERY_TAG
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Clock, SecretResolver
 from boe_reconciler.core.resources.connection import SesConnection
@@ -104,6 +105,7 @@ class SesChannel:
                 FromEmailAddress=mail.sender,
                 Destination={"ToAddresses": [mail.recipient]},
                 Content={"Raw": {"Data": mail.content}},
+                EmailTags=[{"Name": DELIVERY_TAG, "Value": mail.identity}],
             )
         except ClientError as error:
             return self._refused(error.response)

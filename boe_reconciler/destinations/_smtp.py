@@ -248,8 +248,13 @@ class SmtpChannel:
                 raise Permanent("smtputf8_missing", detail, "use an ASCII address")
             options += ["SMTPUTF8", "BODY=8BITMIME"]
             encoding = "utf-8"
+        asked = []
+        if mail.tag and smtp.supports_extension("dsn"):
+            # RFC 3461: who knows it, names the mail by our own word for it.
+            options += ["RET=HDRS", f"ENVID={mail.tag}"]
+            asked = ["NOTIFY=FAILURE,DELAY"]
         await smtp.mail(mail.sender, options=options, encoding=encoding)
-        await smtp.rcpt(mail.recipient, encoding=encoding)
+        await smtp.rcpt(mail.recipient, options=asked, encoding=encoding)
 
     async def _content(self, mail: Mail, cancel: Cancel) -> None:
         from aiosmtplib import SMTPDataError

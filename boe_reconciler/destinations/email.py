@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Protocol
 
+from boe_reconciler.core.bounces import LONGEST_LOCAL_PART, return_path
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.mail import (
     attaches,
@@ -26,6 +28,7 @@ from boe_reconciler.core.ports import (
     SecretResolver,
     Shipment,
 )
+from boe_reconciler.core.resources.connection import SmtpBounces
 from boe_reconciler.core.resources.distribution import Attach, FileText
 from boe_reconciler.core.resources.types import format_size
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
@@ -115,6 +118,7 @@ class EmailDestination:
         if channel.limit is not None and len(mail.content) > channel.limit:
             raise _too_large(len(mail.content), channel.limit, f"the Connection {name}")
         self._means.pace(name, cancel)
+        mail = _returning(mail, shipment.tag, self._means.connections[name])
         return channel.send(mail, lambda: self._begin(shipment, mail, name), cancel)
 
     def _begin(self, shipment: Shipment, mail: Mail, through: str) -> None:
@@ -151,6 +155,7 @@ class EmailDestination:
             content=content,
             linked=linked,
             left=_left(shipment, len(content)),
+            identity=shipment.key.identity,
         )
 
     def _written(self, shipment: Shipment, connection: Any, heading: Heading) -> bytes:
@@ -174,6 +179,17 @@ class EmailDestination:
             detail = f"{value.file} is not among what was kept of this revision"
             raise Permanent("text_missing", detail, "run `boe rerun`")
         return self._means.blobs.read(stored).decode("utf-8-sig")
+
+
+def _returning(mail: Mail, tag: str, connection: Any) -> Mail:
+    """With the address that it comes back to, where somebody reads that."""
+    bounces = getattr(connection, "bounces", None)
+    if not tag or not isinstance(bounces, SmtpBounces):
+        return mail
+    back = address(bounces.address).addr_spec if bounces.address else mail.sender
+    if len(back.rpartition("@")[0].encode()) <= LONGEST_LOCAL_PART:
+        back = return_path(back, tag)
+    return replace(mail, sender=back, tag=tag)
 
 
 def _left(shipment: Shipment, whole: int) -> Callable[[int], None]:

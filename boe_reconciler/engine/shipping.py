@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 
+from boe_reconciler.core.bounces import tag_of
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.facts import Sent
 from boe_reconciler.core.marks import Marks
@@ -76,6 +77,7 @@ def shipment(
         link=first.link,
         addressed=_addressed(load),
         marks=_marks(job, load),
+        tag=_tag(job, load),
     )
 
 
@@ -168,6 +170,12 @@ def _addressed(load: Load) -> dict[str, list[str]]:
         return {"to": [key.recipient]}
     found = load.named.get((key.part, key.destination), {})
     return {role: list(found.get(role, ())) for role in _SEEN}
+
+
+def _tag(job: Job, load: Load) -> str:
+    if load.planned.spec.type != MAIL:
+        return ""
+    return tag_of(load.delivery.key.identity, job.tools.ledger.return_key())
 
 
 def _alone(load: Load) -> bool:

@@ -30,7 +30,10 @@ NOTHING: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def a_destination_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
     lack = Lack(place="Destination", path=("smoke",), what="sending smoke signals")
-    monkeypatch.setattr(availability, "NOT_AVAILABLE", (*NOT_AVAILABLE, lack))
+    warned = Lack(
+        place="Connection", path=("drums",), what="drumming", severity="warning"
+    )
+    monkeypatch.setattr(availability, "NOT_AVAILABLE", (*NOT_AVAILABLE, lack, warned))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_what_works_is_not_mentioned() -> None:
 
 
 def test_what_has_no_effect_yet_is_a_warning() -> None:
-    spec = {"type": "smtp", "bounces": {"maildir": "bounces"}}
+    spec = {"type": "smtp", "drums": {"loud": True}}
     found = list(unavailable_in("Connection", spec, ("spec",)))
     assert [finding.severity for finding in found] == ["warning"]
 

@@ -145,3 +145,36 @@ def test_the_file_is_in_the_mail(tmp_path: Path, inbox: Inbox) -> None:
     (mail,) = inbox.mails
     assert mail.files == {"carriers.csv": CONTENT}
     assert mail.sender == "reports@example.com"
+
+
+# --- Where it comes back to -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bounces", "sender"),
+    [
+        (None, "reports@example.com"),
+        ({"maildir": "m"}, "reports+TAG@example.com"),
+        ({"maildir": "m", "address": "b@example.org"}, "b+TAG@example.org"),
+    ],
+)
+def test_a_mail_returns_where_bounces_are_read(
+    tmp_path: Path, inbox: Inbox, bounces: object, sender: str
+) -> None:
+    far = sending(tmp_path, inbox, **({"bounces": bounces} if bounces else {}))
+    assert outcomes(far, replace(a_mail(tmp_path), tag="TAG"))[0].status == (
+        STATUS.ACCEPTED
+    )
+    [mail] = inbox.mails
+    assert mail.sender == sender
+    assert "reports@example.com" in str(mail.message["From"])
+
+
+def test_a_return_path_without_room_for_a_tag_has_none(
+    tmp_path: Path, inbox: Inbox
+) -> None:
+    sender = "x" * 40 + "@example.com"
+    bounces = {"maildir": "m"}
+    far = sending(tmp_path, inbox, bounces=bounces, **{"from": sender})
+    outcomes(far, replace(a_mail(tmp_path), tag="TAG"))
+    assert inbox.mails[0].sender == sender

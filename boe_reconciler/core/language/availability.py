@@ -28,14 +28,7 @@ class Lack:
 
 
 #: Empty, once all of the language works.
-NOT_AVAILABLE: tuple[Lack, ...] = (
-    Lack(
-        place="Connection",
-        path=("bounces",),
-        what="reading the news of mails that bounced",
-        severity="warning",
-    ),
-)
+NOT_AVAILABLE: tuple[Lack, ...] = ()
 
 
 def unavailable_in_schedule(spec: Mapping[str, Any]) -> Iterator[Finding]:

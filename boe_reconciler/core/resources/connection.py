@@ -165,6 +165,11 @@ class Dkim(Model):
 
 class SmtpBounces(Model):
     maildir: str = Field(min_length=1, description="The folder bounces arrive in.")
+    address: str | None = Field(
+        None,
+        pattern=r"^[^@\s<>]{1,31}@[^@\s<>]+$",
+        description="Where bounces are sent to, +TAG before its @ (the sender).",
+    )
 
 
 class SmtpConnection(_Connection):

@@ -1,0 +1,1 @@
+"""Where news of mails arrives: each module is one `core.ports.Mailbox`."""
