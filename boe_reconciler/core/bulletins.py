@@ -22,6 +22,7 @@ _WORDS = {
     Kind.HOLD: "waits for a person",
     Kind.BREAKER: "is left alone",
     Kind.PAUSE: "ends soon",
+    Kind.BOUNCED: "has mail that came back",
     Kind.REVISION: "is not served whole",
 }
 _SEVERAL = {
@@ -29,6 +30,7 @@ _SEVERAL = {
     Kind.HOLD: "wait for a person",
     Kind.BREAKER: "are left alone",
     Kind.PAUSE: "end soon",
+    Kind.BOUNCED: "have mail that came back",
 }
 #: Columns of a fact's name.
 _NAME = 14

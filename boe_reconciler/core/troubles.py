@@ -17,12 +17,14 @@ from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.notices import SHOWN, Incident
 from boe_reconciler.core.runs import (
     Delivery,
+    DeliveryEvent,
     DeliveryStatus,
     Pause,
     Run,
     RunRecord,
     RunStatus,
 )
+from boe_reconciler.core.suppression import said
 from boe_reconciler.core.wording import counted, sentence
 
 #: The first word of it waits so long for more, to be told together.
@@ -36,6 +38,10 @@ _NEAR, _LONG = timedelta(hours=24), timedelta(hours=1)
 #: Nothing that anybody has to know: it was asked for.
 _MEANT = ("paused",)
 _WIDE = 400
+#: A mail that came back is told of for so long; those of one run are counted together
+#: for so long.
+BOUNCE_TOLD, BOUNCES_COUNTED = timedelta(days=1), timedelta(days=7)
+_MOST_BOUNCES = 20
 #: What goes on by itself once its time has come, and what a run tells of.
 _TELL_NOTHING = (HoldKind.CHANGE_WINDOW, HoldKind.UNCONFIRMED)
 
@@ -49,6 +55,7 @@ class Kind(StrEnum):
     HOLD = "hold"
     BREAKER = "breaker"
     PAUSE = "pause"
+    BOUNCED = "bounced"
     REVISION = "revision"
 
     @property
@@ -308,7 +315,7 @@ def stands(board: Board, found: Sequence[Trouble], *, now: datetime) -> Board:
     for subject, before in board.troubles.items():
         if subject not in current and not before.kind.of_run and not before.over_at:
             troubles.pop(subject)
-            if before.heard and before.kind is not Kind.PAUSE:
+            if before.heard and before.kind not in _PASS:
                 end = _ENDED[before.kind]
                 troubles[subject] = replace(
                     before, over_at=now, outcome=end, command=""
@@ -326,6 +333,8 @@ def without(board: Board, served: Collection[str]) -> Board:
     return replace(board, troubles=troubles)
 
 
+#: Of these the end is no news.
+_PASS = (Kind.PAUSE, Kind.BOUNCED)
 _ENDED = {
     Kind.LATE: "It is not late any more.",
     Kind.HOLD: "It does not wait any more.",
@@ -387,6 +396,36 @@ def of_revisions(incidents: Sequence[Incident], now: datetime) -> Iterator[Troub
                 since=one.since or now,
                 at=now,
             )
+
+
+def of_bounces(
+    news: Sequence[tuple[str, DeliveryEvent]], about: Mapping[str, About], now: datetime
+) -> Iterator[Trouble]:
+    """Of each run whose mails came back within the last day; the newest come first."""
+    runs: dict[str, list[DeliveryEvent]] = {}
+    schedules = {one.key.run_id: schedule for schedule, one in news}
+    for _, one in news:
+        runs.setdefault(one.key.run_id, []).append(one)
+    for run_id, events in runs.items():
+        if events[0].at < now - BOUNCE_TOLD:
+            continue
+        schedule = schedules[run_id]
+        lines = [f"{one.key.recipient} {said(one)}" for one in events]
+        of = about.get(schedule)
+        yield Trouble(
+            subject=f"bounces {run_id}",
+            kind=Kind.BOUNCED,
+            cause=counted(len({one.key for one in events}), "mail"),
+            what=sentence(f"The mail to {lines[0]}"[:_WIDE]),
+            details=tuple(one[:_WIDE] for one in lines[1:_MOST_BOUNCES]),
+            command=f"boe show {run_id}",
+            since=events[-1].at,
+            at=now,
+            schedule=schedule,
+            title=of.title if of else schedule,
+            timezone=of.timezone if of else "UTC",
+            run_id=run_id,
+        )
 
 
 def of_holds(holds: Sequence[Hold], now: datetime) -> Iterator[Trouble]:

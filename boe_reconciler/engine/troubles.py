@@ -130,9 +130,15 @@ class TroubleTeller:
             *troubles.of_revisions(self.ledger.notices(), now),
             *troubles.of_connections(self.ledger.limits(now=now), now),
             *troubles.of_holds(self.ledger.holds(), now),
+            *self._bounces(now),
             *troubles.of_pauses(self.ledger.pauses(), now),
         ]
         return troubles.stands(board, current, now=now)
+
+    def _bounces(self, now: datetime) -> Iterator[Trouble]:
+        news = self.ledger.news_since(now - troubles.BOUNCES_COUNTED)
+        about = self._about({schedule for schedule, _ in news})
+        return troubles.of_bounces(news, about, now)
 
     def _late(self, now: datetime) -> Iterator[Trouble]:
         for run in self.ledger.unfinished(now):

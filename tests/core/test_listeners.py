@@ -224,3 +224,16 @@ def test_a_connection_is_what_the_environment_makes_of_it() -> None:
     assert found.policy.notices.ops == []
     with pytest.raises(Permanent, match="no Connection gone"):
         found.reached_through("gone")
+
+
+def test_each_place_where_bounces_arrive_is_read_once() -> None:
+    bounces = {"bounces": {"maildir": "m"}}
+    found = listeners(
+        {
+            "Connection mailer": {"spec": MAILER | bounces},
+            "Connection other": {"spec": MAILER | bounces},
+            "Connection third": {"spec": MAILER},
+        }
+    )
+    [(name, spec)] = found.mailboxes()
+    assert (name, spec.bounces.maildir) == ("mailer", "m")

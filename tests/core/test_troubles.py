@@ -33,13 +33,14 @@ from boe_reconciler.core.troubles import (
     bulletins,
     late,
     looked,
+    of_bounces,
     of_connections,
     of_holds,
     of_pauses,
     stands,
     without,
 )
-from tests.builders import an_artifact, at
+from tests.builders import a_bounce, a_mail, an_artifact, at
 from tests.core.test_rerun import a_run
 
 NOW = at("2026-03-01 06:30")
@@ -495,3 +496,24 @@ def test_what_stands_in_html_is_no_html() -> None:
     page = render(HTML, {"notice": found}, html=True)
     assert "&lt;b&gt;no&lt;/b&gt;" in page
     assert "<b>" not in page
+
+
+def test_mails_that_came_back_are_one_trouble_of_their_run_for_a_day() -> None:
+    day = timedelta(days=1)
+    new, old = [
+        a_bounce(digest=str(number)).event(a_mail("daily.m1", who).key, moment)
+        for number, (who, moment) in enumerate(
+            [("anna@example.com", NOW), ("bob@example.com", NOW - 2 * day)]
+        )
+    ]
+    about = {"daily": About(title="Ships", timezone="Europe/Berlin", connection="db")}
+    [one] = of_bounces([("daily", new), ("daily", old)], about, NOW)
+    assert (one.kind, one.cause, one.title, one.since) == (
+        *(Kind.BOUNCED, "2 mails", "Ships", old.at),
+    )
+    assert one.what.startswith("The mail to anna@example.com bounced for good: 5.1.1")
+    assert one.details[0].startswith("bob@example.com bounced for good")
+    assert one.command == "boe show daily.m1"
+    [other] = of_bounces([("daily", new)], {}, NOW)
+    assert (other.title, other.timezone) == ("daily", "UTC")
+    assert list(of_bounces([("daily", new)], about, NOW + 2 * day)) == []
