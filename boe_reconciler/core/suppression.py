@@ -92,7 +92,8 @@ class Told:
 def said(event: DeliveryEvent) -> str:
     """bounced for good: 5.1.1 No such user."""
     lasting = " for good" if event.kind is News.BOUNCED and event.lasting else ""
-    why = " ".join(one for one in (event.code, event.message) if one)
+    code = "" if event.code in event.message else event.code
+    why = " ".join(one for one in (code, event.message) if one)
     return f"{_SAID[event.kind]}{lasting}" + (f": {why}" if why else "")
 
 
