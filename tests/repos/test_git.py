@@ -374,6 +374,27 @@ def test_a_far_side_that_does_not_answer_holds_nobody_up(repo, upstream, monkeyp
     assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
 
 
+def test_a_fetch_that_does_not_end_holds_nobody_up(repo, upstream, monkeypatch):
+    upstream.write("schedules/a.yaml", "a: 1\n")
+    upstream.commit()
+    repo.snapshot()
+    goes_on, fetch = threading.Event(), repo._mirror.fetch
+    monkeypatch.setattr("boe_reconciler.repos.git.PATIENCE", 0.01)
+    monkeypatch.setattr(
+        "boe_reconciler.repos.git.mirror.Mirror.fetch",
+        lambda _: goes_on.wait(60) and fetch(),
+    )
+    upstream.write("schedules/a.yaml", "a: 2\n")
+    upstream.commit()
+    repo.hurry()
+    assert not repo.wait(0)
+    assert repo.last().read("schedules/a.yaml") == b"a: 1\n"
+    goes_on.set()
+    monkeypatch.setattr("boe_reconciler.repos.git.PATIENCE", 60)
+    assert repo.wait(0)
+    assert repo.snapshot().read("schedules/a.yaml") == b"a: 2\n"
+
+
 def test_an_unchanged_branch_costs_one_call(repo, upstream, monkeypatch):
     upstream.commit()
     repo.snapshot()

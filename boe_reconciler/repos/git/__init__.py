@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -44,6 +45,7 @@ class GitRepo:
         self._contents = Contents(git=mirror.git)
         self._reader = Reader(git=mirror.git, contents=self._contents)
         self._is_ready = False
+        self._preparing = threading.Lock()
         #: The head over there, if it was asked for since the last snapshot.
         self._asked: str | None = None
         #: The head that was looked at last.
@@ -59,8 +61,8 @@ class GitRepo:
     def wait(self, timeout: float) -> bool:
         """True where the head moved, where it can be had again, and after `hurry`.
 
-        A far side that does not answer holds nobody up for long: whoever waits again
-        waits for the same answer.
+        A far side that does not answer, or that sends for long, holds nobody up for long:
+        whoever waits again waits for the same answer.
         """
         if self._looking is None:
             pause = self._next - self._clock.monotonic()
@@ -68,7 +70,7 @@ class GitRepo:
             if pause > timeout and not hurried:
                 return False
             self._hurried.clear()
-            self._looking = self._pool.submit(self._tried, self._ask), hurried
+            self._looking = self._pool.submit(self._tried, self._look), hurried
         look, hurried = self._looking
         if not futures.wait([look], PATIENCE).done:
             return False
@@ -123,20 +125,33 @@ class GitRepo:
             self._looking = None
 
     def _prepare(self) -> None:
-        if not self._is_ready:
-            self._mirror.prepare()
-            self._is_ready = True
+        with self._preparing:
+            if not self._is_ready:
+                self._mirror.prepare()
+                self._is_ready = True
 
     def _ask(self) -> str:
         self._prepare()
         return self._mirror.ask_head()
 
+    def _look(self) -> str:
+        """The head over there, which is fetched if it is new."""
+        head = self._ask()
+        if head != self._seen:
+            # Whoever reads a mirror that is damaged finds that, and mends it.
+            with suppress(Damaged):
+                self._bring(head)
+        return head
+
+    def _bring(self, head: str) -> None:
+        if self._mirror.head() != head:
+            self._mirror.fetch()
+
     def _fetch(self) -> str:
         """The head over there, once it is here as well."""
         head = self._asked or self._ask()
         self._asked = None
-        if self._mirror.head() != head:
-            self._mirror.fetch()
+        self._bring(head)
         found = self._mirror.head()
         if found is None:
             raise Damaged("git fetched nothing")
@@ -206,6 +221,7 @@ class GitRepo:
             raise self._damaged(error) from error
 
     def _start_anew(self) -> None:
+        self._end_look()
         self._contents.close()
         self._mirror.remove()
         self._is_ready = False
