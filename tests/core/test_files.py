@@ -37,6 +37,8 @@ def test_names_that_differ_in_case_or_composition_alone_clash() -> None:
     assert set(found) == {"a/B", "A/b", "a/b", "u\u0308", "ü"}
     assert found["a/B"] == "on some machines a/b is the same file"
     assert found["a/b"] == "on some machines A/b is the same file"
+    left = alike(alike({}, new=paths), gone=["A/b", "a/b", "c"], new=["a/B2"])
+    assert set(clashes(left, paths[:1] * 5)) == {"u\u0308", "ü"}
 
 
 def test_the_files_that_a_document_names_are_found_from_the_root() -> None:
