@@ -26,10 +26,22 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
+#: What turns text around, or makes a line that no terminal shows as one: a reviewer
+#: must see it. Joiners stay, for they make letters and emoji.
+_UNSEEN = (
+    0x61C,
+    0x200B,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+    0xFEFF,
+)
+
 #: What would steer a terminal: an error message is somebody else's text.
 _STEERING = {
     code: "?" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
-}
+} | {code: f"\\u{code:04x}" for code in _UNSEEN}
 
 _COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 

@@ -345,6 +345,15 @@ def test_nothing_that_is_printed_steers_a_terminal(folder: Path, boe: Boe) -> No
     assert said.out.startswith("a?[31m??b is unknown.")
 
 
+def test_what_turns_a_line_around_is_printed_as_its_code(
+    folder: Path, boe: Boe
+) -> None:
+    said = boe(
+        folder, "explain", "a\u202eb\u2066c\u2028d\u200be \U0001f469\u200d\U0001f4bb"
+    )
+    assert "a\\u202eb\\u2066c\\u2028d\\u200be \U0001f469\u200d\U0001f4bb" in said.out
+
+
 def test_nothing_that_is_printed_is_a_command_in_the_log_of_a_job(
     folder: Path, boe: Boe
 ) -> None:
