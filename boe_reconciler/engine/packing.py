@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from boe_reconciler.core.blocks import Blocks
 from boe_reconciler.core.ports import Sealing
 from boe_reconciler.core.runs import Event
 from boe_reconciler.engine.job import Job
@@ -116,7 +118,35 @@ def gzipped(raw: BinaryIO, when: datetime) -> Iterator[BinaryIO]:
     with igzip.IGzipFile(  # type: ignore[no-untyped-call]  # it has no types
         "", "wb", fileobj=raw, mtime=when.timestamp()
     ) as target:
-        yield cast(BinaryIO, target)
+        even = _Even(cast(BinaryIO, target))
+        yield cast(BinaryIO, even)
+        even.end()
+
+
+class _Even(io.RawIOBase):
+    """Writes in blocks of one size."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        super().__init__()
+        self._target = target
+        self._blocks = Blocks()
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        for block in self._blocks.of(data):
+            self._target.write(block)
+        self._at += size
+        return size
+
+    def tell(self) -> int:
+        return self._at
+
+    def end(self) -> None:
+        self._target.write(self._blocks.rest())
 
 
 def _local(job: Job) -> datetime:

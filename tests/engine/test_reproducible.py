@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from boe_reconciler.core.runs import RunStatus
+from boe_reconciler.engine.packing import gzipped
 from tests.engine.world import World, a_spec
 
 FORMATS = ["xlsx", "csv", "tsv", "json", "jsonl", "parquet", "html", "pdf"]
@@ -41,6 +45,22 @@ def digests(root: Path) -> dict[str, list[str]]:
                 f"{one.name} {one.sha256}" for one in record.artifacts
             ]
     return found
+
+
+def test_gzip_gives_the_same_bytes_however_its_input_is_cut() -> None:
+    text = b"".join(b"%d,%d\n" % (n, n * n % 9973) for n in range(60_000))
+
+    def packed(step: int) -> bytes:
+        raw = io.BytesIO()
+        with gzipped(raw, datetime(2026, 11, 24, tzinfo=UTC)) as target:
+            for start in range(0, len(text), step):
+                target.write(memoryview(text)[start : start + step])
+            assert target.tell() == len(text)
+        return raw.getvalue()
+
+    whole = packed(len(text))
+    assert gzip.decompress(whole) == text
+    assert packed(1_000) == packed(300_001) == whole
 
 
 @pytest.mark.slow

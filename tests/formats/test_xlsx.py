@@ -595,3 +595,15 @@ def test_libreoffice_reads_hostile_text(tmp_path: Path) -> None:
     command = [office, "--headless", "--convert-to", "ods", "a.xlsx"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=100)
     assert (tmp_path / "a.ods").exists()
+
+
+@pytest.mark.parametrize("step", [700, 9_000])
+def test_the_bytes_do_not_depend_on_how_a_source_hands_its_rows_over(step: int) -> None:
+    """Wider texts stand where only some of the first chunks reach."""
+    count = 20_000
+    texts = [f"{n % 977} {'wide' * (n // 16_384)}" for n in range(count)]
+    rows = pa.table({"n": list(range(count)), "text": texts})
+    whole = Table(name="x", schema=rows.schema, batches=iter(rows.to_batches()))
+    cut = iter(rows.to_batches(max_chunksize=step))
+    pieces = Table(name="x", schema=rows.schema, batches=cut)
+    assert write(pieces) == write(whole)

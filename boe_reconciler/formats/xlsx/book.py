@@ -19,7 +19,7 @@ from boe_reconciler.core.resources.report import Column
 from boe_reconciler.formats._ahead import ahead
 from boe_reconciler.formats.xlsx import names, parts
 from boe_reconciler.formats.xlsx.cells import as_plain, default_format
-from boe_reconciler.formats.xlsx.container import Block, Deflated, ZipWriter
+from boe_reconciler.formats.xlsx.container import Deflated, ZipWriter
 from boe_reconciler.formats.xlsx.render import Renderer, chunks, one_array
 
 #: Measured widths stay between these, in characters.
@@ -83,7 +83,7 @@ class _Done:
 
     sheet: Sheet
     rows: int
-    block: Block
+    xml: bytes | memoryview
     #: How many texts were cut, by the title of their column.
     cuts: Mapping[str, int]
 
@@ -119,7 +119,7 @@ class _Book:
         for done in ahead(
             self._pieces(table.name, layout, chain([first], stream)), self._render
         ):
-            done.sheet.data.append(done.block)
+            done.sheet.data.write(done.xml)
             cuts.update(done.cuts)
             rows += done.rows
         self.notes += cut_notes(cuts, table.name)
@@ -204,14 +204,14 @@ class _Book:
         """In any thread."""
         layout, rows = piece.sheet.layout, piece.rows.num_rows
         if not layout.titles:
-            return _Done(sheet=piece.sheet, rows=rows, block=Block.of(b""), cuts={})
+            return _Done(sheet=piece.sheet, rows=rows, xml=b"", cuts={})
         cells = self._renderer.cells(
             piece.rows, [f' s="{n}"' if n else "" for n in layout.styles]
         )
         return _Done(
             sheet=piece.sheet,
             rows=rows,
-            block=Block.of(self._renderer.rows(cells)),
+            xml=self._renderer.rows(cells),
             cuts={
                 t: c.cuts for t, c in zip(layout.titles, cells, strict=True) if c.cuts
             },

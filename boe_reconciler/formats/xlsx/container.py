@@ -11,12 +11,13 @@ import io
 import shutil
 import struct
 import tempfile
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Final
 
 from isal import isal_zlib
+
+from boe_reconciler.core.blocks import Blocks
 
 #: Up to this much stays in memory, beyond it in a temporary file.
 SPOOL = 1 << 20
@@ -29,22 +30,6 @@ UTF8_NAMES: Final = 0x800
 DEFLATED: Final = 8
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """A piece that is deflated by itself, so that any thread can do it."""
-
-    packed: bytes
-    #: Of what is packed.
-    size: int
-    crc: int
-
-    @classmethod
-    def of(cls, data: bytes | memoryview) -> Block:
-        stream, view = _stream(), memoryview(data)
-        packed = stream.compress(view) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
-        return cls(packed=packed, size=view.nbytes, crc=isal_zlib.crc32(view))
-
-
 class Deflated:
     """Raw deflate data that grows at its end; a piece may still be put before it."""
 
@@ -54,32 +39,29 @@ class Deflated:
         self.packed = 0
         self._spools: list[BinaryIO] = [_spool()]
         self._stream = _stream()
+        self._blocks = Blocks()
 
     def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         self.size += view.nbytes
         self.crc = isal_zlib.crc32(view, self.crc)
-        self._keep(self._stream.compress(view))
-
-    def append(self, block: Block) -> None:
-        self._keep(self._stream.flush(isal_zlib.Z_SYNC_FLUSH))
-        self._stream = _stream()  # which looks back at nothing before the block
-        self._keep(block.packed)
-        self.crc = joined_crc(self.crc, block.crc, block.size)
-        self.size += block.size
+        for block in self._blocks.of(view):
+            self._keep(self._stream.compress(block))
 
     def close(self) -> None:
         """No more is written."""
+        self._keep(self._stream.compress(self._blocks.rest()))
         self._keep(self._stream.flush())
 
     def put_before(self, data: bytes) -> None:
-        """`data` comes before all there is."""
-        block, spool = Block.of(data), _spool()
-        spool.write(block.packed)
+        """`data` comes before all there is: a closed block of its own."""
+        stream, spool = _stream(), _spool()
+        piece = stream.compress(data) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
+        spool.write(piece)
         self._spools.insert(0, spool)
-        self.crc = joined_crc(block.crc, self.crc, self.size)
-        self.size += block.size
-        self.packed += len(block.packed)
+        self.crc = joined_crc(isal_zlib.crc32(data), self.crc, self.size)
+        self.size += len(data)
+        self.packed += len(piece)
 
     def copy_to(self, target: BinaryIO) -> None:
         for spool in self._spools:
