@@ -54,6 +54,7 @@ CONTENTS = [
     b"a: 2\n",
     b"spec: {query_file: r.sql}\n",
     b"spec: {query_file: sql/s.sql}\n",
+    b"spec: {query_file: sql}\n",
     b"spec: {query_file: ../queries/q.sql}\n",
     b"[\n",
     b"x" * 300,
@@ -208,3 +209,16 @@ def test_what_could_not_be_read_to_its_end_is_read_again(
         with pytest.raises(InputError):
             one.read(commit)
     assert "schedules/q.sql" in one.read(commit).files
+
+
+def test_a_file_that_becomes_a_folder_is_told_as_one(
+    reader: tuple[Upstream, Reader],
+) -> None:
+    upstream, one = reader
+    upstream.write("schedules/s7.yaml", "spec: {query_file: sql}\n")
+    assert one.read(upstream.commit()).unreadable == {}
+    upstream.write("schedules/sql/inside", "select 1")
+    folder = one.read(upstream.commit()).unreadable
+    assert folder == {"schedules/sql": "it is not a regular file"}
+    upstream.remove("schedules/sql/inside")
+    assert one.read(upstream.commit()).unreadable == {}

@@ -108,7 +108,9 @@ class _Beside:
             self.folders.clear()
             return
         for path in touched:
-            self.known.pop(path, None)
+            # It may be what makes a folder of what stands above it.
+            for each in _with_folders(path):
+                self.known.pop(each, None)
 
     def learn(self, path: str, entries: Mapping[str, TreeEntry]) -> None:
         entry = _leads_away(path, entries) or entries.get(path)
