@@ -509,6 +509,28 @@ def test_a_plan_with_a_cache_is_the_plan_without() -> None:
         ledger.activate(with_cache)
 
 
+def test_a_calendar_of_what_is_waited_for_counts_for_who_waits() -> None:
+    when = "when: {cron: '0 5 * * *', timezone: UTC, calendar: days}"
+    spec = "report: sales\ndeliver_to: [archive]\n"
+    files = {
+        **GOOD,
+        "schedules/other.yaml": a_document("Schedule", "other", f"{spec}{when}"),
+        "schedules/waits.yaml": a_document(
+            "Schedule",
+            "waits",
+            f"{spec}when: {{cron: '0 6 * * mon', timezone: UTC}}\n"
+            "wait_for: [{schedule: other}]",
+        ),
+    }
+    cache, ledger = PlanCache(), Ledger()
+    for days, told in {"mon-fri": [], "tue-fri": ["BOE222"]}.items():
+        calendar = a_document("Calendar", "days", f"working_days: {days}")
+        there = {**files, "calendars/days.yaml": calendar}
+        plan = ledger.plan(there, cache=cache)
+        assert [one.code for one in plan.problems] == told
+        assert plan.problems == ledger.plan(there).problems
+
+
 def test_a_lost_blob_is_told_in_words() -> None:
     report = a_document("Report", "x", "connection: db\nquery_file: x.sql")
     files = {**GOOD, "reports/x.yaml": report, "reports/x.sql": "select 1"}

@@ -82,6 +82,7 @@ CHOICES = {
         a_schedule("s1"),
         a_schedule("s1", "template: t1"),
         a_schedule("s1", "paused: true"),
+        a_schedule("s1", "wait_for: [{schedule: s3}]"),
         a_schedule("s1-new", metadata="  renamed_from: s1\n"),
         a_schedule("s2"),
         "kind: Schedule\nmetadata: {name: s1}\n---\n}",

@@ -128,9 +128,14 @@ def _merged(check: Check, name: str) -> Document | None:
 
 
 def _document(check: Check, kind: str, name: str) -> Document | None:
+    entry = _entry(check, kind, name)
+    return entry.document if entry else None
+
+
+def _entry(check: Check, kind: str, name: str) -> Entry | None:
     found = check.look_up((kind, name))
     entry = found.entry if isinstance(found, Verdict) else found
-    return entry.document if isinstance(entry, Entry) else None
+    return entry if isinstance(entry, Entry) else None
 
 
 def _timetable(check: Check, name: str) -> Timetable | None:
@@ -141,7 +146,7 @@ def _timetable(check: Check, name: str) -> Timetable | None:
         when = When.model_validate(spec.get("when") if isinstance(spec, dict) else None)
     except ValidationError:
         return None
-    calendar = check.world.entries.get(("Calendar", when.calendar or ""))
+    calendar = _entry(check, "Calendar", when.calendar) if when.calendar else None
     resource = calendar.resource if calendar else None
     return compile_when(
         when,
