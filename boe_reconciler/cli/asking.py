@@ -13,11 +13,11 @@ from boe_reconciler.cli.executing import execute, make_served
 from boe_reconciler.cli.history import find_run
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
-from boe_reconciler.cli.planned import known_schedules
+from boe_reconciler.cli.planned import check_served
 from boe_reconciler.cli.stored import parts_gone, why_gone
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.addresses import address_flaw, folded
-from boe_reconciler.core.language.suggest import did_you_mean
+from boe_reconciler.core.language.suggest import did_you_mean, listed
 from boe_reconciler.core.run_ids import manual_run_id
 from boe_reconciler.core.runs import (
     DeliveryStatus,
@@ -29,7 +29,7 @@ from boe_reconciler.core.runs import (
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
-    from boe_reconciler.core.runs import RunRecord
+    from boe_reconciler.core.runs import DeliveryKey, RunRecord
 
 
 def add_to(boe: typer.Typer) -> None:
@@ -86,7 +86,7 @@ def trigger(
     app = executing_app(context)
     make_served(app)
     states = {state.name: state for state in app.ledger.states()}
-    known_schedules([name], sorted(states))
+    check_served(app, [name])
     if states[name].paused_in_git or states[name].pause:
         say(f"{name} is paused; it runs all the same.", style="yellow")
     options = RunOptions(
@@ -195,8 +195,10 @@ def resend(
     _check_named(record, wanted)
     keys = app.ledger.reopen(record.run.run_id, wanted, now=app.clock.now())
     if not keys:
-        say(_nothing_again(wanted))
+        say(_nothing_again(record, wanted))
         return 0
+    if warning := doubles(record, wanted, keys):
+        say(warning, "yellow", stderr=True)
     return execute(app, [record.run.run_id], wait=not no_wait)
 
 
@@ -241,10 +243,28 @@ def _unknown(
     )
 
 
-def _nothing_again(wanted: Resend) -> str:
-    if wanted.narrowed:
-        return "Nothing of the run is like that: nothing is sent."
-    return "Everything was accepted already; --all sends it again."
+def _nothing_again(record: RunRecord, wanted: Resend) -> str:
+    if not wanted.narrowed:
+        return "Everything was accepted already; --all sends it again."
+    of = f" for {wanted.recipient}" if wanted.recipient else ""
+    at = f" at {wanted.destination}" if wanted.destination else ""
+    which = " or ".join(state.value for state in wanted.states or ()) or "left to send"
+    return f"Nothing of {record.run.run_id}{of}{at} is {which}: nothing is sent."
+
+
+def doubles(record: RunRecord, wanted: Resend, keys: Collection[DeliveryKey]) -> str:
+    """Who may get it twice, for one who asked for all that was not accepted."""
+    if wanted.states or wanted.recipient or wanted.to:
+        return ""
+    missing = [
+        one.key.recipient
+        for one in record.deliveries
+        if one.status is DeliveryStatus.UNCONFIRMED and one.key in keys
+    ]
+    if not missing:
+        return ""
+    doubt = "nobody knows whether the first came (`--failed` leaves that out)"
+    return f"{listed(missing, 'and')} may get it twice: {doubt}."
 
 
 def _check_stored(app: App, record: RunRecord) -> None:

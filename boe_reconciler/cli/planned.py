@@ -72,6 +72,18 @@ def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]
     return names
 
 
+def check_served(app: App, names: Sequence[str]) -> None:
+    """InputError for a name that is not served; a mistake in its file is told as one."""
+    known = [state.name for state in app.ledger.states()]
+    stalled = app.ledger.served().stalled
+    broken = {one.name for one in stalled if one.kind == "Schedule"}
+    for name in names:
+        if name in broken and name not in known:
+            told = f"The schedule {quoted([name], 'and')} is not valid."
+            raise InputError(told, f"`boe explain {name}` says why.")
+    known_schedules(names, sorted(known))
+
+
 def instant(text: str, zone: str, what: str) -> datetime:
     """ISO 8601; without an offset it is wall time in `zone`."""
     from zoneinfo import ZoneInfo

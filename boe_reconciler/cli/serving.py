@@ -19,7 +19,7 @@ from boe_reconciler.cli.door import door
 from boe_reconciler.cli.executing import exit_code, serves_git
 from boe_reconciler.cli.logs import start_logging
 from boe_reconciler.cli.output import say
-from boe_reconciler.cli.planned import duration, instant, known_schedules
+from boe_reconciler.cli.planned import check_served, duration, instant
 from boe_reconciler.cli.progress import Telling, shown
 from boe_reconciler.cli.validating import say_problems
 from boe_reconciler.cli.watching import watched
@@ -217,7 +217,7 @@ class _Serving:
 
     def _enqueue(self, names: Sequence[str], *, now_all: bool) -> list[str]:
         states = {state.name: state for state in self._app.ledger.states()}
-        known_schedules(names, sorted(states))
+        check_served(self._app, names)
         paused = [
             name
             for name, state in sorted(states.items())

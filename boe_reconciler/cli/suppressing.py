@@ -83,7 +83,8 @@ def suppress(
     if new is None:
         say(f"{address} is on the suppression list already.")
     else:
-        say(f"{address} gets no mail any more: `boe unsuppress {address}` ends that.")
+        ends = f'`boe unsuppress {address} --why "…"` ends that.'
+        say(f"{address} gets no mail any more: {ends}")
     return 0
 
 

@@ -45,7 +45,7 @@ class Suppression:
         return (
             f"{self.address} is on the suppression list since "
             f"{self.since:%Y-%m-%d %H:%M} UTC: {sentence(self.why)} "
-            f"`boe unsuppress {self.address}` takes it off."
+            f'`boe unsuppress {self.address} --why "…"` takes it off.'
         )
 
     def ended(self, *, by: str, why: str, now: datetime) -> Suppression:

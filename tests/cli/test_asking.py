@@ -133,6 +133,16 @@ def test_only_one_destination_gets_it(repo: Path, boe: Boe) -> None:
     assert files(repo, "first") + files(repo, "second") == []
 
 
+def test_a_schedule_with_a_mistake_is_not_called_unknown(repo: Path, boe: Boe) -> None:
+    faulty = schedule("faulty", when={"cron": "0 25 * * *"})
+    write(repo / "schedules/faulty.yaml", faulty)
+    for command in (["trigger", "faulty"], ["run", "--once", "--now", "faulty"]):
+        said = boe(repo, *command)
+        assert said.code == 1
+        assert 'The schedule "faulty" is not valid.' in said.err
+        assert "`boe explain faulty` says why." in said.err
+
+
 def test_no_wait_prints_the_id_and_leaves_the_row(repo: Path, boe: Boe) -> None:
     said = boe(repo, "trigger", "good", "--no-wait")
     (found,) = runs(boe, repo)
@@ -235,6 +245,16 @@ def test_only_what_was_not_accepted_is_sent_again(repo: Path, boe: Boe) -> None:
     assert [len(files(repo, root)) for root in ("archive", "first", "second")] == [
         1
     ] * 3
+
+
+def test_what_is_not_there_to_be_sent_again_is_told_by_its_name(
+    repo: Path, boe: Boe
+) -> None:
+    boe(repo, "trigger", "good")
+    said = boe(repo, "resend", "good", "--unconfirmed", "--destination", "archive").out
+    assert " at archive is unconfirmed: nothing is sent.\n" in said
+    said = boe(repo, "resend", "good", "--destination", "archive").out
+    assert " at archive is left to send: nothing is sent.\n" in said
 
 
 # --- boe pause ------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from boe_reconciler.cli.asking import doubles
 from boe_reconciler.cli.delivered import lines
 from boe_reconciler.cli.progress import say_end
-from boe_reconciler.core.runs import DeliveryStatus, News, RunRecord, RunStatus
+from boe_reconciler.core.runs import DeliveryStatus, News, Resend, RunRecord, RunStatus
 from boe_reconciler.core.suppression import why_none
 from tests.builders import a_bounce
 from tests.engine.mails import (
@@ -48,6 +49,17 @@ def test_each_who_missed_it_is_told_with_what_to_do(world: World) -> None:
     assert f"If it did not arrive: `boe resend {run_id} --recipient {BOB}`" in text
     assert "carl@example.com: accepted" in text
     assert "archive/folder: accepted" in text
+
+
+def test_who_sends_again_what_is_unconfirmed_is_told_that_it_may_be_a_double(
+    world: World,
+) -> None:
+    Post(world).answers(anna=[REFUSED], bob=[SILENT])
+    record = world.run_now(mailing(a_mail([ANNA, BOB])))
+    keys = [one.key for one in record.deliveries]
+    assert doubles(record, Resend(), keys).startswith(f"{BOB} may get it twice: ")
+    assert doubles(record, Resend(), keys[:1]) == ""
+    assert doubles(record, Resend(states=[DeliveryStatus.UNCONFIRMED]), keys) == ""
 
 
 def test_the_line_of_a_run_says_how_many_mails_left(
@@ -111,4 +123,5 @@ def test_an_address_on_the_suppression_list_gets_nothing(world: World) -> None:
     assert record.run.status is RunStatus.SUCCEEDED
     assert post.got == {ANNA: 1}
     assert f"{BOB.upper()}: suppressed" in text
-    assert "He asked for it. `boe unsuppress bob@example.com` takes it off." in text
+    ends = '`boe unsuppress bob@example.com --why "…"` takes it off.'
+    assert f"He asked for it. {ends}" in text

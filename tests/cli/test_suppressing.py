@@ -17,7 +17,7 @@ def test_an_address_is_put_on_the_list_shown_and_taken_off(
 ) -> None:
     put = boe(tmp_path, "suppress", ANNA, "--why", "she left", "--by", "ada")
     assert put.out == (
-        f"{ANNA} gets no mail any more: `boe unsuppress {ANNA}` ends that.\n"
+        f'{ANNA} gets no mail any more: `boe unsuppress {ANNA} --why "…"` ends that.\n'
     )
     again = boe(tmp_path, "suppress", ANNA.upper(), "--why", "she left")
     assert "is on the suppression list already." in again.out

@@ -761,6 +761,14 @@ CASES: dict[str, dict[str, Any]] = {
         ),
         "schedules/x.yaml": a_schedule("deliver_to:\n- ⟦BOE180⟧mails"),
     },
+    "a text of a mail in place that cannot be filled in": {
+        "connections/m.yaml": SMTP,
+        "schedules/x.yaml": a_schedule(
+            "deliver_to:\n- type: email\n  connection: mail\n  to: [a@example.com]\n"
+            '  subject: ⟦BOE180⟧"{{ occurrence.date }}"\n  unsubscribe:\n'
+            '    url: ⟦BOE180⟧"https://x.example/{{ recipient }}/{{ period.end }}"'
+        ),
+    },
     "an input that nobody can give, of two Schedules": {
         "connections/m.yaml": SMTP,
         "mails/m.txt": "Hello,\n{{ ⟦BOE181⟧inputs['whoo'] }}",
@@ -781,8 +789,8 @@ CASES: dict[str, dict[str, Any]] = {
     "a mail in a Schedule whose subject cannot be filled in": {
         "connections/m.yaml": SMTP,
         "schedules/x.yaml": a_schedule(
-            "deliver_to:\n- ⟦BOE180⟧{type: email, connection: mail, "
-            "to: [a@example.com], subject: '{{ period }}'}"
+            "deliver_to:\n- {type: email, connection: mail, "
+            "to: [a@example.com], subject: ⟦BOE180⟧'{{ period }}'}"
         ),
     },
     "a mail's text that is in no encoding we know": {
@@ -1180,3 +1188,14 @@ def test_a_repo_in_which_all_is_well_has_no_problem() -> None:
     assert plan.problems == []
     assert set(plan.schedules) == {"daily"}
     assert {one.reason for one in plan.statuses} == {"Served"}
+
+
+def test_a_text_that_does_not_fit_a_schedule_is_told_with_its_own_line() -> None:
+    repo = CASES["a mail's text that cannot be filled in"]
+    problem = next(
+        one for one in plan_of(unmarked(repo)[0]).problems if one.code == "BOE180"
+    )
+    assert problem.range.filename == "schedules/x.yaml"
+    assert problem.detail.startswith(
+        "text at distributions/d.yaml:12: there is no period here"
+    )

@@ -172,16 +172,16 @@ def check_sender(
         )
 
 
-def try_texts(
+def broken_texts(
     check: Check,
     target: Any,
     context: Mapping[str, Any],
     found: tuple[str, Mapping[str, bytes | None]],
-    path: Path,
-) -> None:
-    """Fill them in as at the next occurrence; `found`: the YAML file, and what it names.
+) -> Iterator[tuple[Path, TemplateError]]:
+    """Fields of the mail that cannot be filled in as at the next occurrence, and why.
 
-    What was found good before is only known when it runs.
+    `found`: the YAML file, and what it names. What was found good before is only known
+    when it runs.
     """
     if not isinstance(target, EmailDestination) or check.entry.served is not None:
         return
@@ -193,8 +193,7 @@ def try_texts(
             if is_template(text) and not (burst and "part" in names_in(text)):
                 render(text, {**context, **own}, html=key == "html")
         except TemplateError as error:
-            detail = f"the mail's {key}: {error.message}"
-            check.add("BOE180", path, detail, error.help)
+            yield tuple(key.split(".")), error
 
 
 def _texts(

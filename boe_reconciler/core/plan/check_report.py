@@ -11,6 +11,7 @@ from typing import Any
 from boe_reconciler.core import sql
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Source
+from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.names import transform_parts
 from boe_reconciler.core.plan.check import Check
@@ -269,6 +270,10 @@ def template_flaws(value: Any, *, html: bool = False) -> list[TextFinding]:
         return [found]
     todo = f"known: {', '.join(ABSENT)}"
     return [
-        TextFinding(code="BOE181", detail=f'there is no "{name}"', help=todo)
+        TextFinding(
+            code="BOE181",
+            detail=f'there is no "{name}"',
+            help=did_you_mean(name, ABSENT, todo),
+        )
         for name in unknown
     ]

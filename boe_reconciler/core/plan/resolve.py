@@ -19,7 +19,7 @@ from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_burst import ResolvedBurst, check_burst
 from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_environment import Overlay
-from boe_reconciler.core.plan.check_mail import try_texts
+from boe_reconciler.core.plan.check_mail import broken_texts
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_waits import check_waits
 from boe_reconciler.core.plan.check_when import check_when
@@ -343,12 +343,26 @@ def _values(
             given = target.inputs if isinstance(target, DistributionRef) else {}
             inputs = _bind(check, binding, given, later, (*path, "inputs"))
             _addresses(check, declared, inputs, (*path, "inputs"))
-            texts = found.entry.document.filename, found.files
-            for each in found.product.spec.destinations:
-                try_texts(check, each, {**context, "inputs": inputs}, texts, path)
+            _texts_of(check, found, {**context, "inputs": inputs}, path)
         elif not isinstance(target, str | DistributionRef):
             texts = check.document.range(path).filename, check.files
-            try_texts(check, target, {**context, "inputs": {}}, texts, path)
+            seen = {**context, "inputs": {}}
+            for key, error in broken_texts(check, target, seen, texts):
+                check.add("BOE180", (*path, *key), error.message, error.help)
+
+
+def _texts_of(
+    check: Check, used: Verdict, context: Mapping[str, Any], path: Path
+) -> None:
+    """A Distribution may fit other schedules: told at this one, with the line to look at."""
+    document = used.entry.document
+    texts = document.filename, used.files
+    for number, each in enumerate(used.product.spec.destinations):
+        for key, error in broken_texts(check, each, context, texts):
+            place = document.range(("spec", "destinations", number, *key))
+            where = f"{document.filename}:{place.start.line}"
+            detail = f"{'.'.join(map(str, key))} at {where}: {error.message}"
+            check.add("BOE180", path, detail, error.help)
 
 
 def _parameters(

@@ -352,7 +352,8 @@ class ScheduleSpec(Model):
         "destinations in place.",
     )
     notify: list[Line] | None = Field(
-        None, description="Groups or addresses that hear of failures (the owner)."
+        None,
+        description="Addresses, Groups, Distributions that hear of failures (the owner).",
     )
     ping: Ping | None = Field(
         None, description="A URL told of start, success and failure of its runs."
