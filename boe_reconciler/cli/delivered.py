@@ -10,7 +10,6 @@ from boe_reconciler.core.outcome import unwanted
 from boe_reconciler.core.runs import (
     Delivery,
     DeliveryEvent,
-    DeliveryKey,
     DeliveryStatus,
     RunRecord,
 )
@@ -45,7 +44,7 @@ def _of(
         yield text.rstrip(), ""
         yield from _next(rows[0], record, zone)
         return
-    news = _news(record)
+    news = record.news_by_key
     counts = Counter(one.status.value for one in rows)
     kinds = dict.fromkeys(
         (one.key, each.kind) for one in rows for each in news.get(one.key, ())
@@ -53,8 +52,10 @@ def _of(
     counts += Counter(kind.value for _, kind in kinds)
     told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     yield f"  delivery   {destination}: {told}", ""
-    missed = [one for one in rows if _missed(one, news.get(one.key, ()))]
-    got = [one for one in rows if one not in missed]
+    missed: list[Delivery] = []
+    got: list[Delivery] = []
+    for one in rows:
+        (missed if _missed(one, news.get(one.key, ())) else got).append(one)
     for one in missed[:_MISSED]:
         yield _line(one, zone), "" if unwanted(one) else "yellow"
         yield from _told(news.get(one.key, ()), zone)
@@ -64,13 +65,6 @@ def _of(
         yield _line(one, zone), ""
         yield from _told(news.get(one.key, ()), zone)
     yield from _left(len(got) - _NAMED)
-
-
-def _news(record: RunRecord) -> dict[DeliveryKey, list[DeliveryEvent]]:
-    found: dict[DeliveryKey, list[DeliveryEvent]] = {}
-    for one in record.news:
-        found.setdefault(one.key, []).append(one)
-    return found
 
 
 def _missed(one: Delivery, news: Sequence[DeliveryEvent]) -> bool:

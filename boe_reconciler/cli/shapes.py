@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:
-    run = record.run
+    run, news = record.run, record.news_by_key
     return {
         "run_id": run.run_id,
         "schedule": run.schedule,
@@ -39,7 +39,9 @@ def run_json(record: RunRecord) -> dict[str, Any]:
         "finished_at": utc(run.finished_at),
         "rows": run.rows,
         "artifacts": [_artifact(artifact) for artifact in record.artifacts],
-        "deliveries": [_delivery(one, record.news) for one in record.deliveries],
+        "deliveries": [
+            _delivery(one, news.get(one.key, ())) for one in record.deliveries
+        ],
         "revision": run.revision,
         "parameters": parameters(run),
     }
@@ -152,7 +154,7 @@ def _delivery(delivery: Delivery, news: Sequence[DeliveryEvent]) -> dict[str, An
         "receipt": delivery.receipt,
         "remote": delivery.remote,
         "at": utc(delivery.at),
-        "news": [_news(one) for one in news if one.key == delivery.key],
+        "news": [_news(one) for one in news],
     }
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.runs import (
         Artifact,
         Claim,
+        Delivery,
         DeliveryEvent,
         DeliveryKey,
         Event,
@@ -770,6 +771,9 @@ class Ledger(Protocol):
     def note(self, events: Sequence[Event]) -> None: ...
 
     def run(self, run_id: str) -> RunRecord | None: ...
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None:
+        """One of a run, which may have thousands."""
 
     def runs(
         self,

@@ -406,6 +406,14 @@ class RunRecord:
     #: The oldest first.
     news: tuple[DeliveryEvent, ...] = ()
 
+    @property
+    def news_by_key(self) -> Mapping[DeliveryKey, Sequence[DeliveryEvent]]:
+        """Of each delivery that there is news of."""
+        found: dict[DeliveryKey, list[DeliveryEvent]] = {}
+        for one in self.news:
+            found.setdefault(one.key, []).append(one)
+        return found
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:

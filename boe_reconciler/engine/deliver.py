@@ -323,21 +323,16 @@ class Counter:
         """Its row, delivered now unless that was tried before."""
         run_id, ledger = self._job.run.run_id, self._job.tools.ledger
         key = DeliveryKey(run_id=run_id, part=file.part, destination=planned.key)
-        known = self._row(key)
+        known = ledger.delivery(key)
         if known is not None:
             return known
         now = self._job.tools.clock.now()
         new = NewDelivery(key=key, type=planned.spec.type)
         ledger.owe(self._job.claimed.claim, [new], now=now)
-        row = self._row(key)
+        row = ledger.delivery(key)
         assert row is not None  # noqa: S101 it is owed
         self._waits += Counter(self._job, self._rows, planned).serve([row])
-        return self._row(key) or row
-
-    def _row(self, key: DeliveryKey) -> Delivery | None:
-        record = self._job.tools.ledger.run(key.run_id)
-        rows = record.deliveries if record else ()
-        return next((one for one in rows if one.key == key), None)
+        return ledger.delivery(key) or row
 
     def _begin(self, delivery: Delivery, intent: Mapping[str, str]) -> None:
         """The row, then the act."""

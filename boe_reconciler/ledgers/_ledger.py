@@ -15,6 +15,7 @@ from boe_reconciler.core.runs import (
     UNACCEPTED,
     Artifact,
     Claim,
+    Delivery,
     DeliveryEvent,
     DeliveryKey,
     Event,
@@ -367,6 +368,9 @@ class StoredLedger:
             return _rows.records(store, [run])[0] if run else None
 
         return self._read(look)
+
+    def delivery(self, key: DeliveryKey) -> Delivery | None:
+        return self._read(lambda store: store.delivery(key))
 
     def runs(
         self,

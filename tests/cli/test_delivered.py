@@ -10,7 +10,16 @@ import pytest
 from boe_reconciler.cli.asking import doubles
 from boe_reconciler.cli.delivered import lines
 from boe_reconciler.cli.progress import say_end
-from boe_reconciler.core.runs import DeliveryStatus, News, Resend, RunRecord, RunStatus
+from boe_reconciler.cli.shapes import run_json
+from boe_reconciler.core.runs import (
+    Delivery,
+    DeliveryKey,
+    DeliveryStatus,
+    News,
+    Resend,
+    RunRecord,
+    RunStatus,
+)
 from boe_reconciler.core.suppression import why_none
 from tests.builders import a_bounce
 from tests.engine.mails import (
@@ -125,3 +134,23 @@ def test_an_address_on_the_suppression_list_gets_nothing(world: World) -> None:
     assert f"{BOB.upper()}: suppressed" in text
     ends = '`boe unsuppress bob@example.com --why "…"` takes it off.'
     assert f"He asked for it. {ends}" in text
+
+
+def test_of_thousands_nobody_is_held_against_all_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = world.run_now(mailing(a_mail([ANNA])))
+    [one] = record.deliveries
+    status = (DeliveryStatus.REFUSED, DeliveryStatus.ACCEPTED)
+    keys = [replace(one.key, recipient=f"p{n}@example.com") for n in range(1_000)]
+    rows = [replace(one, key=key, status=status[n % 2]) for n, key in enumerate(keys)]
+    told_of = a_bounce()
+    news = [replace(told_of.event(key, START), digest=f"{key}") for key in keys]
+    whole = replace(record, deliveries=tuple(rows), news=tuple(news))
+    compared = []
+    for kind in (Delivery, DeliveryKey):
+        monkeypatch.setattr(kind, "__eq__", lambda a, b: compared.append(a) or a is b)
+    assert "500 refused" in told(whole)
+    found = run_json(whole)["deliveries"]
+    assert {len(each["news"]) for each in found} == {1}
+    assert len(compared) < 10_000

@@ -659,6 +659,12 @@ def test_a_run_that_takes_its_worker_down_three_times_is_poison(hourly: Ledger) 
     assert hourly.broken_invariants(now=now) == []
 
 
+def test_one_delivery_is_found_by_its_key(hourly: Ledger) -> None:
+    key = exported(hourly, one_claim(hourly), START + HOUR)
+    assert hourly.delivery(key) == record(hourly, key.run_id).deliveries[0]
+    assert hourly.delivery(replace(key, recipient="nobody@example.com")) is None
+
+
 def test_what_has_arrived_before_its_run_is_poison_is_not_forgotten(
     hourly: Ledger,
 ) -> None:
