@@ -41,11 +41,12 @@ from boe_reconciler.core.language.suggest import did_you_mean
 from boe_reconciler.core.notices import CHANNELS
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.core.troubles import Kind
+from boe_reconciler.core.wording import counted
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
     from boe_reconciler.core.notices import Owed
-    from boe_reconciler.core.runs import Artifact, RunRecord, ScheduleState
+    from boe_reconciler.core.runs import Artifact, RunOptions, RunRecord, ScheduleState
     from boe_reconciler.core.spec import ObjectStatus
 
 
@@ -454,9 +455,11 @@ def _print_run(app: App, record: RunRecord) -> None:
         "why": run.message.replace("\n", f"\n{'':<13}"),
         "due": both(run.occurrence, zone),
         "trigger": run.trigger.value,
+        "asked for": _asked_for(run.options),
         "again of": run.options.rerun_of or "",
         "correction": run.options.corrected or "",
         "started": both(run.started_at, zone) if run.started_at else "",
+        "ended": both(run.finished_at, zone) if run.finished_at else "",
         "took": took(record),
         "revision": run.revision,
         "env": app.ledger.environment() or "",
@@ -475,6 +478,13 @@ def _print_run(app: App, record: RunRecord) -> None:
         say(f"  {local(event.at, zone)}  {event.action}{text}")
 
 
+def _asked_for(options: RunOptions) -> str:
+    """What makes it another run than that of the schedule."""
+    only = f"--only {options.only}" if options.only else ""
+    to = f"--to {options.to}" if options.to else ""
+    return " ".join(filter(None, [only, to, "--dry-run" if options.dry_run else ""]))
+
+
 def _print_parts(app: App, record: RunRecord) -> None:
     gone = parts_gone(app, record)
     for attempt in record.attempts:
@@ -482,7 +492,7 @@ def _print_parts(app: App, record: RunRecord) -> None:
         say(f"{text} {one_line(attempt.message) or attempt.reason}".rstrip())
     for artifact in record.artifacts:
         size_ = size(artifact.bytes)
-        say(f"  file       {artifact.name}, {artifact.rows:,} rows, {size_}")
+        say(f"  file       {artifact.name}, {counted(artifact.rows, 'row')}, {size_}")
         say(f"             sha256 {artifact.sha256}")
         if record.run.held:
             say(f"             stored as {_stored(app, artifact)}")

@@ -124,6 +124,8 @@ def _list(holds: Sequence[Hold]) -> None:
             say(f"  `boe show {hold.subject}` has the files, and who gets them.")
     if holds:
         say('`boe release ID --why "…"` lets one go on.')
+    if any(hold.kind is HoldKind.APPROVAL for hold in holds):
+        say("An approval also asks who you are: `--by ADDRESS`.")
 
 
 def _what_next(app: App, hold: Hold) -> str:

@@ -35,6 +35,10 @@ _FOLDERS = (
     "It stands in schedules/, reports/ and their like, and in policy.yaml; what lies "
     "beside them is not read. `boe init` writes some."
 )
+_A_REPO = (
+    "A folder is taken for a repo of its own. Name files of this one, or nothing to see "
+    "all that is wrong."
+)
 #: Forms for people and scripts; the others are for CI systems.
 _PLAIN = (ReportFormat.TEXT, ReportFormat.JSON)
 
@@ -124,13 +128,17 @@ def _looks(
     from boe_reconciler.core.plan import make_plan
     from boe_reconciler.core.problems import in_order
 
-    for root, files in _repos(door_.settings().root, paths).items():
+    base = door_.settings().root
+    for root, files in _repos(base, paths).items():
         app = door_.app(root)
         snapshot = app.repo.snapshot()
         now, env = app.clock.now(), app.settings.env
         plan = make_plan(snapshot, served=None, now=now, environment=env)
         if not plan.statuses and not plan.problems:
-            complain(f"There is no YAML of BOE in {root}.", _FOLDERS)
+            inside = root != base and root.is_relative_to(base)
+            complain(
+                f"There is no YAML of BOE in {root}.", _A_REPO if inside else _FOLDERS
+            )
         found = in_order([*plan.problems, *(asked(app, plan, files) if online else ())])
         problems = [
             problem

@@ -130,6 +130,9 @@ def test_a_parameter_wins_over_the_schedule(repo: Path, boe: Boe) -> None:
 def test_only_one_destination_gets_it(repo: Path, boe: Boe) -> None:
     assert boe(repo, "trigger", "good", "--only", "archive").code == 0
     assert len(files(repo, "archive")) == 1
+    shown = boe(repo, "show", "good").out
+    assert "  asked for  --only archive\n" in shown
+    assert ".csv, 1 row, " in shown
     assert files(repo, "first") + files(repo, "second") == []
 
 

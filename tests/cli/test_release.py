@@ -177,7 +177,9 @@ def test_files_wait_are_shown_and_go_on_when_they_are_released(
     assert Path(shown["stored"]["-"]).read_text() == "one\n1\n"
     text = boe(tmp_path, "show", "margin").out
     assert f"stored as {shown['stored']['-']}" in text
-    assert f"boe show {shown['run_id']}" in boe(tmp_path, "release").out
+    listed = boe(tmp_path, "release").out
+    assert f"boe show {shown['run_id']}" in listed
+    assert "An approval also asks who you are: `--by ADDRESS`." in listed
     said = boe(tmp_path, "explain", shown["run_id"]).out
     assert f"boe release {hold['hold_id']}" in said
     assert "9999" not in said

@@ -122,6 +122,13 @@ def test_a_folder_without_any_yaml_of_ours_is_told(tmp_path: Path, boe: Boe) -> 
     json.loads(boe(tmp_path, "validate", "--format", "json").out)
 
 
+def test_a_folder_of_the_repo_is_no_repo_and_told_what_to_name(
+    folder: Path, boe: Boe
+) -> None:
+    said = boe(folder, "validate", "schedules")
+    assert "A folder is taken for a repo of its own. Name files" in said.err
+
+
 def test_all_mistakes_are_told_at_once_in_one_order(folder: Path, boe: Boe) -> None:
     write(folder / "schedules/a.yaml", schedule("a", format="?", report="nowhere"))
     write(folder / "schedules/b.yaml", schedule("good"))

@@ -67,3 +67,8 @@ def test_addresses_are_found_in_a_text() -> None:
 
 def test_a_long_word_is_looked_through_in_a_moment() -> None:
     assert list(addresses_in("x" * 100_000)) == []
+
+
+@pytest.mark.parametrize("text", ["a@x.com, b@x.com", "a@x.com;b@x.com; c@x.com"])
+def test_several_in_one_text_are_told_as_that(text: str) -> None:
+    assert "is several addresses: write them as a list" in (address_flaw(text) or "")

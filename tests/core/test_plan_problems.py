@@ -769,6 +769,12 @@ CASES: dict[str, dict[str, Any]] = {
             '    url: ⟦BOE180⟧"https://x.example/{{ recipient }}/{{ period.end }}"'
         ),
     },
+    "a burst that is split on another column than its parts come from": {
+        "schedules/x.yaml": a_schedule(
+            "burst: {values_from: region, split_on: ⟦BOE043⟧area}\n"
+            "deliver_to: [{type: local, base_path: exports}]"
+        ),
+    },
     "an input that nobody can give, of two Schedules": {
         "connections/m.yaml": SMTP,
         "mails/m.txt": "Hello,\n{{ ⟦BOE181⟧inputs['whoo'] }}",

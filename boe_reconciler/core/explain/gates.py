@@ -548,7 +548,7 @@ def _entry(calendar: CalendarSpec, day: date) -> tuple[tuple[str | int, ...], st
 def time(facts: Facts) -> Gate | None:
     """The last word: nothing else holds it back."""
     run, due = facts.run, facts.next
-    if run is not None and run.held:
+    if run is not None and (run.held or run.reason == WAITS):
         return None
     if run is not None and facts.now < run.not_before:
         return Gate(

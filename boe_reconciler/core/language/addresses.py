@@ -30,6 +30,10 @@ def folded(address: str) -> tuple[str, str]:
         return local, domain
 
 
+#: As mail programs part addresses in a line.
+_SEVERAL = re.compile(r"@[^,;]+[,;][^,;]+@")
+
+
 @lru_cache(maxsize=10_000)
 def address_flaw(text: str, *, named: bool = False) -> str | None:
     """What is wrong with an address, or None. `named`: `Anna <anna@x.com>` is fine too."""
@@ -44,6 +48,8 @@ def _judge(text: str, *, named: bool) -> str | None:
 
     if len(text) > 1000:
         return "the address is too long"
+    if _SEVERAL.search(text):
+        return f'"{text[:80]}" is several addresses: write them as a list, [a, b]'
     try:
         found = validate_email(
             text,

@@ -249,7 +249,12 @@ def _burst(spec: Map, path: Path) -> Findings:
         return
     sources = ("recipients_query", "recipients_file", "values_from")
     yield from _exactly_one(burst, at, sources)
-    if burst.get("values_from") is None and burst.get("split_on") is None:
+    from_, on = burst.get("values_from"), burst.get("split_on")
+    if from_ is not None and on is not None and from_ != on:
+        detail = f'split_on is "{on}", but the parts are the values of "{from_}"'
+        at_on = (*at, "split_on")
+        yield Finding(code="BOE043", path=at_on, detail=detail, help="remove split_on")
+    if from_ is None and on is None:
         todo = "name the column of the report that says which part a row is of"
         detail = "split_on is missing"
         yield Finding(code="BOE034", path=(*at, "split_on"), detail=detail, help=todo)
