@@ -100,6 +100,22 @@ def test_a_commit_is_served_and_named(site: Site) -> None:
     assert site.ledger.noted == []
 
 
+def test_a_stored_file_of_what_is_served_that_is_gone_is_stored_at_the_next_start(
+    site: Site,
+) -> None:
+    spec = {"connection": "none", "query_file": "../schedules/sales.sql"}
+    site.push(document("Report", "sales", spec), schedule("a"))
+    site.upstream.write("schedules/sales.sql", "select 1 as one")
+    site.upstream.commit()
+    first = site.reconciler()
+    first.reconcile()
+    [sha256] = [*first.blobs]
+    stored = first.blobs.path(sha256)
+    stored.unlink()
+    site.reconciler().reconcile()
+    assert first.blobs.read(sha256) == b"select 1 as one"
+
+
 def test_each_commit_is_told_of_also_one_that_is_refused(site: Site) -> None:
     first = site.push(HOLDING, schedule("a"))
     reconciler = site.reconciler()
