@@ -27,8 +27,6 @@ MOST = 1_000_000
 _NAMED, _PROOF = 10, 10
 #: As long as this is, in base32.
 _LENGTH = 32
-#: RFC 5321, 4.5.3.1.1, without the tag and its "+".
-LONGEST_LOCAL_PART = 64 - 1 - _LENGTH
 _TAG = re.compile(rb"(?<![A-Za-z0-9])[A-Za-z2-7]{%d}(?![A-Za-z0-9])" % _LENGTH)
 #: SES gives it back with what it tells of a mail.
 DELIVERY_TAG = "boe-delivery"

@@ -734,6 +734,13 @@ CODES: dict[str, Code] = {
         "Messages are posted to a whole address: https:// (or http://, where "
         "nobody listens on the way), a host, and what follows it.",
     ),
+    "BOE290": Code(
+        "Bounces that are not known for ours",
+        "Each mail leaves with a return path of its own, which adds 33 characters before "
+        "the @ of the sender, and 64 may stand there. Where it has no room, bounces have "
+        "no effect: nobody is told, and the address gets the next mail. `bounces.address` "
+        "names another address for them. (A warning.)",
+    ),
     "BOE294": Code(
         "Rows in clear beside a file with a password",
         "`preview_rows` shows the first rows in the mail itself, which everybody reads "

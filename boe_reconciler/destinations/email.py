@@ -12,8 +12,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Protocol
 
-from boe_reconciler.core.bounces import LONGEST_LOCAL_PART, return_path
+from boe_reconciler.core.bounces import return_path
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
+from boe_reconciler.core.language.addresses import has_room
 from boe_reconciler.core.mail import (
     attaches,
     enclosures,
@@ -187,7 +188,7 @@ def _returning(mail: Mail, tag: str, connection: Any) -> Mail:
     if not tag or not isinstance(bounces, SmtpBounces):
         return mail
     back = address(bounces.address).addr_spec if bounces.address else mail.sender
-    if len(back.rpartition("@")[0].encode()) <= LONGEST_LOCAL_PART:
+    if has_room(back):
         back = return_path(back, tag)
     return replace(mail, sender=back, tag=tag)
 

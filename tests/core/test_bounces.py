@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boe_reconciler.core.bounces import (
-    LONGEST_LOCAL_PART,
     Report,
     identity_of,
     read_mail,
@@ -18,6 +17,7 @@ from boe_reconciler.core.bounces import (
     return_path,
     tag_of,
 )
+from boe_reconciler.core.language.addresses import LONGEST_LOCAL_PART
 from boe_reconciler.core.runs import News
 
 KEY, OTHER = b"k" * 32, b"o" * 32

@@ -700,6 +700,29 @@ CASES: dict[str, dict[str, Any]] = {
             "preview_rows: ⟦BOE294⟧1}"
         ),
     },
+    "a sender without room for what knows its bounces": {
+        "connections/mail.yaml": a_document(
+            "Connection",
+            "mail",
+            "{type: smtp, host: h, bounces: {maildir: m}, "
+            f"from: {'x' * 32}@example.com}}",
+        ),
+        "connections/other.yaml": a_document(
+            "Connection",
+            "other",
+            "{type: smtp, host: h, bounces: {maildir: m, address: b@example.com}, "
+            f"from: {'x' * 32}@example.com}}",
+        ),
+        "schedules/x.yaml": a_schedule(
+            "deliver_to:\n"
+            "- {type: email, connection: ⟦BOE290⟧mail, subject: s, to: a@example.com}\n"
+            "- {type: email, connection: mail, subject: s, to: a@example.com, name: b, "
+            f"from: {'x' * 31}@example.com}}\n"
+            "- {type: email, connection: mail, subject: s, to: a@example.com, name: c, "
+            f"from: ⟦BOE290⟧{'ü' * 16}@example.com}}\n"
+            "- {type: email, connection: other, subject: s, to: a@example.com, name: d}"
+        ),
+    },
     "a way out that leads nowhere": {
         "connections/mail.yaml": SMTP,
         "distributions/mails.yaml": that_can_be_left(

@@ -14,11 +14,18 @@ _PLAIN = re.compile(rf"{_WORD}@({_LABEL}\.){{1,3}}[A-Za-z]{{2,20}}\Z")
 #: Bounded, so that a text without end costs no time without end.
 _CHARACTER = r"[^\s,;:<>()\[\]{}'\"|]"
 _IN_TEXT = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}{{1,254}}(?<![.!?])")
+#: RFC 5321, 4.5.3.1.1 (64), without the tag of a mail (core/bounces.py) and its "+".
+LONGEST_LOCAL_PART = 64 - 1 - 32
 
 
 def addresses_in(text: str) -> Iterator[re.Match[str]]:
     """What looks like an address, wherever it stands in a text."""
     return _IN_TEXT.finditer(text)
+
+
+def has_room(address: str) -> bool:
+    """Whether what tells of which mail a bounce is can stand before its @."""
+    return len(address.rpartition("@")[0].encode()) <= LONGEST_LOCAL_PART
 
 
 def folded(address: str) -> tuple[str, str]:

@@ -6,7 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from boe_reconciler.core.language.addresses import address_flaw
+from boe_reconciler.core.language.addresses import (
+    LONGEST_LOCAL_PART,
+    address_flaw,
+    addresses_in,
+    has_room,
+)
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Source
 from boe_reconciler.core.language.suggest import did_you_mean
@@ -16,6 +21,7 @@ from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_report import check_template, template_flaws
 from boe_reconciler.core.plan.files import in_repo
 from boe_reconciler.core.problems import Path, Severity
+from boe_reconciler.core.resources.connection import SmtpConnection
 from boe_reconciler.core.resources.distribution import (
     EmailDestination,
     FileText,
@@ -162,14 +168,39 @@ def _way_flaw(
 def check_sender(
     check: Check, target: EmailDestination, connection: Any, path: Path
 ) -> None:
-    """Somebody has to be the sender."""
-    if target.from_ is None and connection.from_ is None:
+    """Somebody has to be the sender, and what comes back has to be known for ours."""
+    sender = target.from_ or connection.from_
+    if sender is None:
         check.add(
             "BOE250",
             (*path, "connection"),
             f'neither this destination nor the Connection "{target.connection}" has `from`',
             "add `from` to the Connection, such as reports@example.com",
         )
+    elif isinstance(connection, SmtpConnection) and _unknown_back(connection, sender):
+        detail = (
+            f"what stands before the @ of {sender} has more than {LONGEST_LOCAL_PART} "
+            "characters: a bounce cannot say which mail it is about"
+        )
+        todo = (
+            f'name a shorter `bounces.address` in the Connection "{target.connection}"'
+        )
+        at = (*path, "from" if target.from_ else "connection")
+        check.find(
+            [
+                Finding(
+                    code="BOE290", path=at, detail=detail, help=todo, severity="warning"
+                )
+            ]
+        )
+
+
+def _unknown_back(connection: SmtpConnection, sender: str) -> bool:
+    """Whether its bounces come to the sender, which has no room for their tag."""
+    bounces = connection.bounces
+    if bounces is None or bounces.address is not None:
+        return False
+    return not all(has_room(found[0]) for found in addresses_in(sender))
 
 
 def broken_texts(
