@@ -1,6 +1,6 @@
 """Rendering ahead: while one batch is written, the next are rendered by threads.
 
-Arrow, DuckDB and igzip let go of Python's lock while they work.
+Arrow and DuckDB let go of Python's lock while they work, and so does igzip, in the caller.
 """
 
 from __future__ import annotations
