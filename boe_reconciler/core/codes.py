@@ -507,13 +507,6 @@ CODES: dict[str, Code] = {
         "true: all goes on as it was. Push commits that descend from it, or say that "
         "the new history is meant: `boe release <the commit>`.",
     ),
-    # Not available.
-    "BOE190": Code(
-        "Not available in this version",
-        "The language specifies it, and documents may already say it, but this version "
-        "cannot do it yet. A Schedule that uses it is not run: it would do something "
-        "else than what is written.",
-    ),
     "BOE160": Code(
         "Unknown token in a file name",
         "A file name is built from a closed list of tokens in single braces: "

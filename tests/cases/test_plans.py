@@ -11,7 +11,6 @@ import pytest
 from boe_reconciler.cli.planning import PlanFormat, say_review
 from boe_reconciler.core.changes.compare import Terms, compare
 from boe_reconciler.core.changes.review import review
-from boe_reconciler.core.language import availability
 from tests.revisions import NOW, a_document, a_snapshot
 
 GOLDEN = Path(__file__).parent / "plans"
@@ -202,12 +201,9 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_pull_request_is_told_as_it_was_agreed(
     name: str,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     golden: Callable[[Path, str], None],
 ) -> None:
-    # Mails and SFTP are planned as they will be, once they can be served.
-    monkeypatch.setattr(availability, "NOT_AVAILABLE", ())
     base, head = map(a_snapshot, CHANGES[name])
     compared = compare(base, head, Terms(now=NOW))
     seen = review(compared, now=NOW, days=30)

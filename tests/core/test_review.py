@@ -15,7 +15,6 @@ from boe_reconciler.core.changes.lines import sections, shown
 from boe_reconciler.core.changes.markdown import markdown
 from boe_reconciler.core.changes.review import Review, review, verdict
 from boe_reconciler.core.changes.shapes import as_json
-from boe_reconciler.core.language import availability
 from boe_reconciler.core.snapshot import History
 from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot
 
@@ -170,8 +169,7 @@ def test_a_second_way_to_the_same_folder_is_no_new_recipient() -> None:
     assert line.startswith("- daily: 2026/11/24/b_2026-11-24.csv")
 
 
-def test_next_deliveries_name_who_gets_what(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "NOT_AVAILABLE", ())
+def test_next_deliveries_name_who_gets_what() -> None:
     hook = "{type: webhook, url: 'https://x.example/'}"
     both = edited("schedules/daily.yaml", "[archive]", f"[archive, {hook}]")
     both["schedules/idle.yaml"] = GOOD["schedules/daily.yaml"].replace(

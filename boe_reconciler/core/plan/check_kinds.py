@@ -7,7 +7,6 @@ from typing import Any
 
 from boe_reconciler.core.calendar import calendar_findings, check_timezone
 from boe_reconciler.core.calendar.cron import parse_cron
-from boe_reconciler.core.language.availability import Place, unavailable_in
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_destination import (
@@ -93,7 +92,6 @@ def _connection(check: Check, connection: Any) -> Any:
         detail = "sqlite cannot read files"
         todo = "move `files` to a Connection of type duckdb"
         check.add("BOE046", ("spec", "files"), detail, todo)
-    _warn_unavailable(check, "Connection")
     if check.judge:
         raw = check.document.data["spec"]
         webhook = spec.type == "webhook"
@@ -138,13 +136,6 @@ def _fallback(check: Check, spec: SmtpConnection) -> None:
             check.add("BOE102", at, detail, f"name one of {' or '.join(MAIL_TYPES)}")
 
 
-def _warn_unavailable(check: Check, place: Place, path: Path = ("spec",)) -> None:
-    """What has no effect yet is told once, at the object, not at each Schedule."""
-    part = check.document.part(path)
-    found = unavailable_in(place, part.data, path) if part else ()
-    check.find(finding for finding in found if finding.severity == "warning")
-
-
 _SECRET_WORDS = ("authorization", "token", "secret", "api-key", "apikey", "password")
 
 
@@ -168,7 +159,6 @@ def _distribution(check: Check, distribution: Any) -> Any:
     for number, target in enumerate(targets):
         at = ("spec", "destinations", number)
         check_destination(check, target, at, targets)
-        _warn_unavailable(check, "Destination", at)
     for name, declared in distribution.spec.inputs.items():
         check_default(check, INPUTS, declared, ("spec", "inputs", name, "default"))
     return distribution
@@ -176,7 +166,6 @@ def _distribution(check: Check, distribution: Any) -> Any:
 
 def _report(check: Check, report: Any) -> Any:
     resolve = check_report(check, report.spec, ("spec",))
-    _warn_unavailable(check, "Report")
     return resolve(report.name, report.title) if resolve else None
 
 

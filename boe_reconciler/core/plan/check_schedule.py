@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from boe_reconciler.core.language.availability import unavailable_in_schedule
 from boe_reconciler.core.language.layers import merged_schedule
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document, text_at
@@ -25,9 +24,6 @@ def check_schedule(check: Check) -> PlannedSchedule | None:
     under = _layers(check)
     schedule, problems = load_resource(check.document)
     check.problems += [p for p in problems if not (under.incomplete and _gap(p))]
-    spec = check.document.data.get("spec")
-    if isinstance(spec, dict):
-        check.find(unavailable_in_schedule(spec))
     schedule = schedule or modelled(check.document)
     planned = None
     if isinstance(schedule, Schedule):

@@ -12,7 +12,6 @@ from typing import Any
 
 from boe_reconciler.core import sql
 from boe_reconciler.core.calendar import Timetable, upcoming_warnings
-from boe_reconciler.core.language.availability import unavailable_through
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
@@ -110,9 +109,7 @@ def _report(check: Check, schedule: Schedule) -> ResolvedReport | None:
         found = inline(schedule.name, schedule.title) if inline else None
     else:
         found = check.use("Report", report, path)
-        _unavailable(check, "Report", report, path)
     if found:
-        _unavailable(check, "Connection", found.connection_name, path)
         only_if = schedule.spec.only_if
         if only_if:
             dialect = sql.DIALECTS.get(found.connection.type, "")
@@ -120,15 +117,6 @@ def _report(check: Check, schedule: Schedule) -> ResolvedReport | None:
             wrong = sql.check(only_if.query, dialect=dialect, declared=declared)
             check.find_in_text(wrong, ("spec", "only_if", "query"))
     return found
-
-
-def _unavailable(check: Check, kind: str, name: str, path: Path) -> None:
-    """What this version cannot do, in what the Schedule uses."""
-    found = check.look_up((kind, name))
-    if isinstance(found, Verdict) and found.good:
-        spec = found.entry.document.data["spec"]
-        lacks = unavailable_through(kind, name, spec, path)
-        check.find(lack for lack in lacks if lack.severity == "error")
 
 
 def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> None:
@@ -290,7 +278,6 @@ def _through(check: Check, target: str | DistributionRef, path: Path) -> Holder 
         at = (*path, "distribution")
     name = target.distribution
     usable = check.use("Distribution", name, at)
-    _unavailable(check, "Distribution", name, at)
     holder = distribution(check, name) if usable else None
     if holder is None:
         return None
