@@ -22,7 +22,7 @@ from boe_reconciler.cli.output import (
 )
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.core.facts import Delivered, Fact, RunEnded, Sent
-from boe_reconciler.core.runs import DeliveryStatus, RunStatus
+from boe_reconciler.core.runs import RunStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -190,12 +190,8 @@ def _known(ledger: Ledger, run_id: str) -> RunRecord | None:
 
 def _places(record: RunRecord) -> list[str]:
     """Where its files are; of mails, how many."""
-    there = [one for one in record.deliveries if one.status is DeliveryStatus.ACCEPTED]
-    mails = sum(one.key.recipient != "-" for one in there)
-    places = [
-        near(one.remote) for one in there if one.remote and one.key.recipient == "-"
-    ]
-    return [*places, *([counted(mails, "mail")] if mails else [])]
+    mails = [counted(record.mails, "mail")] if record.mails else []
+    return [*map(near, record.places), *mails]
 
 
 def say_end(record: RunRecord) -> None:

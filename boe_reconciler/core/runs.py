@@ -407,6 +407,25 @@ class RunRecord:
     news: tuple[DeliveryEvent, ...] = ()
 
     @property
+    def places(self) -> Sequence[str]:
+        """Where its files are, but for those in mails."""
+        there = (one for one in self.deliveries if one.key.recipient == "-")
+        return [
+            one.remote
+            for one in there
+            if one.status is DeliveryStatus.ACCEPTED and one.remote
+        ]
+
+    @property
+    def mails(self) -> int:
+        """How many were accepted."""
+        return sum(
+            one.status is DeliveryStatus.ACCEPTED
+            for one in self.deliveries
+            if one.key.recipient != "-"
+        )
+
+    @property
     def news_by_key(self) -> Mapping[DeliveryKey, Sequence[DeliveryEvent]]:
         """Of each delivery that there is news of."""
         found: dict[DeliveryKey, list[DeliveryEvent]] = {}

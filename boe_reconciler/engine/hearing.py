@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import LedgerClosed, RunError
 from boe_reconciler.core.ports import Clock, Ledger, Mailbox, Returned
+from boe_reconciler.core.wording import counted
 
 log = logging.getLogger(__name__)
 #: Seconds between two looks, and from the start to the first one.
@@ -77,7 +78,9 @@ class Hearer:
             box.close()
         self._told.pop(at, None)
         if strange:
-            detail = f"{strange} messages in {at} tell nothing of a mail of ours"
+            detail = (
+                f"{counted(strange, 'message')} in {at} told nothing of a mail of ours"
+            )
             log.warning("bounces_not_understood", extra={"detail": detail})
         return heard
 

@@ -11,9 +11,11 @@ import pytest
 
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import BoeError, Permanent
+from boe_reconciler.core.plan.online import questions
 from boe_reconciler.engine.asking import AT_ONCE, Asking
 from tests.cli.conftest import Boe
 from tests.folders import a_folder, document, run_boe, schedule, write
+from tests.revisions import GOOD, a_document, plan_of
 
 CANARY = "canary-p@ss/word"
 SERVER = {
@@ -109,6 +111,18 @@ def test_wires_are_asked(
     (found,) = said.json["diagnostics"]
     assert (found["code"], found["path"]) == ("BOE174", path)
     assert "canary" not in said.out + said.err
+
+
+def test_a_maildir_that_is_none_is_told_at_its_own_field() -> None:
+    spec = "{type: smtp, host: h, from: a@example.com, bounces: {maildir: /none}}"
+    mail = a_document("Connection", "mail", spec)
+    (question,) = (
+        one
+        for one in questions(plan_of({**GOOD, "connections/mail.yaml": mail}).world)
+        if one.document.name == "mail"
+    )
+    found = question.problem(Permanent("maildir_unusable", "/none has no folder new"))
+    assert (found.code, found.path) == ("BOE174", ("spec", "bounces", "maildir"))
 
 
 def test_only_the_files_that_were_named_are_asked(boe: Boe, folder: Path) -> None:

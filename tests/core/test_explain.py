@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from boe_reconciler.cli.explaining import gathered
 from boe_reconciler.core.explain import GATES, REASONS, Explanation, explain
+from boe_reconciler.core.explain.facts import Facts
+from boe_reconciler.core.explain.outcomes import ended as told_end
 from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.plan import make_plan
 from boe_reconciler.core.plan.past import in_its_window
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.runs import (
+    Delivery,
+    DeliveryKey,
     DeliveryStatus,
     Outcome,
     PauseTarget,
@@ -713,6 +717,39 @@ def test_all_gates_are_told_in_their_order() -> None:
 
 def test_what_cannot_be_known_is_not_asked() -> None:
     assert [gate.gate for gate in invalid().explained().gates] == ["exists", "file"]
+
+
+def test_of_mails_that_went_well_it_tells_how_many_and_no_server() -> None:
+    key = a_delivery(RUN).key
+    folder = a_delivery_of(key, remote="exports/a.csv")
+    mails = [
+        a_delivery_of(replace(key, recipient=who), remote="smtp.example.com")
+        for who in ("anna@example.com", "bob@example.com")
+    ]
+    house = over(RunStatus.SUCCEEDED, "")()
+    (record,) = house.ledger.runs()
+    assert (record.places, record.mails) == ([], 0)
+    record = replace(record, deliveries=(folder, *mails))
+    facts = cast(Facts, SimpleNamespace(when=str, place=lambda *_: None))
+    text = told_end(facts, record.run, record).text
+    assert text.endswith(": exports/a.csv, 2 mails.")
+
+
+def a_delivery_of(key: DeliveryKey, remote: str) -> Delivery:
+    return Delivery(
+        key=key,
+        type="local",
+        status=DeliveryStatus.ACCEPTED,
+        attempts=1,
+        reason="",
+        message="",
+        receipt=None,
+        remote=remote,
+        intent={},
+        first_attempt_at=None,
+        next_attempt_at=None,
+        at=NOW,
+    )
 
 
 def test_how_the_last_run_ended_is_told_as_well() -> None:

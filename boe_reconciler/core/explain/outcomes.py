@@ -9,7 +9,7 @@ from boe_reconciler.core.explain.facts import REASONS, Facts, Gate
 from boe_reconciler.core.explain.gates import day_off_entry, nominal_next, unknown
 from boe_reconciler.core.runs import DeliveryStatus, Run, RunRecord, RunStatus
 from boe_reconciler.core.suppression import bounces
-from boe_reconciler.core.wording import one_line, sentence
+from boe_reconciler.core.wording import counted, one_line, sentence
 
 
 def last_run(facts: Facts) -> Gate | None:
@@ -85,7 +85,9 @@ def _succeeded(facts: Facts, record: RunRecord) -> str:
     run = record.run
     if run.options.dry_run:
         return f"It was built{_ended_at(facts, run)} and delivered to nobody, as asked for."
-    places = [one.remote for one in record.deliveries if one.remote]
+    places = [*record.places]
+    if record.mails:
+        places.append(counted(record.mails, "mail"))
     where = f": {', '.join(places)}" if places else ""
     return f"It succeeded{_ended_at(facts, run)}{where}."
 

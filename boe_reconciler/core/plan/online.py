@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from boe_reconciler.core.errors import BoeError
@@ -24,6 +24,9 @@ from boe_reconciler.core.resources.connection import (
 _SECRETS = (EnvSecret, FileSecret, SopsSecret)
 #: The field of a Connection that says where it leads, the first that is there.
 _PLACES = ("host", "url", "path", "endpoint_url", "account_url", "endpoint", "type")
+
+#: The field that is to blame, where that is not the place.
+_FIELDS: Mapping[str, Path] = {"maildir_unusable": ("spec", "bounces", "maildir")}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +53,7 @@ class Question:
         """Of a failed answer; its words are free of secrets already."""
         finding = Finding(
             code="BOE173" if self.is_secret else "BOE174",
-            path=self.path,
+            path=_FIELDS.get(getattr(error, "reason", ""), self.path),
             detail=error.message.removesuffix("."),
             help=error.help.removesuffix("."),
         )
