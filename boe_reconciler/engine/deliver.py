@@ -210,8 +210,7 @@ class Counter:
             assert self._taken is not None  # noqa: S101 one outcome for each
             self._line.saw(outcome, begun=self._intent is not None)
             if self._may_link(planned, self._taken, outcome):
-                # Another message: without the file, and so without its stored bytes.
-                again.append(replace(self._taken, intent={}, linked=True))
+                again.append(self._linked(self._taken, outcome))
             else:
                 self._settle(self._taken, outcome)
         if again:
@@ -283,6 +282,24 @@ class Counter:
             and planned.link is not None
             and not self._big(planned, delivery)
         )
+
+    def _linked(self, delivery: Delivery, outcome: Outcome) -> Delivery:
+        """To be sent as another message: without the file, and so without its stored bytes.
+
+        Kept at once: the first one has its answer, whatever comes before the other leaves.
+        """
+        now = self._job.tools.clock.now()
+        deferred = replace(
+            outcome,
+            status=DeliveryStatus.DEFERRED,
+            message=self._told(outcome.message),
+            linked=True,
+        )
+        claim = self._job.claimed.claim
+        self._job.tools.ledger.settle(
+            claim, delivery.key, deferred, next_attempt_at=now, now=now
+        )
+        return replace(delivery, status=DeliveryStatus.DEFERRED, intent={}, linked=True)
 
     def _big(self, planned: PlannedDestination, delivery: Delivery) -> bool:
         """Whether its files are known to be too much for it."""

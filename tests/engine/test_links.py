@@ -140,3 +140,19 @@ def test_the_address_of_a_file_stands_in_no_row_and_no_event(
     told = [*record.deliveries, *world.ledger.events(record.run.run_id)]
     assert "550 (the link)" in str(told)
     assert "far.example" not in str(told)
+
+
+def test_what_is_too_large_is_no_doubt_where_the_server_fails_right_after(
+    world: World, post: Post
+) -> None:
+    lost = Outcome(status=DeliveryStatus.DEFERRED, reason="connection_failed")
+    post.answers(anna=[TOO_LARGE], bob=[lost])
+    server = {"type": "smtp", "host": "mail.example.com"}
+    breaker = {"circuit_breaker": {"failures": 1, "open_for": "10m"}}
+    resolved = {"connections": {"mail": {**server, **breaker}}}
+    world.serve(mailing(a_big_mail("1MB"), resolved=resolved))
+    run_id = world.ask("daily")
+    for _ in range(4):
+        world.work()
+        world.clock.move(660)
+    assert sorted(ends(world.record(run_id))) == DONE
