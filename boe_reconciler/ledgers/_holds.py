@@ -68,7 +68,8 @@ def await_release(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> b
         store.put_holds([replace(hold, ended_at=now, ended_as=end)])
         return True
     run = _rows.end_attempt(store, run, AttemptStatus.RELEASED, now)
-    words = f"{hold.message} `boe release {hold.hold_id}` lets it go on."
+    command = f'boe release {hold.hold_id} --why "…"'
+    words = f"{hold.message} `{command}` lets it go on."
     held = lifecycle.waiting(run, hold.until or NEVER, hold.kind.value, words)
     _rows.put_down(store, held, now)
     return False

@@ -50,7 +50,7 @@ def test_files_wait_for_a_release_before_anything_leaves(world: World) -> None:
     record, hold = world.record(run_id), hold_of(world, run_id)
     assert (record.run.status, record.run.reason) == (WAITS, "approval")
     assert record.run.lease_until is None
-    assert f"`boe release {hold.hold_id}` lets it go on" in record.run.message
+    assert f'`boe release {hold.hold_id} --why "…"` lets it go on' in record.run.message
     assert (len(record.artifacts), world.files()) == (1, [])
     assert (hold.kind, hold.waits) == (HoldKind.APPROVAL, True)
     world.clock.move(86_400)
