@@ -285,7 +285,7 @@ class App:
             random=random.random,
             observe=self.observe,
             version=installed_version(),
-            listed=self._listed,
+            listed=self.suppressed,
         )
         return Executor(
             ledger=self.ledger,
@@ -298,10 +298,12 @@ class App:
             sweeper=self._sweeper() if only is None else None,
         )
 
-    def _listed(self, address: str) -> str | None:
+    def suppressed(self, address: str) -> str | None:
         """Why an address gets no mail any more; None: it does."""
         from boe_reconciler.core.suppression import why_none
 
+        if not self.has_state:
+            return None
         return why_none(self.ledger.suppressions(address))
 
     def _sweeper(self) -> Sweeper:
@@ -371,6 +373,7 @@ class App:
             look=lambda: file.look(path, deep=deep),
             ledger=lambda: self.ledger,
             blobs=lambda: self.blobs,
+            mailboxes=self._maildirs,
             holder=self.who_serves(),
             version=installed_version(),
             now=self.clock.now(),
@@ -439,10 +442,19 @@ class App:
         """For the one process that serves."""
         from boe_reconciler.engine.hearing import Hearer
 
-        return Hearer(ledger=self.ledger, clock=self.clock, mailboxes=self._mailboxes)
+        return Hearer(
+            ledger=self.ledger,
+            clock=self.clock,
+            mailboxes=self._mailboxes,
+            observe=self.observe,
+        )
 
-    def _mailboxes(self) -> Mapping[str, Mailbox]:
-        """Of the Connections that are served now."""
+    def _maildirs(self) -> Mapping[str, Mailbox]:
+        """Those that are looked at without a network."""
+        return self._mailboxes("smtp")
+
+    def _mailboxes(self, *types: str) -> Mapping[str, Mailbox]:
+        """Of the Connections that are served now; of these types alone, if there are."""
         from boe_reconciler.core.listeners import Listeners
 
         served = self.ledger.served()
@@ -450,6 +462,7 @@ class App:
         boxes = {
             f"Connection {name}": self.backends.mailbox(spec)
             for name, spec in known.mailboxes()
+            if not types or spec.type in types
         }
         return {at: box for at, box in boxes.items() if box is not None}
 

@@ -42,8 +42,9 @@ def recipients(
 ) -> int:
     """Show all that an address receives, and where else it stands.
 
-    From the files alone: through Groups, inputs, templates and lists of recipients,
-    each at its line. Capitals do not count. --replace-with edits the files: nothing
+    From the files: through Groups, inputs, templates and lists of recipients,
+    each at its line, and whether it is on the suppression list. Capitals do not
+    count. --replace-with edits the files: nothing
     but the address changes, and either all of them or none.
 
     \b
@@ -59,13 +60,14 @@ def recipients(
             f'"{address}" is not an address.', "Write it as anna@example.com."
         )
     app = door(context).app()
+    suppressed = app.suppressed(address)
     snapshot, now = app.repo.snapshot(), app.clock.now()
     broken = _broken(snapshot)
     people = people_of(snapshot, now)
     if replace_with is None:
         if dry_run:
             raise InputError("--dry-run is for --replace-with: it writes nothing.")
-        _show(address, people, broken, output)
+        _show(address, people, broken, suppressed, output)
         return 0
     if broken:
         todo = "`boe validate` says what is wrong with them."
@@ -95,11 +97,17 @@ def _broken(snapshot: Snapshot) -> list[str]:
 
 
 def _show(
-    address: str, people: People, broken: Sequence[str], output: OutputFormat
+    address: str,
+    people: People,
+    broken: Sequence[str],
+    suppressed: str | None,
+    output: OutputFormat,
 ) -> None:
     if output is OutputFormat.JSON:
-        say_json(_as_json(address, people, broken))
+        say_json({**_as_json(address, people, broken), "suppressed": suppressed})
         return
+    if suppressed:
+        say(f"No mail reaches it now: {suppressed}", "yellow")
     if broken:
         complain(f"Not read, so not listed: {', '.join(broken)}.")
     uses = people.of(address)

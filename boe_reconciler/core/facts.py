@@ -143,6 +143,14 @@ class Posted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """It was told what became of a mail that was taken."""
+
+    #: "bounced", "complained", "delayed" or "delivered".
+    news: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Hooked:
     """Somebody asked over HTTP for a look at the repo."""
 
@@ -182,6 +190,7 @@ Fact = (
     | Pinged
     | Noticed
     | Posted
+    | Heard
     | Hooked
     | Swept
     | Draining

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from boe_reconciler.core.language.addresses import folded
-from boe_reconciler.core.runs import DeliveryEvent, DeliveryKey, Event, News
+from boe_reconciler.core.outcome import LISTED
+from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey, Event, News
 from boe_reconciler.core.wording import sentence
 
 #: Who puts an address on the list by itself.
@@ -106,6 +107,15 @@ def bounces(news: Sequence[DeliveryEvent]) -> str:
     more = f" (and {len(others)} more)" if others else ""
     told = f"The mail to {first.key.recipient} {said(first)}"
     return f" {sentence(told.rstrip('.') + more)}"
+
+
+def left_out(deliveries: Sequence[Delivery]) -> str:
+    """Left out: anna@example.com is on the suppression list. (And 2 more.)"""
+    listed = [one for one in deliveries if one.reason == LISTED]
+    if not listed:
+        return ""
+    more = f" (And {len(listed) - 1} more.)" if len(listed) > 1 else ""
+    return f" Left out: {sentence(listed[0].message)}{more}"
 
 
 def suppresses(event: DeliveryEvent) -> bool:

@@ -412,11 +412,14 @@ def of_bounces(
         schedule = schedules[run_id]
         lines = [f"{one.key.recipient} {said(one)}" for one in events]
         of = about.get(schedule)
+        mails = counted(len({one.key for one in events}), "mail")
         yield Trouble(
             subject=f"bounces {run_id}",
             kind=Kind.BOUNCED,
-            cause=counted(len({one.key for one in events}), "mail"),
-            what=sentence(f"The mail to {lines[0]}"[:_WIDE]),
+            cause=mails,
+            what=sentence(
+                f"{mails} of {schedule} came back. The mail to {lines[0]}"[:_WIDE]
+            ),
             details=tuple(one[:_WIDE] for one in lines[1:_MOST_BOUNCES]),
             command=f"boe show {run_id}",
             since=events[-1].at,

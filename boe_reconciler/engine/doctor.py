@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from boe_reconciler.core.checks import Check, LedgerFile, bad, ok, warn
 from boe_reconciler.core.due import BEHIND, SERVED_WITHIN
 from boe_reconciler.core.errors import BoeError, RunError
 from boe_reconciler.core.notices import CHANNELS
-from boe_reconciler.core.ports import Blobs, Ledger
+from boe_reconciler.core.ports import Blobs, Ledger, Mailbox
 from boe_reconciler.core.retention import files_kept, retention_of
 from boe_reconciler.core.troubles import Kind
 from boe_reconciler.core.wording import counted
@@ -41,6 +41,8 @@ class Patient:
     look: Callable[[], LedgerFile]
     ledger: Callable[[], Ledger]
     blobs: Callable[[], Blobs]
+    #: Where bounces arrive, as far as no network is needed to look there.
+    mailboxes: Callable[[], Mapping[str, Mailbox]]
     #: Who serves it now.
     holder: str | None
     #: Of BOE.
@@ -71,6 +73,7 @@ def _inside(patient: Patient, ledger: Ledger) -> Checks:
     yield from _clock(patient, ledger)
     yield from _serving(patient, ledger)
     yield from _telling(patient, ledger)
+    yield from _bounces(patient)
 
 
 # --- What BOE stands on -----------------------------------------------------------
@@ -228,6 +231,18 @@ def _telling(patient: Patient, ledger: Ledger) -> Checks:
         yield warn("notices", text, todo)
     if not tried and not old and not lost:
         yield ok("notices", "nothing that people had to be told is left")
+
+
+def _bounces(patient: Patient) -> Checks:
+    """Whether news of mails can be read where it arrives."""
+    for at, box in patient.mailboxes().items():
+        try:
+            box.check()
+        except RunError as error:
+            text = f"{at}: {error.message}"
+            yield bad("bounces", text, error.help or "Look at `bounces` there.")
+        else:
+            yield ok("bounces", f"{at} can read them")
 
 
 # --- Stored files -----------------------------------------------------------------

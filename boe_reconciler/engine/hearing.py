@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from boe_reconciler.core.errors import LedgerClosed, RunError
+from boe_reconciler.core.facts import Heard, Observe, unobserved
 from boe_reconciler.core.ports import Clock, Ledger, Mailbox, Returned
 from boe_reconciler.core.wording import counted
 
@@ -29,6 +30,7 @@ class Hearer:
     clock: Clock
     #: Those of the Connections that are served now, by where they are.
     mailboxes: Callable[[], Mapping[str, Mailbox]]
+    observe: Observe = unobserved
     #: What was wrong with a mailbox when it was last told.
     _told: dict[str, str] = field(init=False, default_factory=dict)
     _ending: threading.Event = field(init=False, default_factory=threading.Event)
@@ -94,6 +96,7 @@ class Hearer:
             return False
         detail = f"the mail to {key.recipient} of {key.run_id}: {told.kind} {told.code}"
         log.info("mail_news", extra={"detail": detail})
+        self.observe(Heard(news=told.kind.value))
         return True
 
     def _complain(self, at: str, what: str) -> None:

@@ -23,6 +23,7 @@ from boe_reconciler.core.facts import (
     ClockJumped,
     Delivered,
     Fact,
+    Heard,
     Hooked,
     LeasesLost,
     Noticed,
@@ -37,7 +38,7 @@ from boe_reconciler.core.facts import (
     Ticked,
 )
 from boe_reconciler.core.ports import Clock
-from boe_reconciler.core.runs import RunStatus, Trigger
+from boe_reconciler.core.runs import News, RunStatus, Trigger
 
 #: Seconds: from what nobody notices to what somebody calls about.
 _DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -80,6 +81,7 @@ class Metrics:
             Reconciled: self._reconciled,
             Pinged: lambda fact: self._pings.labels(fact.result).inc(),
             Noticed: lambda fact: self._noticed.labels(fact.about, fact.word).inc(),
+            Heard: lambda fact: self._news.labels(fact.news).inc(),
             Hooked: lambda fact: self._hooks.labels(fact.result).inc(),
             Posted: lambda fact: self._posts.labels(fact.channel, fact.result).inc(),
             Swept: self._swept,
@@ -141,6 +143,14 @@ class Metrics:
             "type",
             "status",
         )
+        self._news = self._counter(
+            "mail_news",
+            "What became of mails that were taken: bounced, complained, delayed or "
+            "delivered.",
+            "news",
+        )
+        for news in News:
+            self._news.labels(news.value)
         self._jumps = self._counter(
             "clock_jumps", "Jumps of the wall clock by more than 2 seconds."
         )

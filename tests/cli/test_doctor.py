@@ -249,3 +249,20 @@ def test_very_many_broken_promises_are_counted(monkeypatch: pytest.MonkeyPatch) 
     found: list[Check] = list(doctor._promises(patient, Broken()))  # type: ignore[arg-type]
     assert len(found) == 21
     assert found[-1].text == "… and 30 more."
+
+
+def test_a_maildir_that_cannot_be_read_is_broken(tmp_path: Path, boe: Boe) -> None:
+    repo = a_folder(tmp_path / "repo", schedule("good"))
+    (repo / "connections").mkdir(exist_ok=True)
+    (repo / "connections/post.yaml").write_text(
+        "apiVersion: boe/v1\nkind: Connection\n"
+        "metadata: {name: post, owner: ops@example.com}\n"
+        "spec: {type: smtp, host: h, from: a@example.com, bounces: {maildir: back}}\n"
+    )
+    assert boe(repo, "trigger", "good").code == 0
+    [told] = [line for line in lines(boe, repo, code=1) if "bounces" in line]
+    assert told.startswith("bad  bounces: Connection post: ")
+    assert "back has no folder new" in told
+    for name in ("new", "cur", "tmp"):
+        (repo / "back" / name).mkdir(parents=True)
+    assert "ok   bounces: Connection post can read them" in lines(boe, repo, code=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Boe
 
+SUPPRESSED = "No mail reaches it now: anna@example.com is on the suppression list"
 REPO = {
     "policy.yaml": """\
 apiVersion: boe/v1
@@ -351,3 +353,14 @@ def test_who_is_not_there_cannot_be_replaced(repo: Path, boe: Boe) -> None:
     said = boe(repo, "recipients", "nobody@example.com", "--replace-with", BOB)
     assert said.code == 1
     assert "not used here" in said.err
+
+
+def test_whoever_is_on_the_suppression_list_is_told_so(repo: Path, boe: Boe) -> None:
+    asked = ("recipients", "anna@example.com")
+    assert SUPPRESSED not in boe(repo, *asked).out
+    boe(repo, "suppress", "anna@example.com", "--why", "she left")
+    said = boe(repo, *asked).out
+    assert said.startswith(SUPPRESSED)
+    assert "anna@example.com receives:" in said
+    told = json.loads(boe(repo, *asked, "--format", "json").out)["suppressed"]
+    assert "She left." in told

@@ -16,6 +16,7 @@ from boe_reconciler.core.explain import GATES, REASONS, Explanation, explain
 from boe_reconciler.core.explain.facts import Facts
 from boe_reconciler.core.explain.outcomes import ended as told_end
 from boe_reconciler.core.holds import HoldKind, Wait
+from boe_reconciler.core.outcome import LISTED
 from boe_reconciler.core.plan import make_plan
 from boe_reconciler.core.plan.past import in_its_window
 from boe_reconciler.core.ports import Claimed
@@ -772,6 +773,26 @@ def test_a_mail_that_bounced_after_a_good_run_is_told() -> None:
     told = "The mail to anna@example.com bounced for good: 5.1.1 550 no such user."
     assert told in house.explained().gates[-1].text
     assert told in house.explained(RUN).text
+
+
+def test_who_was_left_out_of_a_good_run_is_told() -> None:
+    house = House().due(a_daily())
+    [claimed] = house.ledger.claim("w", now=house.now, limit=1)
+    mails = [a_mail(RUN, who) for who in ("anna@x.org", "bob@x.org", "carl@x.org")]
+    house.ledger.commit_artifacts(claimed.claim, [an_artifact()], mails, now=house.now)
+    sent = Outcome(status=DeliveryStatus.ACCEPTED, receipt="1")
+    house.ledger.settle(claimed.claim, mails[0].key, sent, now=house.now)
+    for one in mails[1:]:
+        listed = Outcome(
+            status=DeliveryStatus.SUPPRESSED,
+            reason=LISTED,
+            message=f"{one.key.recipient} is on the suppression list",
+        )
+        house.ledger.settle(claimed.claim, one.key, listed, now=house.now)
+    house.ledger.finish(claimed.claim, RunStatus.SUCCEEDED, "", "", now=house.now)
+    told = "Left out: bob@x.org is on the suppression list. (And 1 more.)"
+    assert told in house.explained().gates[-1].text
+    assert house.explained(RUN).text.endswith(told)
 
 
 def test_a_file_that_cannot_be_read_may_hold_the_name() -> None:

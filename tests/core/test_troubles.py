@@ -511,7 +511,9 @@ def test_mails_that_came_back_are_one_trouble_of_their_run_for_a_day() -> None:
     assert (one.kind, one.cause, one.title, one.since) == (
         *(Kind.BOUNCED, "2 mails", "Ships", old.at),
     )
-    assert one.what.startswith("The mail to anna@example.com bounced for good: 5.1.1")
+    assert one.what.startswith(
+        "2 mails of daily came back. The mail to anna@example.com bounced for good: 5.1.1"
+    )
     assert one.details[0].startswith("bob@example.com bounced for good")
     assert one.command == "boe show daily.m1"
     [other] = of_bounces([("daily", new)], {}, NOW)

@@ -11,6 +11,7 @@ import pytest
 from boe_reconciler.bounces import maildir
 from boe_reconciler.core.bounces import tag_of
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.facts import Fact, Heard
 from boe_reconciler.core.ports import Mailbox
 from boe_reconciler.core.runs import DeliveryStatus, News, Outcome, RunStatus
 from boe_reconciler.engine.hearing import Hearer
@@ -77,7 +78,10 @@ def house(tmp_path: Path) -> House:
 
 def test_a_bounce_is_news_of_its_mail_and_lies_in_cur_as_seen(house: House) -> None:
     house.put("1.mx", house.bounce())
+    facts: list[Fact] = []
+    house.hearer.observe = facts.append
     assert house.hearer.look() == 1
+    assert facts == [Heard(news="bounced")]
     assert house.news == [News.BOUNCED]
     assert [one.address for one in house.ledger.suppressions()] == [ANNA]
     assert (house.lies("new"), house.lies("cur")) == ([], ["1.mx:2,S"])

@@ -20,6 +20,7 @@ from boe_reconciler.core.census import Census
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import (
     ClockJumped,
+    Heard,
     LeasesLost,
     Pinged,
     Reconciled,
@@ -137,12 +138,15 @@ def test_what_goes_wrong_around_runs_is_counted(metrics: Metrics) -> None:
     metrics.observe(ClockJumped(seconds=-3600))
     metrics.observe(ReconcileFailed())
     metrics.observe(Pinged(result="failed"))
+    metrics.observe(Heard(news="bounced"))
     metrics.observe(Swept(runs=3, files=2, bytes=100))
     found = numbers(metrics.registry)
     assert found["boe_leases_lost_total"] == 2
     assert found["boe_clock_jumps_total"] == 1
     assert found['boe_reconciles_total{result="failed"}'] == 1
     assert found['boe_pings_total{result="failed"}'] == 1
+    assert found['boe_mail_news_total{news="bounced"}'] == 1
+    assert found['boe_mail_news_total{news="complained"}'] == 0
     assert found['boe_swept_total{what="runs"}'] == 3
     assert found['boe_swept_total{what="files"}'] == 2
     assert found["boe_swept_bytes_total"] == 100

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from boe_reconciler.core.explain.facts import REASONS, Facts, Gate
 from boe_reconciler.core.explain.gates import day_off_entry, nominal_next, unknown
 from boe_reconciler.core.runs import DeliveryStatus, Run, RunRecord, RunStatus
-from boe_reconciler.core.suppression import bounces
+from boe_reconciler.core.suppression import bounces, left_out
 from boe_reconciler.core.wording import counted, one_line, sentence
 
 
@@ -19,7 +19,7 @@ def last_run(facts: Facts) -> Gate | None:
         return None
     assert facts.last is not None  # noqa: S101 looked at above
     well = last.status in (RunStatus.SUCCEEDED, RunStatus.SKIPPED)
-    if well and not bounces(facts.last.news):
+    if well and not _beside(facts.last):
         return None
     how = ended(facts, last, record=facts.last)
     return Gate(
@@ -64,8 +64,13 @@ def ended(facts: Facts, run: Run, record: RunRecord | None = None) -> Gate:
         reason_code=code,
         place=_decider(facts, code),
         verdict=run.status.value,
-        text=_OUTCOMES[run.status](facts, record) + bounces(record.news),
+        text=_OUTCOMES[run.status](facts, record) + _beside(record),
     )
+
+
+def _beside(record: RunRecord) -> str:
+    """What its verdict does not tell: who lost the mail later, and who gets none."""
+    return bounces(record.news) + left_out(record.deliveries)
 
 
 def _decider(facts: Facts, code: str) -> str | None:
