@@ -78,7 +78,7 @@ def test_a_held_run_has_no_lease_and_is_not_looked_at(ledger: Ledger) -> None:
     assert record is not None
     assert record.run.held
     assert (record.run.lease_until, record.run.attempts) == (None, 0)
-    assert f"`boe release {hold_id}`" in record.run.message
+    assert f'`boe release {hold_id} --why "…"`' in record.run.message
     assert ledger.claim("worker", now=START + timedelta(days=800), limit=9) == []
     assert ledger.open_runs() == 0
     assert ledger.census(now=START).holds == {HoldKind.RECIPIENTS: 1}
