@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from boe_reconciler.core.bounces import MOST, read_mail
-from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.ports import Returned
 
 _FOLDERS = ("new", "cur", "tmp")
@@ -27,7 +27,7 @@ def create(folder: Path) -> Maildir:
 class Maildir:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        #: Files that cannot be read or moved: they stay, and hold up no other.
+        #: Files that cannot be moved: they stay, and hold up no other.
         self._stuck: set[str] = set()
 
     def check(self) -> None:
@@ -38,17 +38,35 @@ class Maildir:
                 raise Permanent("maildir_unusable", detail, todo)
 
     def arrived(self, most: int) -> Iterator[Returned]:
-        """The oldest first, as mail servers name them."""
-        self.check()
-        there = {one.name for one in (self._folder / "new").iterdir()}
-        names = sorted(there - self._stuck)
-        for name in names[:most]:
+        """The oldest first, as mail servers name them.
+
+        Permanent `mail_unreadable` at the end, where some are not ours to read: they
+        hold up no other.
+        """
+        unreadable, left = [], most
+        for name in self._names():
             content = self._read(name)
             if content is None:
-                self._stuck.add(name)
-            else:
-                digest = hashlib.sha256(content).hexdigest()
-                yield Returned(name=name, digest=digest, report=read_mail(content))
+                unreadable.append(name)
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            yield Returned(name=name, digest=digest, report=read_mail(content))
+            left -= 1
+            if not left:
+                break
+        if unreadable:
+            detail = f"{self._folder}/new has mails that cannot be read, such as {unreadable[0]}"
+            todo = "let the mail server deliver them so that BOE may read them"
+            raise Permanent("mail_unreadable", detail, todo)
+
+    def _names(self) -> list[str]:
+        self.check()
+        try:
+            there = {one.name for one in (self._folder / "new").iterdir()}
+        except OSError as error:
+            detail = f"{self._folder}/new cannot be read: {error.strerror}"
+            raise Temporary("maildir_unreadable", detail) from error
+        return sorted(there - self._stuck)
 
     def put_away(self, one: Returned, *, understood: bool) -> None:
         flag = "S" if understood else "F"

@@ -81,6 +81,8 @@ OTHERS = {
     **_of_verb("await_release", "boe_reconciler.ledgers._holds:await_release"),
     **_of_verb("switch_off", "boe_reconciler.ledgers._holds:switch_off"),
     **_of_verb("owe", "boe_reconciler.ledgers._work:owe"),
+    **_of_verb("hear", "boe_reconciler.ledgers._news:hear"),
+    "bounce, put away": ("boe_reconciler.bounces.maildir:Maildir.put_away", "after"),
     **_of_verb("expire", "boe_reconciler.ledgers._claims:expire"),
     **_of_verb("give_back", "boe_reconciler.ledgers._claims:give_back"),
     **_of_verb("sweep", "boe_reconciler.ledgers._sweep:sweep_runs"),

@@ -127,6 +127,33 @@ def test_what_is_no_plain_file_stays_and_holds_up_nothing(house: House) -> None:
     assert house.lies("new") == ["0.folder", "0.link", "0.pipe"]
 
 
+def test_many_that_cannot_be_read_hold_up_nothing_and_are_told_once(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boe_reconciler.engine.hearing.MOST", 1)
+    for number in range(3):
+        (house.folder / "new" / f"0.{number}").mkdir()
+    house.put("1.mx", house.bounce())
+    with caplog.at_level(logging.WARNING):
+        assert [house.hearer.look(), house.hearer.look()] == [1, 0]
+    [told] = [one.__dict__["detail"] for one in caplog.records]
+    assert told.endswith("new has mails that cannot be read, such as 0.0")
+
+
+def test_a_folder_that_fails_is_told_and_looked_at_again(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> list[str]:
+        raise OSError(5, "Input/output error")
+
+    house.put("1.mx", house.bounce())
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(Path, "iterdir", fail)
+        assert house.hearer.look() == 0
+    assert [one.message for one in caplog.records] == ["bounces_unreadable"]
+    assert house.hearer.look() == 1
+
+
 def test_a_maildir_that_is_none_is_told_once(
     tmp_path: Path, house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
