@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 LOOK, FIRST = 30.0, 2.0
 #: Messages of one mailbox in one look.
 MOST = 500
+#: Digests of messages that were not understood.
+_REMEMBERED = 10_000
 #: Seconds that the end waits for a look that is under way.
 FAREWELL = 5.0
 
@@ -33,6 +35,8 @@ class Hearer:
     observe: Observe = unobserved
     #: What was wrong with a mailbox when it was last told.
     _told: dict[str, str] = field(init=False, default_factory=dict)
+    #: The digests of what was not understood.
+    _strange: set[str] = field(init=False, default_factory=set)
     _ending: threading.Event = field(init=False, default_factory=threading.Event)
     _thread: threading.Thread | None = field(init=False, default=None)
 
@@ -72,7 +76,8 @@ class Hearer:
                     break
                 understood = self._hear(one)
                 box.put_away(one, understood=understood)
-                heard, strange = heard + understood, strange + (not understood)
+                heard += understood
+                strange += not understood and self._is_new(one.digest)
         except RunError as error:
             self._complain(at, error.message)
             return heard
@@ -85,6 +90,15 @@ class Hearer:
             )
             log.warning("bounces_not_understood", extra={"detail": detail})
         return heard
+
+    def _is_new(self, digest: str) -> bool:
+        """Whether nobody was told of it: a queue gives again what was not understood."""
+        if digest in self._strange:
+            return False
+        if len(self._strange) >= _REMEMBERED:
+            self._strange.clear()
+        self._strange.add(digest)
+        return True
 
     def _hear(self, one: Returned) -> bool:
         """Kept in the ledger before it is put away: a kill between reads it again."""

@@ -154,6 +154,20 @@ def test_a_folder_that_fails_is_told_and_looked_at_again(
     assert house.hearer.look() == 1
 
 
+def test_what_is_not_understood_is_told_once_though_it_comes_again(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boe_reconciler.engine.hearing._REMEMBERED", 2)
+    told = []
+    for number, content in enumerate([b"a", b"a", b"b", b"c", b"c"]):
+        house.put(f"{number}.mx", content)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            house.hearer.look()
+        told.append(len(caplog.records))
+    assert told == [1, 0, 1, 1, 0]
+
+
 def test_a_maildir_that_is_none_is_told_once(
     tmp_path: Path, house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
