@@ -13,7 +13,7 @@ from boe_reconciler.core.runs import (
     DeliveryStatus,
     RunRecord,
 )
-from boe_reconciler.core.suppression import said
+from boe_reconciler.core.suppression import said, suppresses
 from boe_reconciler.core.wording import sentence
 
 #: So many who got it are told one by one; of those who did not, so many.
@@ -77,6 +77,12 @@ def _told(news: Sequence[DeliveryEvent], zone: str) -> Iterator[tuple[str, str]]
     for one in news:
         text = sentence(f"on {both(one.at, zone)} it {said(one)}")
         yield f"      {text}", "yellow" if one.kind.bad else ""
+        if suppresses(one):
+            address = one.key.recipient
+            yield (
+                f"      `boe suppressed {address}` says whether it gets mail again.",
+                "",
+            )
 
 
 def _left(count: int) -> Iterator[tuple[str, str]]:

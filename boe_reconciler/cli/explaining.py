@@ -60,12 +60,14 @@ def explain(
 
 
 def _print(asked: str, found: Explanation) -> None:
-    """The answer; beneath it whatever else there is to say, and what decides."""
+    """The answer; beneath it how it went last, whatever else there is, and what decides."""
     say(f"{asked} {_VERDICTS[found.verdict]}.", _STYLES[found.verdict])
     say(found.text)
-    for gate in found.gates:
+    # "Where is my report?" is about the last one more often than about the next.
+    by_question = sorted(found.gates, key=lambda gate: gate.gate != "last_run")
+    for gate in by_question:
         if gate.text and gate.text != found.text:
-            say(f"Also: {gate.text}")
+            say(gate.text if gate.gate == "last_run" else f"Also: {gate.text}")
     place = f", {found.place}" if found.place else ""
     say(f"({found.reason_code}{place})", style="dim")
 

@@ -91,6 +91,12 @@ def names(missing: Iterable[Missing]) -> str:
     return " and ".join(one.what for one in missing)
 
 
+def told(missing: Sequence[Missing], zone: str) -> str:
+    """What a run waits for, and until when: the first deadline decides about it."""
+    until = min(one.deadline for one in missing)
+    return f"It waits for {names(missing)}, until {both(until, zone)} at most."
+
+
 def notes(events: Iterable[Event]) -> list[str]:
     """What a reader of its files has to know, in the order in which it was noted."""
     return [one.message for one in events if one.action == NOTE]

@@ -124,7 +124,7 @@ class Runner:
         left = self._without(job, missing, waits.over(missing, "send_with_note", now))
         if left:
             again = min(one.again for one in left)
-            text = f"It waits for {waits.names(left)}."
+            text = waits.told(left, job.spec.timezone)
             self._put_off(job, again, waits.REASON, text)
         return not left
 

@@ -119,6 +119,7 @@ def test_what_bounced_later_stands_first_and_with_why(world: World) -> None:
     assert text.index(BOB) < text.index(ANNA)
     assert "it is delayed, and still tried: 4.4.1." in text
     assert "it bounced for good: 5.1.1 550 no such user." in text
+    assert text.count(f"`boe suppressed {BOB}` says whether it gets mail again.") == 1
 
 
 def test_an_address_on_the_suppression_list_gets_nothing(world: World) -> None:

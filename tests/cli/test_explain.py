@@ -69,3 +69,13 @@ def test_beside_a_process_that_serves(repo: Path, boe: Boe) -> None:
     with serving(repo):
         found = boe(repo, "explain", "good", "--format", "json").json
         assert (found["verdict"], found["reason_code"]) == ("will_run", "not_due")
+
+
+def test_how_the_last_run_went_is_told_before_all_else_there_is_to_say(
+    repo: Path, boe: Boe
+) -> None:
+    boe(repo, "trigger", "good")
+    (run,) = boe(repo, "runs", "--format", "json").json
+    lines = boe(repo, "explain", "good").out.splitlines()
+    assert lines[2].startswith(f"The last one, {run['run_id']}: It succeeded on ")
+    assert lines[3].startswith("Also: Its next time is ")

@@ -15,6 +15,8 @@ from tests.engine.mails import ANNA, BOB, BUSY, Post, a_mail, mailing
 from tests.engine.world import START, World, a_spec
 
 WAITS, SUCCEEDED, SKIPPED = RunStatus.WAITING, RunStatus.SUCCEEDED, RunStatus.SKIPPED
+#: The deadline of `wait_for` where it names none, in the schedule's zone.
+UNTIL = "until Tue 2026-11-24 08:00 CET (07:00 UTC) at most."
 
 
 def begun(world: World, *conditions: dict[str, Any], **fields: Any) -> str:
@@ -48,7 +50,7 @@ def test_a_run_waits_for_its_file_without_a_lease_and_says_so(world: World) -> N
     run_id = begun(world, {"file": "in/sales_{date}.csv"})
     run = world.record(run_id).run
     assert (run.status, run.reason, run.lease_until) == (WAITS, "wait_for", None)
-    assert run.message == "It waits for the file in/sales_2026-11-24.csv."
+    assert run.message == (f"It waits for the file in/sales_2026-11-24.csv, {UNTIL}")
     assert run.not_before == START + timedelta(minutes=5)
     assert (run.attempts, world.record(run_id).attempts) == (0, ())
     put(world, "in/sales_2026-11-24.csv")
@@ -93,7 +95,7 @@ def test_a_run_begins_once_its_query_gives_true(world: World) -> None:
     connection = {"type": "duckdb", "files": {"ready": "ready.csv"}}
     query = "select exists(from ready where ok)"
     run_id = begun(world, {"query": query}, connection=connection)
-    assert world.record(run_id).run.message == "It waits for its query."
+    assert world.record(run_id).run.message == f"It waits for its query, {UNTIL}"
     flag.write_text("ok\ntrue\n")
     assert look(world, run_id, 5).run.status is SUCCEEDED
 
@@ -121,7 +123,7 @@ def test_a_run_waits_for_another_schedule_of_the_same_local_day(world: World) ->
     run_id = world.ask("daily")
     world.work()
     assert world.record(run_id).run.message == (
-        "It waits for load of 2026-11-24, which has not succeeded."
+        f"It waits for load of 2026-11-24, which has not succeeded, {UNTIL}"
     )
     world.ask("load", dry_run=True)
     assert look(world, run_id, 5).run.status is WAITS
@@ -135,7 +137,7 @@ def test_all_of_them_must_be_there(world: World) -> None:
     run_id = begun(
         world, {"file": "a.csv"}, {"file": "b.csv"}, {"query": "select false"}
     )
-    message = "It waits for the file b.csv and its query."
+    message = f"It waits for the file b.csv and its query, {UNTIL}"
     assert world.record(run_id).run.message == message
 
 

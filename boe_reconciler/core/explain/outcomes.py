@@ -13,18 +13,15 @@ from boe_reconciler.core.wording import counted, one_line, sentence
 
 
 def last_run(facts: Facts) -> Gate | None:
-    """How the last run ended, where that was not well."""
-    last = facts.last.run if facts.last else None
-    if last is None:
+    """How the last run ended; it passes where that was well, for all that it is about."""
+    if facts.last is None:
         return None
-    assert facts.last is not None  # noqa: S101 looked at above
-    well = last.status in (RunStatus.SUCCEEDED, RunStatus.SKIPPED)
-    if well and not _beside(facts.last):
-        return None
+    last = facts.last.run
     how = ended(facts, last, record=facts.last)
+    well = last.status in (RunStatus.SUCCEEDED, RunStatus.SKIPPED)
     return Gate(
         gate="last_run",
-        passed=False,
+        passed=well and not _beside(facts.last),
         reason_code=how.reason_code,
         place=how.place,
         text=f"The last one, {last.run_id}: {how.text}",
