@@ -190,7 +190,7 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {
             **edited(
                 "distributions/statement.yaml",
-                ("subject: Hello", f"subject: {HOSTILE}"),
+                ("metadata:\n", f"metadata:\n  description: {HOSTILE}\n"),
             ),
             "schedules/bad.yaml": f"kind: Schedule\nmetadata: {{name: {HOSTILE}}}\n",
         },

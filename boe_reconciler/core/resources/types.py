@@ -23,7 +23,9 @@ SIZE_PATTERN = r"^[1-9][0-9]{0,8}(B|KB|MB|GB|TB)$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[-+][0-9:]+)$"
-LINE_PATTERN = r"^[^\r\n]*$"
+#: Without control characters, and without marks that turn a text around: none may stand
+#: in a header of a mail, and a reviewer sees neither.
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 WEB_PATTERN = r"^https?://[^/?#\s][^\s]*$"
 LABEL_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$"
 SHEET_PATTERN = r"^[^\[\]:*?/\\]+$"
@@ -41,7 +43,7 @@ WORKING_DAYS_PATTERN = f"^{_DAYS}(-{_DAYS})?(, ?{_DAYS}(-{_DAYS})?)*$"
 #: A pattern -> what it asks for, in words.
 FORMS = {
     NAME_PATTERN: "a name has a-z, 0-9 and - inside, 63 characters at most",
-    LINE_PATTERN: "it is one line of text",
+    LINE_PATTERN: "it is one line of text, without control characters",
     WEB_PATTERN: "a web address begins with https:// or http:// and a host",
     LABEL_PATTERN: "the key of a label has letters, digits and - _ . / inside",
     SHEET_PATTERN: "the name of a sheet has none of [ ] : * ? / \\",
