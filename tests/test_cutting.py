@@ -124,8 +124,8 @@ def test_a_connection_that_comes_as_it_closes_is_closed(
         return made[0]
 
     with cutting(echo) as proxy:
-        near = connect(("127.0.0.1", proxy.port), timeout=5)
         monkeypatch.setattr(socket, "create_connection", late)
+        near = connect(("127.0.0.1", proxy.port), timeout=5)
         assert comes.wait(5)
     closed.set()
     with near:
