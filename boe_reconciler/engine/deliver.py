@@ -78,7 +78,7 @@ def deliver(
             due.setdefault(one.key.destination, []).append(one)
     rows = Rows.of(job, artifacts, deliveries)
     for key in _in_order(job, due):
-        those = sorted(due[key], key=lambda one: one.attempts)
+        those = sorted(due[key], key=_place)
         waits += Counter(job, rows, planned_as(job, key)).serve(those)
     return _soonest(waits)
 
@@ -109,6 +109,11 @@ def _in_order(job: Job, due: Mapping[str, list[Delivery]]) -> list[str]:
         return key not in links, min(one.attempts for one in due[key])
 
     return sorted(due, key=place)
+
+
+def _place(delivery: Delivery) -> tuple[bool, int]:
+    """What was on its way when a process died is found out first: it tries nothing."""
+    return delivery.status is not DeliveryStatus.SENDING, delivery.attempts
 
 
 def _soonest(waits: Sequence[Later]) -> Later | None:

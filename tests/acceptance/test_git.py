@@ -54,6 +54,7 @@ def revision(folder: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_hangup_fetches_at_once_and_a_restart_needs_no_git(
     upstream: Upstream, here: Path, tmp_path: Path
 ) -> None:

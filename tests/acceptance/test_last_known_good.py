@@ -68,6 +68,7 @@ def test_a_broken_file_goes_on_being_served_until_it_is_mended(served: Path) -> 
     assert boe_json(served, "status")["problems"] == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_deleted_is_gone(served: Path) -> None:
     (served / "schedules/s1.yaml").unlink()
     until(lambda: status(served, "s1") is None)

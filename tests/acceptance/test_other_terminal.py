@@ -166,6 +166,7 @@ def test_what_was_asked_for_while_nobody_served_is_done_by_the_next(
         until(lambda: len(files(folder)) == 1)
 
 
+@pytest.mark.slow
 def test_a_second_boe_run_names_the_first(folder: Path) -> None:
     with serving(folder) as first:
         second = run_boe(folder, "run")

@@ -64,6 +64,7 @@ def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
     assert "127.0.0.1:8080" in done.stderr
 
 
+@pytest.mark.slow
 def test_systemd_and_pings_hear_of_a_whole_life(tmp_path: Path) -> None:
     folder = a_folder(
         tmp_path / "repo",

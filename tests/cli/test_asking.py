@@ -80,6 +80,7 @@ def test_a_run_by_hand_does_not_move_the_timetable(repo: Path, boe: Boe) -> None
     assert [one["next"] for one in after] == [one["next"] for one in before]
 
 
+@pytest.mark.slow
 def test_until_an_instant_it_serves_and_then_ends(repo: Path, boe: Boe) -> None:
     write(
         repo / "schedules/soon.yaml",

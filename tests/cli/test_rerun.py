@@ -146,6 +146,7 @@ def test_the_same_command_goes_on_with_what_was_left(repo: Path, boe: Boe) -> No
     assert {run["status"] for run in runs(boe, repo)} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_two_at_once_do_it_once(repo: Path, boe: Boe) -> None:
     arguments = [BOE, "-C", str(repo), "rerun", "good", *NOVEMBER]
     both = [

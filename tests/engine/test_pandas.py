@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ sys.exit("pandas" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_run_does_not_load_pandas(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, check=False

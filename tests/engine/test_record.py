@@ -444,6 +444,29 @@ def test_a_recipient_who_takes_all_the_time_leaves_some_to_the_others(
     assert all(one.attempts and one.reason == "gave_up" for one in left)
 
 
+def test_what_was_on_its_way_when_a_process_died_is_found_out_before_others_are_tried(
+    world: World, post: Post
+) -> None:
+    class Death(BaseException):
+        """Nothing after it is executed."""
+
+    def die(shipment: Shipment) -> None:
+        post.far_side._hand_over = hand_over  # type: ignore[method-assign]  # once
+        raise Death
+
+    hand_over = post.far_side._hand_over
+    post.far_side._hand_over = die  # type: ignore[method-assign]
+    world.serve(mailing(a_mail([ANNA, BOB])))
+    run_id = world.ask("daily")
+    world.work_until(Death)
+    assert states(world.record(run_id)) == {ANNA: "sending", BOB: "pending"}
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    seen = []
+    post.far_side.on_taken = lambda _: seen.append(states(world.record(run_id))[ANNA])
+    world.work()
+    assert seen == ["unconfirmed"]
+
+
 def test_a_stored_file_that_cannot_be_read_now_holds_up_nobody_else(
     world: World, post: Post
 ) -> None:
