@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from boe_reconciler.cli.output import say
@@ -75,14 +78,34 @@ def exit_code(app: App, run_ids: Sequence[str]) -> int:
 
 
 def _by_ourselves(app: App, run_ids: Sequence[str]) -> None:
-    executor = app.executor(only=list(run_ids))
-    executor.start()
+    """KeyboardInterrupt after Ctrl-C, once what was begun is given back."""
+    executor, stop = app.executor(only=list(run_ids)), threading.Event()
+    with _stopping(stop):
+        executor.start()
+        try:
+            with shown(app, run_ids):
+                executor.finish_all(stop)
+        finally:
+            executor.drain(0)
+            app.serve_lock.release()
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C is heard between two steps, and never within one: a run that was claimed
+    would stay with us. The second one ends at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask)
     try:
-        with shown(app, run_ids):
-            executor.finish_all(threading.Event())
+        yield
     finally:
-        executor.drain(0)
-        app.serve_lock.release()
+        signal.signal(signal.SIGINT, before)
 
 
 def _watched(app: App, run_ids: Sequence[str]) -> None:

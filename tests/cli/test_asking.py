@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from boe_reconciler.cli import progress
+from boe_reconciler.ledgers._ledger import StoredLedger
 from tests.cli.conftest import Boe
 from tests.folders import a_folder, document, run_boe, schedule, write
 
@@ -78,6 +80,24 @@ def test_a_run_by_hand_does_not_move_the_timetable(repo: Path, boe: Boe) -> None
     boe(repo, "trigger", "good")
     after = boe(repo, "status", "--format", "json").json["objects"]
     assert [one["next"] for one in after] == [one["next"] for one in before]
+
+
+def test_ctrl_c_right_after_a_claim_gives_the_run_back(
+    repo: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StoredLedger.claim
+
+    def claim(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
+        if found:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(StoredLedger, "claim", claim)
+    assert boe(repo, "trigger", "good").code == 130
+    monkeypatch.undo()
+    (run,) = runs(boe, repo)
+    assert run["status"] in ("pending", "succeeded")
 
 
 @pytest.mark.slow
