@@ -209,9 +209,17 @@ def test_ctrl_c_at_a_trigger_leaves_its_run_to_the_next(folder: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: (folder / ".boe").exists() and runs(folder, "--status", "running"))
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with process:
+        try:
+            until(
+                lambda: (
+                    (folder / ".boe").exists() and runs(folder, "--status", "running")
+                )
+            )
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert [run["status"] for run in runs(folder)] == ["pending"]

@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -62,6 +63,15 @@ class Terminal:
         while self._read():
             pass
         return self._process.wait(timeout=30)
+
+    def leave(self, key: bytes) -> int:
+        """Its exit code. As a person presses it again where nothing happens: readline
+        may forget a signal that comes as it begins."""
+        for _ in range(10):
+            self.press(key)
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(timeout=3)
+        raise AssertionError(f"it goes on:\n{self.screen}")
 
     def close(self) -> None:
         self._process.kill()

@@ -198,8 +198,7 @@ def test_leaving_in_the_middle_writes_nothing(
     terminal.answer("Name", "team")
     terminal.answer("Owner")
     terminal.until("Write groups/team.yaml?")
-    terminal.press(key)
-    assert terminal.end() == 130
+    assert terminal.leave(key) == 130
     assert files(repo) == before
 
 

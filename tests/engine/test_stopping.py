@@ -28,6 +28,7 @@ PAGES = "select *, a as c, a as d, a as e, a as f from (" + ROWS.format(49_000) 
 EACH = [
     pytest.param(name, marks=() if name in ("csv", "pdf") else pytest.mark.slow)
     for name in FORMATS
+    if name != "preview"  # no file that anybody asks for
 ]
 
 
