@@ -14,7 +14,7 @@ from typing import Any
 from boe_reconciler.core.bounces import read_ses
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Returned, SecretResolver
-from boe_reconciler.core.resources.connection import SesConnection
+from boe_reconciler.core.resources.connection import SesConnection, aws_keys
 from boe_reconciler.core.wording import one_line
 
 #: Of one call, as SQS has it.
@@ -74,13 +74,8 @@ class Queue:
         import boto3
         from botocore.config import Config
 
-        spec, resolve = self._spec, self._secrets.resolve
-        keys = {}
-        if spec.access_key_id is not None and spec.secret_access_key is not None:
-            keys = {
-                "aws_access_key_id": resolve(spec.access_key_id),
-                "aws_secret_access_key": resolve(spec.secret_access_key),
-            }
+        spec = self._spec
+        keys = aws_keys(spec, self._secrets.resolve)
         config = Config(
             connect_timeout=_CONNECT,
             read_timeout=_ANSWER,

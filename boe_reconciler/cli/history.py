@@ -276,11 +276,11 @@ def _status_row(
 
 def _last_reason(app: App, last: Mapping[str, Any] | None) -> str:
     """Why a run did not succeed that has ended."""
-    record = app.ledger.run(last["run_id"]) if last else None
-    run = record.run if record else None
-    if run is None or not run.status.final or run.status is RunStatus.SUCCEEDED:
+    status = RunStatus(last["status"]) if last else None
+    if last is None or not status or not status.final or status is RunStatus.SUCCEEDED:
         return ""
-    return one_line(run.message) or run.reason
+    record = app.ledger.run(last["run_id"])
+    return one_line(record.run.message) or record.run.reason if record else ""
 
 
 def _zone(app: App, schedule: str) -> str:

@@ -59,8 +59,9 @@ def release(
     if not what and not everything:
         _list(holds)
         return 0
-    _check(what or (), everything, why, by)
-    who = (by or getpass.getuser()).strip()
+    if what and everything:
+        raise InputError("Name what is meant, or give --all, not both.")
+    who = who_says_why(why, by)
     ids = [one.hold_id for one in holds] if everything else _ids(what or (), holds)
     if not ids:
         say("Nothing waits for a release.")
@@ -91,13 +92,14 @@ def _released(
     return True
 
 
-def _check(what: Sequence[str], everything: bool, why: str, by: str | None) -> None:
-    if what and everything:
-        raise InputError("Name what is meant, or give --all, not both.")
+def who_says_why(why: str, by: str | None) -> str:
+    """Who answers for it: the user, unless somebody else is named. InputError without
+    a reason."""
     if not why.strip():
         raise InputError("--why is missing: say why, for those who will ask.")
     if by is not None and not by.strip():
         raise InputError("--by is empty.")
+    return (by or getpass.getuser()).strip()
 
 
 def _ids(what: Sequence[str], holds: Sequence[Hold]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from boe_reconciler.cli.door import door
 from boe_reconciler.cli.output import OutputFormat, local, say, say_json, utc
+from boe_reconciler.cli.releasing import who_says_why
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.language.addresses import address_flaw
 from boe_reconciler.core.wording import sentence
@@ -73,7 +73,7 @@ def suppress(
     Example:
       boe suppress anna@example.com --why "asked us to stop, ticket 4711"
     """
-    who, reason = _asked(why, by)
+    who, reason = who_says_why(why, by), why.strip()
     flaw = address_flaw(address)
     if flaw:
         raise InputError(f"{flaw}.", "Write it as anna@example.com.")
@@ -99,7 +99,7 @@ def unsuppress(
     Example:
       boe unsuppress anna@example.com --why "her mailbox works again"
     """
-    who, reason = _asked(why, by)
+    who, reason = who_says_why(why, by), why.strip()
     app = door(context).app()
     now = app.clock.now()
     over = (
@@ -118,15 +118,6 @@ def unsuppress(
             "and `boe runs` has later ones."
         )
     return 0
-
-
-def _asked(why: str, by: str | None) -> tuple[str, str]:
-    """Who, and why."""
-    if not why.strip():
-        raise InputError("--why is missing: say why, for those who will ask.")
-    if by is not None and not by.strip():
-        raise InputError("--by is empty.")
-    return (by or getpass.getuser()).strip(), why.strip()
 
 
 def _tell(found: Sequence[Suppression]) -> None:

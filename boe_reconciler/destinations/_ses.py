@@ -9,7 +9,7 @@ from typing import Any
 from boe_reconciler.core.bounces import DELIVERY_TAG
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel, Clock, SecretResolver
-from boe_reconciler.core.resources.connection import SesConnection
+from boe_reconciler.core.resources.connection import SesConnection, aws_keys
 from boe_reconciler.core.runs import DeliveryStatus, Outcome
 from boe_reconciler.core.wording import one_line
 from boe_reconciler.destinations._message import Mail
@@ -127,13 +127,8 @@ class SesChannel:
         import boto3
         from botocore.config import Config
 
-        spec, resolve = self._spec, self._secrets.resolve
-        keys = {}
-        if spec.access_key_id is not None and spec.secret_access_key is not None:
-            keys = {
-                "aws_access_key_id": resolve(spec.access_key_id),
-                "aws_secret_access_key": resolve(spec.secret_access_key),
-            }
+        spec = self._spec
+        keys = aws_keys(spec, self._secrets.resolve)
         config = Config(
             connect_timeout=_CONNECT,
             read_timeout=spec.timeout.total_seconds() if spec.timeout else _ANSWER,

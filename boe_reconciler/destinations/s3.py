@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 from boe_reconciler.core import retry
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Means, SecretResolver
+from boe_reconciler.core.resources.connection import aws_keys
 from boe_reconciler.destinations import _reach
 from boe_reconciler.destinations._objects import (
     PART,
@@ -215,11 +216,6 @@ def _client(
     from botocore.config import Config
     from botocore.session import Session
 
-    given = {
-        f"aws_{field}": secrets.resolve(getattr(spec, field))
-        for field in ("access_key_id", "secret_access_key")
-        if getattr(spec, field) is not None
-    }
     patience = spec.timeout.total_seconds() if spec.timeout else PATIENCE
     config = Config(
         connect_timeout=min(patience, 10.0),
@@ -233,7 +229,11 @@ def _client(
     session = Session()
     session.register_component("data_loader", _loader())
     client = session.create_client(
-        "s3", spec.region, endpoint_url=spec.endpoint_url, config=config, **given
+        "s3",
+        spec.region,
+        endpoint_url=spec.endpoint_url,
+        config=config,
+        **aws_keys(spec, secrets.resolve),
     )
 
     def judge(request: Any, **_: Any) -> None:

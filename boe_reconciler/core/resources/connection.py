@@ -1,6 +1,7 @@
 """Connection: a database to read from, or a far side to deliver to."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from boe_reconciler.core.resources.base import (
     Discriminator,
@@ -321,3 +322,14 @@ ConnectionSpec = Annotated[
     | Annotated[GcsConnection, Tag("<=gcs>")],
     Discriminator(by_type),
 ]
+
+
+def aws_keys(
+    spec: SesConnection | S3Connection, resolve: Callable[[Any], str]
+) -> dict[str, str]:
+    """As botocore's sessions and clients take them; none: the machine's own role."""
+    return {
+        f"aws_{field}": resolve(secret)
+        for field in ("access_key_id", "secret_access_key")
+        if (secret := getattr(spec, field)) is not None
+    }
