@@ -63,6 +63,11 @@ class Cutting:
         """How many faults there were."""
         return sum(line.fault is not None for line in self._lines)
 
+    @property
+    def broken(self) -> bool:
+        """Whether a connection has ended by a fault."""
+        return any(line.fault and line.near.fileno() == -1 for line in self._lines)
+
     def arm(self, *faults: Fault) -> None:
         """Instead of those before; on connections that are open, too."""
         with self._lock:
