@@ -236,12 +236,12 @@ def test_a_far_side_that_hangs_delays_no_run_and_no_end(
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE", 5.0)
     monkeypatch.setattr(module, "FAREWELL", 0.5)
-    far.delay = 2.0
+    far.delay = 5.0
     began = time.monotonic()
     record = told.run_now(a_spec(ping=far.url))
     assert record.run.status == "succeeded"
     pings.close()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 4.0
     for lane in pings._lanes:
         lane.join(10)  # it ends with its answer, before the test does
 

@@ -172,7 +172,7 @@ def test_a_cancel_interrupts_a_query(make: Open, cancelled_soon: Any) -> None:
     began = time.perf_counter()
     with pytest.raises(Cancelled):
         list(make().rows(ENDLESS, {}, cancelled_soon))
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 8
 
 
 def test_a_cancel_stops_a_stream(make: Open, cancel: Any) -> None:

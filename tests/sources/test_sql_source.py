@@ -140,7 +140,7 @@ def test_a_cancel_interrupts_where_the_driver_can(
     began = time.perf_counter()
     with pytest.raises(Cancelled):
         list(make().rows(ENDLESS, {}, cancelled_soon))
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 8
 
 
 #: Ends by itself, some seconds after the test: its thread is a daemon.
@@ -156,7 +156,7 @@ def test_a_driver_that_cannot_be_stopped_is_left_behind(
     began = time.perf_counter()
     with pytest.raises(Cancelled):
         list(make().rows(MINUTES, {}, cancelled_soon))
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 8
 
 
 def test_a_time_out_interrupts(make: Open, cancel: Any) -> None:

@@ -150,7 +150,7 @@ def test_a_cancel_interrupts_a_query(make: Open, cancelled_soon: Any) -> None:
     began = time.perf_counter()
     with pytest.raises(Cancelled):
         list(make().rows(ENDLESS, {}, cancelled_soon))
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 8
 
 
 def test_a_cancel_interrupts_the_wait_for_a_writer(
@@ -161,7 +161,7 @@ def test_a_cancel_interrupts_the_wait_for_a_writer(
     began = time.perf_counter()
     with pytest.raises(Cancelled):
         list(make().rows("select * from t", {}, cancelled_soon))
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 4
     writer.close()
 
 

@@ -108,7 +108,7 @@ def test_a_cancel_kills_the_query(source: Source, when: str) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled):
         read(source, query, cancel)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 @LINUX

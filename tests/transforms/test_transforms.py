@@ -242,7 +242,7 @@ def test_a_hanging_transform_is_killed_by_a_cancel(run: Run, how: str) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled):
         run(text, cancel=cancel)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
     assert cancel.callbacks == []
 
 
