@@ -492,6 +492,25 @@ def test_without_a_watcher_polling_notices(tmp_path, monkeypatch):
     repo.close()
 
 
+def test_a_quiet_folder_is_looked_through_once_a_poll(tmp_path, monkeypatch):
+    write(tmp_path, "schedules/a.yaml")
+    repo = FolderRepo(tmp_path, poll=60)
+    repo.snapshot()
+    looks = []
+    survey = folder_module._survey
+    monkeypatch.setattr(
+        folder_module, "_survey", lambda real: looks.append(real) or survey(real)
+    )
+    for _ in range(5):
+        assert not repo.wait(0.01)
+    assert len(looks) == 1  # what changed before it was watched
+    repo.snapshot()
+    for _ in range(5):
+        assert not repo.wait(0.01)
+    assert len(looks) == 3
+    repo.close()
+
+
 def test_a_folder_that_vanishes_wakes_the_waiter(tmp_path):
     root = tmp_path / "repo"
     write(root, "schedules/a.yaml")
