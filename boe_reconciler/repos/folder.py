@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -42,6 +43,10 @@ _KUBERNETES = "..data"
 #: Seconds that a file adds to the time between two looks: a look at 10,000 files takes a
 #: tenth of a second, which is all that an idle process may use in ten.
 _PER_FILE = 0.002
+#: What a link says that is not to be followed: Linux and macOS, FreeBSD.
+_LINKED = (errno.ELOOP, errno.EMLINK)
+#: Bytes of files that a snapshot keeps until they are asked for.
+_KEPT = 64_000_000
 #: Looks at a folder out of which one file after the other vanishes.
 _LOOKS = 10
 
@@ -65,6 +70,7 @@ class FolderRepo:
         self._settle = settle
         self._doubt = doubt
         self._blobs: dict[str, tuple[_Stamp, str]] = {}
+        self._fresh = _Fresh()
         self._references = References()
         self._others: frozenset[str] = frozenset(CODE_OWNERS)
         self._surveyed: _Survey = {}
@@ -78,6 +84,7 @@ class FolderRepo:
     def snapshot(self) -> Snapshot:
         self._unlooked = math.inf
         real, survey = self._look()
+        self._fresh = fresh = _Fresh()
         files, unreadable = self._read_all(real, survey)
         unreadable |= (clashing := clashes(alike({}, new=files), files))
         files = {path: files[path] for path in files if path not in clashing}
@@ -93,7 +100,7 @@ class FolderRepo:
             revision=_revision(files),
             files=files,
             unreadable={**unreadable_too, **unreadable},
-            read=lambda path: _content(real, path, files),
+            read=lambda path: fresh.take(path) or _content(real, path, files),
         )
 
     def last(self) -> Snapshot:
@@ -191,6 +198,7 @@ class FolderRepo:
         blob = blob_id(content)
         self._blobs[path] = (stamp, blob)
         self._references.learn(path, blob, content)
+        self._fresh.keep(path, content)
         return blob
 
     def _forget(self, files: dict[str, str]) -> None:
@@ -226,6 +234,22 @@ class FolderRepo:
         """Each with whether what is below it counts as well."""
         outside = {(self._root / path).parent: False for path in self._others}
         return outside | {self._root / folder: True for folder in FOLDERS}
+
+
+class _Fresh:
+    """What was read for its blob id, until it is asked for: most is, and once."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, bytes] = {}
+        self._room = _KEPT
+
+    def keep(self, path: str, content: bytes) -> None:
+        if len(content) <= self._room:
+            self._contents[path] = content
+            self._room -= len(content)
+
+    def take(self, path: str) -> bytes | None:
+        return self._contents.pop(path, None)
 
 
 def _revision(files: dict[str, str]) -> str:
@@ -342,11 +366,21 @@ def _is_mounted(real: Path, full: str) -> bool:
 
 def _read(path: str) -> bytes:
     """The bytes of a regular file; OSError otherwise."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(os.path.realpath(path), flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    with open(_open(path), "rb", buffering=0) as file:
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
             raise OSError("it is not a regular file")
-        return file.read(MAX_BYTES + 1)
+        return file.read(min(info.st_size, MAX_BYTES) + 1)
+
+
+def _open(path: str) -> int:
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except OSError as error:
+        if error.errno not in _LINKED:
+            raise
+        return os.open(os.path.realpath(path), flags)
 
 
 def _content(real: Path, path: str, files: dict[str, str]) -> bytes:
