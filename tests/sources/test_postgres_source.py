@@ -102,6 +102,55 @@ def test_a_numeric_whose_scale_grows_after_many_rows_is_exact(
     assert table["n"][30000].as_py() == Decimal("30001.0625")
 
 
+@pytest.mark.parametrize("rows", [1, 20_000])  # in one batch, and in several
+def test_numbers_of_each_kind_keep_their_digits(
+    make: Open, cancel: Any, rows: int
+) -> None:
+    query = (
+        "select -0.05::numeric(10,2) a, 'NaN'::numeric(10,2) b, '-12.34'::money c,"
+        " 0.00012::numeric(3,5) d, 1e-30::numeric e, 'Infinity'::numeric f,"
+        " '-0.5'::numeric g, 12345678.9::numeric(7,-2) h, null::numeric i"
+        " from generate_series(1, :rows)"
+    )
+    found = make().rows(query, {"rows": rows}, cancel)
+    table = pa.Table.from_batches(list(found))
+    found.close()
+    assert table.num_rows == rows
+    assert table.slice(rows - 1).to_pylist() == [
+        {
+            "a": Decimal("-0.05"),
+            "b": None,
+            "c": Decimal("-12.34"),
+            "d": Decimal("0.00012"),
+            "e": Decimal("1E-30"),
+            "f": None,
+            "g": Decimal("-0.5"),
+            "h": Decimal(12345700),
+            "i": None,
+        }
+    ]
+
+
+def test_an_infinite_day_or_instant_is_empty_and_no_other_one(
+    make: Open, cancel: Any
+) -> None:
+    query = (
+        "select d, t, z from (values"
+        " ('infinity'::date, 'infinity'::timestamp, 'infinity'::timestamptz),"
+        " ('-infinity', '-infinity', '-infinity'),"
+        " ('4713-01-01 BC', '4713-01-01 BC', '4713-01-01 BC'),"
+        " ('5874897-12-31', '294000-01-01', '294000-01-01'),"
+        " ('2026-11-24', '2026-11-24', '2026-11-24')) as v(d, t, z)"
+    )
+    found = make().rows(query, {}, cancel)
+    table = pa.Table.from_batches(list(found))
+    found.close()
+    for column in table.columns:
+        assert [value.is_valid for value in column] == [False, False, True, True, True]
+    assert table["d"][4].as_py() == date(2026, 11, 24)
+    assert table["t"][4].as_py() == datetime(2026, 11, 24)  # noqa: DTZ001 it has no zone
+
+
 def test_parameters_are_bound_with_their_types(make: Open, read: Any) -> None:
     values = {
         "text": "it's; drop table t",
