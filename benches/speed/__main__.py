@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches import pages
-from benches.speed import files, small, validating
+from benches.speed import files, history, small, standing, upcoming, validating
 
 #: A part of the page: what stands between its marks.
 SECTION = "bench-{}"
@@ -27,7 +27,8 @@ class Bench:
     folder: Path
     rounds: int
     #: Rows of a large file. Other sizes follow from it: a tenth and five times as many
-    #: rows, 500 small exports and 10,000 files of YAML for a million.
+    #: rows, 500 small exports, 10,000 files of YAML or schedules, and a ledger of
+    #: a million runs for a million.
     rows: int
 
     def files(self, *kinds: str) -> str:
@@ -53,6 +54,15 @@ class Bench:
     def validate(self) -> str:
         return validating.measured(self.folder, self.rows // 100, self.rounds)
 
+    def standing(self) -> str:
+        return standing.measured(self.folder, self.rows // 100, self.rounds)
+
+    def upcoming(self) -> str:
+        return upcoming.measured(self.rows // 100, self.rounds)
+
+    def history(self) -> str:
+        return history.measured(self.folder, self.rows, self.rounds)
+
 
 #: What `--only` names; all of it is measured without.
 PARTS: dict[str, Callable[[Bench], str]] = {
@@ -60,6 +70,9 @@ PARTS: dict[str, Callable[[Bench], str]] = {
     "writing": Bench.writing,
     "small": Bench.small,
     "validate": Bench.validate,
+    "standing": Bench.standing,
+    "upcoming": Bench.upcoming,
+    "history": Bench.history,
 }
 #: Parts of parts, for who works on one of them.
 PIECES: dict[str, Callable[[Bench], str]] = {

@@ -53,7 +53,7 @@ spec:
 def measured(folder: Path, count: int, rounds: int) -> str:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         repo = Path(name)
-        _write(repo, count)
+        write(repo, count)
         lines = [
             _line(
                 f"{count:,} files",
@@ -78,7 +78,7 @@ def measured(folder: Path, count: int, rounds: int) -> str:
     return f"### Checking a repo\n\n{pages.table(head, lines)}\n"
 
 
-def _write(repo: Path, count: int) -> None:
+def write(repo: Path, count: int) -> None:
     (repo / "connections").mkdir()
     (repo / "connections/orders.yaml").write_text(_CONNECTION)
     for number in range(count):

@@ -235,8 +235,8 @@ class Store(Protocol):
     def latest_occurrence(self, schedule: str) -> datetime | None:
         """Of the runs that a schedule of this name ever owed."""
 
-    def last_runs(self) -> Mapping[str, Run]:
-        """Schedule uid -> its run with the newest occurrence."""
+    def last_runs(self) -> Mapping[str, tuple[str, RunStatus]]:
+        """Schedule uid -> id and status of its run with the newest occurrence."""
 
     def last_delivered(self, schedule_uid: str) -> str | None:
         """The newest run that succeeded as its Schedule says, nothing left out."""

@@ -16,6 +16,7 @@ from boe_reconciler.core.runs import (
     Pause,
     PauseTarget,
     Run,
+    RunStatus,
     ScheduleState,
     Tick,
     event_of,
@@ -217,7 +218,10 @@ def _pause_of(store: Store, standing: Standing, live: Sequence[Pause]) -> Pause 
     return _holding(store, standing, live, standing.high_water)
 
 
-def _state(standing: Standing, last: Run | None, pause: Pause | None) -> ScheduleState:
+def _state(
+    standing: Standing, last: tuple[str, RunStatus] | None, pause: Pause | None
+) -> ScheduleState:
+    run_id, status = last or (None, None)
     return ScheduleState(
         name=standing.name,
         uid=standing.uid,
@@ -225,6 +229,6 @@ def _state(standing: Standing, last: Run | None, pause: Pause | None) -> Schedul
         next_due=None if standing.paused else standing.next_due,
         paused_in_git=standing.paused_in_git,
         pause=pause,
-        last_run_id=last.run_id if last else None,
-        last_run_status=last.status if last else None,
+        last_run_id=run_id,
+        last_run_status=status,
     )

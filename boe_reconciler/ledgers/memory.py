@@ -390,9 +390,9 @@ class _MemoryStore:
         )
         return max(owed, default=None)
 
-    def last_runs(self) -> Mapping[str, Run]:
+    def last_runs(self) -> Mapping[str, tuple[str, RunStatus]]:
         runs = sorted(self._t.runs.values(), key=_newest_last)
-        return {one.schedule_uid: one for one in runs}
+        return {one.schedule_uid: (one.run_id, one.status) for one in runs}
 
     def last_delivered(self, schedule_uid: str) -> str | None:
         found = [

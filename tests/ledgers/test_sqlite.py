@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -27,6 +28,7 @@ from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import opening, tables
+from boe_reconciler.ledgers.sqlite.bulk import maker
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
 from tests.ledgers.keeping import KEPT
@@ -467,3 +469,17 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
         if any(step[3] == "SCAN runs" for step in plan)
     ]
     assert searched == []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    rows: int
+    sha256: str
+
+
+def test_what_is_made_of_rows_has_all_its_fields() -> None:
+    """Or the field would be missing where it is read, much later."""
+    names = ("sha256", "rows")
+    assert maker(_Kept, names)(("a", 1)) == _Kept(rows=1, sha256="a")
+    with pytest.raises(TypeError, match="_Kept has other fields"):
+        maker(_Kept, ["rows"])

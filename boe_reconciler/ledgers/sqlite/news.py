@@ -11,10 +11,11 @@ from sqlalchemy import Select, bindparam, insert, literal_column, select, text
 
 from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey
 from boe_reconciler.core.suppression import Suppression
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
+    columns,
     deliveries,
     news,
     suppressions,
@@ -84,7 +85,7 @@ class Hearing(Sweeping):
 
     def _one(self, query: Select[Any], given: Mapping[str, str]) -> Delivery | None:
         found = self._c.execute(query, given).first()
-        return to_delivery(dict(found._mapping)) if found else None
+        return to_delivery(tuple(found)) if found else None
 
     def heard(self, digest: str) -> bool:
         return bool(_HEARD.rows(self._c, digest=digest))
@@ -118,8 +119,13 @@ def _event(row: tuple[Any, ...]) -> DeliveryEvent:
     return DeliveryEvent(key=_key(found), **found)
 
 
-def to_delivery(row: dict[str, Any]) -> Delivery:
-    return Delivery(key=_key(row), **row)
+_KEY = maker(DeliveryKey, KEY)
+_DELIVERY = maker(Delivery, ("key", *columns(deliveries, *KEY)))
+
+
+def to_delivery(row: tuple[Any, ...]) -> Delivery:
+    """Of a whole row: its key comes first."""
+    return _DELIVERY((_KEY(row[: len(KEY)]), *row[len(KEY) :]))
 
 
 def _key(row: dict[str, Any]) -> DeliveryKey:

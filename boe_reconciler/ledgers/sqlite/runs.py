@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from boe_reconciler.ledgers.sqlite.bulk import (
     Bulk,
     Reading,
     among,
+    maker,
     many,
     to_sql,
 )
@@ -39,6 +41,7 @@ from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     runs,
     schedules,
+    values,
 )
 
 CHUNK = 500
@@ -56,6 +59,7 @@ _OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
 
 _INSTANT = to_sql(Instant())
 _NAMES = list(columns(runs, "whole"))
+_RUN = maker(Run, _NAMES)
 _COLUMNS = [runs.c[name] for name in _NAMES]
 _SAME_TIME = (runs.c.occurrence, runs.c.created_at, runs.c.run_id)
 _PLACE = (runs.c.not_before, runs.c.occurrence, runs.c.run_id)
@@ -141,19 +145,28 @@ _LAST_DELIVERED = (
     .limit(1)
 )
 _newest, _running = runs.alias("newest"), runs.alias("running")
-_LAST_RUNS = select(*_COLUMNS).join(
-    schedules,
-    runs.c.run_id
-    == select(_newest.c.run_id)
-    .where(_newest.c.schedule == schedules.c.name)
-    .order_by(
-        _newest.c.occurrence.desc(),
-        _newest.c.created_at.desc(),
-        _newest.c.run_id.desc(),
+_LAST_RUNS = Reading(
+    select(runs.c.schedule_uid, runs.c.run_id, runs.c.status).join(
+        schedules,
+        runs.c.run_id
+        == select(_newest.c.run_id)
+        .where(_newest.c.schedule == schedules.c.name)
+        .order_by(
+            _newest.c.occurrence.desc(),
+            _newest.c.created_at.desc(),
+            _newest.c.run_id.desc(),
+        )
+        .limit(1)
+        .scalar_subquery(),
     )
-    .limit(1)
-    .scalar_subquery(),
 )
+#: What history may be narrowed by.
+_NARROWING = {
+    "schedule": runs.c.schedule == bindparam("schedule"),
+    "status": runs.c.status == bindparam("status"),
+    "since": runs.c.occurrence >= bindparam("since"),
+    "until": runs.c.occurrence <= bindparam("until"),
+}
 _SKIPPABLE = and_(_OWED, runs.c.started_at.is_(None))
 _PAUSED = select(schedules.c.uid).where(text("schedules.paused"))
 _OVERDUE = Reading(
@@ -306,8 +319,9 @@ class Runs(Schedules):
         found: datetime | None = self._c.execute(_LATEST, {"name": schedule}).scalar()
         return found
 
-    def last_runs(self) -> Mapping[str, Run]:
-        return {run.schedule_uid: run for run in self._runs(_LAST_RUNS)}
+    def last_runs(self) -> Mapping[str, tuple[str, RunStatus]]:
+        rows = _LAST_RUNS.rows(self._c)
+        return {uid: (run_id, status) for uid, run_id, status in rows}
 
     def last_delivered(self, schedule_uid: str) -> str | None:
         found = self._c.execute(_LAST_DELIVERED, {"uid": schedule_uid})
@@ -320,27 +334,25 @@ class Runs(Schedules):
         return sum(self._c.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:
-        wanted = select(*_COLUMNS)
-        if query.schedule is not None:
-            wanted = wanted.where(runs.c.schedule == query.schedule)
-        if query.status is not None:
-            wanted = wanted.where(runs.c.status == query.status)
-        if query.since is not None:
-            wanted = wanted.where(runs.c.occurrence >= query.since)
-        if query.until is not None:
-            wanted = wanted.where(runs.c.occurrence <= query.until)
-        newest = [column.desc() for column in _SAME_TIME]
-        return self._runs(wanted.order_by(*newest).limit(query.limit))
+        given = {name: one for name, one in values(query).items() if one is not None}
+        narrowed = tuple(name for name in _NARROWING if name in given)
+        return self._read(_finding(narrowed), **given)
 
     def _read(self, reading: Reading, **given: Any) -> list[Run]:
-        rows = reading.rows(self._c, **given)
-        return [Run(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+        return [*map(_RUN, reading.rows(self._c, **given))]
 
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
-        return [
-            Run(**dict(zip(_NAMES, row, strict=True)))
-            for row in self._c.execute(query, given).fetchall()
-        ]
+        return [*map(_RUN, self._c.execute(query, given).fetchall())]
+
+
+@cache
+def _finding(narrowed: Sequence[str]) -> Reading:
+    return Reading(
+        select(*_COLUMNS)
+        .where(*[_NARROWING[name] for name in narrowed])
+        .order_by(*[column.desc() for column in _SAME_TIME])
+        .limit(bindparam("limit"))
+    )
 
 
 def _narrowed(page: Page) -> Select[Any]:

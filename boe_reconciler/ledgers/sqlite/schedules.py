@@ -104,7 +104,8 @@ _HOLDS_OF = (
 _PUT_HOLD = upsert(holds, "hold_id")
 _INCIDENTS = select(incidents).order_by(incidents.c.subject)
 _PUT_INCIDENT = upsert(incidents, "subject")
-_OWED = (
+# Each channel asks once a second.
+_OWED = Reading(
     select(outbox)
     .where(outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_not(None))
     .order_by(outbox.c.next_try, outbox.c.since)
@@ -349,8 +350,8 @@ class Schedules:
         self._c.execute(_PUT_INCIDENT, tables.values(incident))
 
     def owed(self, channel: str) -> Sequence[Owed]:
-        found = self._c.execute(_OWED, {"channel": channel})
-        return [Owed(**row._mapping) for row in found]
+        names, rows = outbox.c.keys(), _OWED.rows(self._c, channel=channel)
+        return [Owed(**dict(zip(names, row, strict=True))) for row in rows]
 
     def board(self) -> Board:
         found = self._mark("troubles")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -26,12 +26,13 @@ from boe_reconciler.core.runs import (
     GapRow,
 )
 from boe_reconciler.ledgers.sqlite import counting
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker
 from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_delivery
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.tables import (
     artifacts,
     attempts,
+    columns,
     deliveries,
     events,
     gaps,
@@ -47,6 +48,10 @@ _PUT_DELIVERY = Bulk(
     {name: f"key.{name}" for name in KEY},
 )
 _PUT_EVENT = Bulk(insert(events), events.c.keys())
+
+
+_ATTEMPT = maker(Attempt, attempts.c.keys())
+_ARTIFACT = maker(Artifact, columns(artifacts, "run_id"))
 
 
 def _of_runs(table: Table, *order: Any) -> Reading:
@@ -71,8 +76,8 @@ class SqliteStore(Hearing):
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
         found: dict[str, list[Attempt]] = defaultdict(list)
-        for row in self._children(_ATTEMPTS, attempts, run_ids):
-            found[row["run_id"]].append(Attempt(**row))
+        for row in self._children(_ATTEMPTS, run_ids):
+            found[row[0]].append(_ATTEMPT(row))
         return found
 
     def put_attempt(self, attempt: Attempt) -> None:
@@ -80,8 +85,8 @@ class SqliteStore(Hearing):
 
     def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]:
         found: dict[str, list[Artifact]] = defaultdict(list)
-        for row in self._children(_ARTIFACTS, artifacts, run_ids):
-            found[row.pop("run_id")].append(Artifact(**row))
+        for row in self._children(_ARTIFACTS, run_ids):
+            found[row[0]].append(_ARTIFACT(row[1:]))
         return found
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
@@ -91,13 +96,13 @@ class SqliteStore(Hearing):
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found: dict[str, list[Delivery]] = defaultdict(list)
-        for row in self._children(_DELIVERIES, deliveries, run_ids):
-            found[row["run_id"]].append(to_delivery(row))
+        for row in self._children(_DELIVERIES, run_ids):
+            found[row[0]].append(to_delivery(row))
         return found
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
         found = _DELIVERY.rows(self._c, **values(key))
-        return to_delivery(_named(deliveries, found[0])) if found else None
+        return to_delivery(found[0]) if found else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         _PUT_DELIVERY.run(self._c, deliveries)
@@ -120,14 +125,10 @@ class SqliteStore(Hearing):
         return counting.census(self._c, now)
 
     def _children(
-        self, reading: Reading, table: Table, run_ids: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
-        for row in reading.rows(self._c, run_ids=list(run_ids)) if run_ids else ():
-            yield _named(table, row)
-
-
-def _named(table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(table.c.keys(), row, strict=True))
+        self, reading: Reading, run_ids: Sequence[str]
+    ) -> Sequence[tuple[Any, ...]]:
+        """Whole rows; the run's id is their first value."""
+        return reading.rows(self._c, run_ids=list(run_ids)) if run_ids else ()
 
 
 _INSERT_ARTIFACT = insert(artifacts)

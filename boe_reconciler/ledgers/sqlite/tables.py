@@ -41,6 +41,10 @@ _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
 
 
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware UTC datetime as whole microseconds since 1970."""
 
@@ -50,8 +54,9 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Bare: history has a dozen of them in each row."""
+        return _instant
 
 
 class Word(TypeDecorator[StrEnum]):
