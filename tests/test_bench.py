@@ -9,6 +9,7 @@ import pytest
 
 from benches.speed import __main__ as bench
 from benches.speed import checks, files, rows
+from benches.speed.measure import Goal, Part
 
 
 def test_a_file_that_differs_in_one_cell_is_found(tmp_path: Path) -> None:
@@ -24,6 +25,33 @@ def test_a_file_that_differs_in_one_cell_is_found(tmp_path: Path) -> None:
         checks.check_text(database, file, 1)
 
 
+def test_a_goal_is_judged_by_the_median() -> None:
+    most = Goal(what="slow", ratios=[1, 1.2, 9], at_most=1.2)
+    assert most.line() == ("slow", "at most 1.2", "1.20 (1.00 to 9.00)", "yes")
+    least = Goal(what="quick", ratios=[7, 5.9, 1], at_least=6)
+    assert least.line() == ("quick", "at least 6", "5.90 (1.00 to 7.00)", "**no**")
+
+
+def test_a_part_that_fails_keeps_no_other_from_its_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "performance.md"
+    marks = "<!-- bench-{0}: written by make -->\n<!-- end of bench-{0} -->\n"
+    page.write_text("".join(map(marks.format, ["broken", "good", "goals"])))
+
+    def broken(_: bench.Bench) -> Part:
+        raise RuntimeError("no such program")
+
+    goal = Goal(what="quick", ratios=[2], at_least=1)
+    good = Part(text="It is quick.", goals=[goal])
+    parts = {"broken": broken, "good": lambda _: good}
+    monkeypatch.setattr(bench, "PARTS", parts)
+    assert bench.main(["--page", str(page)]) == 1
+    assert "broken failed: no such program" in capsys.readouterr().err
+    assert "It is quick." in page.read_text()
+    assert "| quick | at least 1 | 2.00 (2.00 to 2.00) | yes |" in page.read_text()
+
+
 @pytest.mark.slow
 def test_the_bench_checks_its_files_and_writes_its_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -33,7 +61,7 @@ def test_the_bench_checks_its_files_and_writes_its_page(
         "before\n"
         + "".join(
             f"<!-- bench-{name}: written by make -->\n<!-- end of bench-{name} -->\n"
-            for name in bench.PARTS
+            for name in [*bench.PARTS, "goals"]
         )
     )
     arguments = ["--only", "csv", "small", "validate", "--rows", "1000"]
@@ -48,7 +76,7 @@ def test_the_bench_checks_its_files_and_writes_its_page(
 @pytest.mark.slow
 def test_workbooks_are_read_twice_and_rows_may_be_left_out(tmp_path: Path) -> None:
     made = files.Files(folder=tmp_path, rounds=1, kinds=["xlsx"])
-    assert "calamine 12,000, openpyxl 12,000" in files.controls(made, 1000)
+    assert "calamine 12,000, openpyxl 12,000" in files.controls(made, 1000).text
     database, file = made.database(1000, controls=True), made.file("boe", "xlsx")
     found = checks.check_workbook(database, file, every=100)
     assert found == {"calamine": 12_000, "openpyxl": 120}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benches import pages
 from benches.speed import files, history, small, standing, upcoming, validating
+from benches.speed.measure import Goal, Part, tell
 
 #: A part of the page: what stands between its marks.
 SECTION = "bench-{}"
@@ -31,41 +32,41 @@ class Bench:
     #: a million runs for a million.
     rows: int
 
-    def files(self, *kinds: str) -> str:
+    def files(self, *kinds: str) -> Part:
         there = files.Files(folder=self.folder, rounds=self.rounds, kinds=kinds)
-        parts = [
-            files.whole(there, self.rows // 10),
-            files.whole(there, self.rows),
-            files.controls(there, self.rows // 10),
-        ]
+        fewer = files.whole(there, self.rows // 10)
+        parts = [files.whole(there, self.rows), files.controls(there, self.rows // 10)]
         if "xlsx" in kinds:
             sizes = [self.rows // 10, self.rows, self.rows * 5]
             parts.append(files.memory(there, sizes))
-        return "\n".join(filter(None, parts))
+        return Part(
+            text="\n".join(part.text for part in (fewer, *parts)),
+            goals=[goal for part in parts for goal in part.goals],
+        )
 
-    def writing(self) -> str:
+    def writing(self) -> Part:
         there = files.Files(folder=self.folder, rounds=self.rounds, kinds=FILES)
         return files.held(there, self.rows)
 
-    def small(self) -> str:
+    def small(self) -> Part:
         there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
         return small.measured(there, max(2, self.rows // 2_000))
 
-    def validate(self) -> str:
+    def validate(self) -> Part:
         return validating.measured(self.folder, self.rows // 100, self.rounds)
 
-    def standing(self) -> str:
+    def standing(self) -> Part:
         return standing.measured(self.folder, self.rows // 100, self.rounds)
 
-    def upcoming(self) -> str:
+    def upcoming(self) -> Part:
         return upcoming.measured(self.rows // 100, self.rounds)
 
-    def history(self) -> str:
+    def history(self) -> Part:
         return history.measured(self.folder, self.rows, self.rounds)
 
 
 #: What `--only` names; all of it is measured without.
-PARTS: dict[str, Callable[[Bench], str]] = {
+PARTS: dict[str, Callable[[Bench], Part]] = {
     "files": lambda bench: bench.files(*FILES),
     "writing": Bench.writing,
     "small": Bench.small,
@@ -75,7 +76,7 @@ PARTS: dict[str, Callable[[Bench], str]] = {
     "history": Bench.history,
 }
 #: Parts of parts, for who works on one of them.
-PIECES: dict[str, Callable[[Bench], str]] = {
+PIECES: dict[str, Callable[[Bench], Part]] = {
     kind: lambda bench, kind=kind: bench.files(kind)  # type: ignore[misc]  # bound now
     for kind in FILES
 }
@@ -88,15 +89,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, help="write whole parts into it")
     given = parser.parse_args(arguments)
+    names = given.only or list(PARTS)
+    goals: list[Goal] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="boe-bench-") as folder:
         bench = Bench(folder=Path(folder), rounds=given.rounds, rows=given.rows)
-        for name in given.only or PARTS:
-            found = {**PARTS, **PIECES}[name](bench)
-            sys.stdout.write(f"{found}\n")
-            sys.stdout.flush()
-            if given.page and name in PARTS:
-                pages.put(given.page, SECTION.format(name), f"{found}\n{_where()}")
-    return 0
+        for name in names:
+            tell(f"{name}, {len(goals)} goals measured so far\n")
+            try:
+                found = {**PARTS, **PIECES}[name](bench)
+            except (RuntimeError, OSError) as error:
+                # The others can be measured all the same.
+                failed.append(name)
+                sys.stderr.write(f"\n{name} failed: {error}\n")
+                continue
+            goals += found.goals
+            _give(name, found, given.page)
+    if goals:
+        _give("goals", Part(text=_verdict(goals)), None if given.only else given.page)
+    return 1 if failed else 0
+
+
+def _give(name: str, part: Part, page: Path | None) -> None:
+    """What was measured so far stays, whatever becomes of the rest."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    sys.stdout.write(f"{part.text}\n")
+    sys.stdout.flush()
+    if page and name not in PIECES:
+        pages.put(page, SECTION.format(name), f"{part.text}\n{_where()}")
+
+
+def _verdict(goals: Sequence[Goal]) -> str:
+    head = ("what", "goal", "measured", "holds")
+    return pages.table(head, [goal.line() for goal in goals]) + "\n"
 
 
 def _where() -> str:

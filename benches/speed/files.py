@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches import pages
-from benches.speed.measure import Times, Took, by_turns, middle, run, spread
+from benches.speed.measure import (
+    Goal,
+    Part,
+    Took,
+    by_turns,
+    middle,
+    run,
+    spread,
+    tell,
+)
 
 #: The kinds of files, each with its ending and the ways to it. The first is BOE's.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -74,56 +83,101 @@ class Files:
 # --- Whole processes ------------------------------------------------------------------
 
 
-def whole(files: Files, rows: int) -> str:
+def whole(files: Files, rows: int) -> Part:
     """From the query to the finished file, each in a process of its own."""
     lines: list[Sequence[object]] = []
     checked: list[Sequence[object]] = []
+    goals: list[Goal] = []
     for kind in files.kinds:
-        ways = [way for way in KINDS[kind][1] if _bearable(way, kind, rows)]
-        commands = {way: files.command(way, kind, rows) for way in ways}
-        found = by_turns(commands, files.rounds)
-        lines += _lines(kind, found)
+        commands = {
+            way: files.command(way, kind, _bearable(way, kind, rows))
+            for way in KINDS[kind][1]
+        }
+        found = by_turns(commands, files.rounds, f"{rows:,} rows, {kind}")
+        lines += _lines(kind, found, rows)
+        goals += _goals(kind, found, rows)
+        tell(f"  {rows:,} rows, {kind}: reading them again")
         checked.append((SHOWN[kind], files.check(kind, files.database(rows), rows)))
     head = ("file", "by", "seconds", "of CPU", "MB at most", "time of BOE's")
     readers = "\n".join(f"- {kind}: {cells}" for kind, cells in checked)
-    return (
+    text = (
         f"### {rows:,} rows of 12 columns\n\n{pages.table(head, lines)}\n\n"
         f"Cells of BOE's files that two readers found equal to their source:\n{readers}\n"
     )
+    return Part(text=text, goals=goals)
 
 
-def _bearable(way: str, kind: str, rows: int) -> bool:
-    return (way, kind) != ("pandas", "xlsx") or rows <= PANDAS_ROWS
+#: What a file's time is compared with: kind, ways (the quickest of them counts), goal.
+_TIMES = (
+    ("xlsx", ("pandas",), 60.0),
+    ("xlsx", ("rustpy", "xlsxturbo"), 4.0),
+    ("csv-gz", ("pandas",), 10.0),
+)
 
 
-def _lines(kind: str, found: dict[str, list[Took]]) -> Iterator[Sequence[object]]:
+def _goals(kind: str, found: dict[str, list[Took]], rows: int) -> Iterator[Goal]:
+    for of, ways, least in _TIMES:
+        if of == kind:
+            times = [_per_row(way, kind, found, rows) for way in ways]
+            yield Goal(
+                what=f"{SHOWN[kind]} of {rows:,} rows: the time a row of "
+                + " or ".join(NAMES[way] for way in ways),
+                ratios=[min(one) for one in zip(*times, strict=True)],
+                at_least=least,
+            )
+
+
+def _bearable(way: str, kind: str, rows: int) -> int:
+    """Rows that it is asked for: pandas and openpyxl take the same for each of them."""
+    return min(rows, PANDAS_ROWS) if (way, kind) == ("pandas", "xlsx") else rows
+
+
+def _lines(
+    kind: str, found: dict[str, list[Took]], rows: int
+) -> Iterator[Sequence[object]]:
     for way, times in found.items():
         name = "pandas, openpyxl" if (way, kind) == ("pandas", "xlsx") else NAMES[way]
+        fewer = _bearable(way, kind, rows)
         yield (
             SHOWN[kind],
-            name,
+            name if fewer == rows else f"{name}: {fewer:,} rows",
             seconds(one.wall for one in times),
             seconds(one.processor for one in times),
             f"{max(one.peak for one in times) / 1e6:.0f}",
-            "" if way == "boe" else f"{ratios(times, found['boe'])} x",
+            ""
+            if way == "boe"
+            else f"{spread(_per_row(way, kind, found, rows))} x"
+            + (" a row" if fewer < rows else ""),
         )
+
+
+def _per_row(
+    way: str, kind: str, found: dict[str, list[Took]], rows: int
+) -> list[float]:
+    """A way's time for a row in that of BOE, round by round."""
+    more = rows / _bearable(way, kind, rows)
+    return [
+        more * other.wall / one.wall
+        for other, one in zip(found[way], found["boe"], strict=True)
+    ]
 
 
 def seconds(values: Iterable[float]) -> str:
     return f"{middle(values):.2f}"
 
 
-def ratios(times: Times, base: Times) -> str:
-    return spread(a.wall / b.wall for a, b in zip(times, base, strict=True))
-
-
 # --- Writing alone --------------------------------------------------------------------
 
 
-def held(files: Files, rows: int) -> str:
+#: At most so many times what pyarrow takes.
+_WRITING = {"csv": 1.3, "csv-dialect": 2.5, "parquet": 1.2}
+
+
+def held(files: Files, rows: int) -> Part:
     """Rows that are in memory already, BOE's formats beside pyarrow's own writers."""
     base = {kind: "csv" if kind == "csv-dialect" else kind for kind in files.kinds}
     lines: list[Sequence[object]] = []
+    goals = []
     for kind, own in base.items():
         if "pyarrow" not in KINDS[own][1]:
             continue
@@ -133,31 +187,39 @@ def held(files: Files, rows: int) -> str:
                 "pyarrow": files.command("pyarrow", own, rows, "--held"),
             },
             files.rounds,
+            f"{rows:,} rows in memory, {kind}",
         )
         boe, peer = ([float(t.said) for t in found[name]] for name in found)
-        times = spread(a / b for a, b in zip(boe, peer, strict=True))
-        lines.append((SHOWN[kind], seconds(boe), seconds(peer), f"{times} x"))
+        times = [a / b for a, b in zip(boe, peer, strict=True)]
+        lines.append((SHOWN[kind], seconds(boe), seconds(peer), f"{spread(times)} x"))
+        if most := _WRITING.get(kind):
+            what = f"{SHOWN[kind]} of {rows:,} rows in memory, by pyarrow's time"
+            goals.append(Goal(what=what, ratios=times, at_most=most))
     head = ("file", "BOE, seconds", "pyarrow", "time of pyarrow's")
     title = f"### {rows:,} rows that are in memory already: writing alone"
-    return f"{title}\n\n{pages.table(head, lines)}\n" if lines else ""
+    text = f"{title}\n\n{pages.table(head, lines)}\n"
+    return Part(text=text if lines else "", goals=goals)
 
 
 # --- More than a sheet holds, and control characters ----------------------------------
 
 
-def memory(files: Files, sizes: Sequence[int]) -> str:
+def memory(files: Files, sizes: Sequence[int]) -> Part:
     """A workbook's memory does not grow with its rows."""
-    lines = []
+    lines, goals = [], []
     for rows in sizes:
+        tell(f"  a workbook of {rows:,} rows")
         took = run(*files.command("boe", "xlsx", rows))
+        what = f"xlsx of {rows:,} rows: megabytes of memory"
+        goals.append(Goal(what=what, ratios=[took.peak / 1e6], at_most=400))
         said = files.check("xlsx", files.database(rows), rows)
         lines.append((f"{rows:,}", f"{took.wall:.1f}", f"{took.peak / 1e6:.0f}", said))
     head = ("rows", "seconds", "MB at most", "equal cells")
     title = "### Workbooks of more and more rows, in several sheets where one is full"
-    return f"{title}\n\n{pages.table(head, lines)}\n"
+    return Part(text=f"{title}\n\n{pages.table(head, lines)}\n", goals=goals)
 
 
-def controls(files: Files, rows: int) -> str:
+def controls(files: Files, rows: int) -> Part:
     """Text with control characters, which openpyxl refuses to write."""
     database = files.database(rows, controls=True)
     said = []
@@ -165,7 +227,7 @@ def controls(files: Files, rows: int) -> str:
         module = (sys.executable, "-m", "benches.speed.ways", f"boe-{kind}")
         run(*module, database, files.file("boe", kind))
         said.append(f"- {SHOWN[kind]}: {files.check(kind, database, rows)}")
-    return (
-        f"### {rows:,} rows with control characters\n\nCells that two readers found "
+    return Part(
+        text=f"### {rows:,} rows with control characters\n\nCells that two readers found "
         "equal to their source:\n" + "\n".join(said) + "\n"
     )

@@ -20,7 +20,7 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 from benches import pages
-from benches.speed.measure import run, spread
+from benches.speed.measure import Goal, Part, run, spread, tell
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Ledger
@@ -78,13 +78,18 @@ FROM runs WHERE status = 'succeeded' ORDER BY rowid
 )
 
 
-def measured(folder: Path, count: int, rounds: int) -> str:
+def measured(folder: Path, count: int, rounds: int) -> Part:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         path = Path(name) / "ledger.sqlite"
+        tell(f"  a ledger of {count:,} runs: making it")
         made = run(sys.executable, "-m", "benches.speed.history", path, str(count))
         size = path.stat().st_size
         asked = (sys.executable, "-m", "benches.speed.history", path)
+        tell(f"  a ledger of {count:,} runs: asking it")
         found = [json.loads(run(*asked).said) for _ in range(rounds)]
+    ratios = {
+        what: [one[what][1] / one[_BARE][1] for one in found] for what in found[0]
+    }
     lines = [
         (
             what,
@@ -92,18 +97,27 @@ def measured(folder: Path, count: int, rounds: int) -> str:
                 f"{1e6 * statistics.median(one[what][at] for one in found):,.0f}"
                 for at in (0, 1)
             ),
-            spread(one[what][1] / one[_BARE][1] for one in found),
+            spread(ratios[what]),
         )
         for what in found[0]
     ]
     head = ("asked", "median, µs", "p99, µs", "p99 to that of a bare look-up")
-    return (
+    text = (
         f"### A ledger of {count:,} runs of {SCHEDULES:,} schedules\n\n"
         f"{pages.table(head, lines)}\n\n"
         f"{size / 1e6:,.0f} MB, made in {made.wall:.0f} s. A bare look-up reads one run by its id, in\n"
         "Python's sqlite3. Seconds are those of the processor. The newest runs\n"
         "of all schedules are asked for at once, and told for each.\n"
     )
+    goals = [
+        Goal(
+            what=f"{what}, of {count:,}: p99 to that of a bare look-up",
+            ratios=ratios[what],
+            at_most=20,
+        )
+        for what in (_LAST, _NEWEST)
+    ]
+    return Part(text=text, goals=goals)
 
 
 def make(path: Path, count: int) -> None:

@@ -35,6 +35,50 @@ class Took:
 Times = Sequence[Took]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Goal:
+    """What a ratio should be; they are measured within one round each."""
+
+    what: str
+    ratios: Sequence[float]
+    #: One of the two is given.
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def held(self) -> bool:
+        measured = middle(self.ratios)
+        return (self.at_least is None or measured >= self.at_least) and (
+            self.at_most is None or measured <= self.at_most
+        )
+
+    def line(self) -> tuple[str, ...]:
+        """Of a table: what, the goal, what was measured, and whether it holds."""
+        goal = (
+            f"at least {self.at_least:g}"
+            if self.at_least is not None
+            else f"at most {self.at_most:g}"
+        )
+        return self.what, goal, spread(self.ratios), "yes" if self.held else "**no**"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A piece of the page, and what of it has a goal."""
+
+    text: str
+    goals: Sequence[Goal] = ()
+
+
+def tell(what: str) -> None:
+    """What is being measured, for who waits: one line that changes, or a line for each."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{what}")
+    else:
+        sys.stderr.write(f"{what}\n")
+    sys.stderr.flush()
+
+
 def run(*command: str | Path, folder: Path = ROOT) -> Took:
     """Run a program to its end. RuntimeError when it fails."""
     start = perf_counter()
@@ -56,12 +100,13 @@ def run(*command: str | Path, folder: Path = ROOT) -> Took:
 
 
 def by_turns(
-    ways: Mapping[str, Sequence[str | Path]], rounds: int
+    ways: Mapping[str, Sequence[str | Path]], rounds: int, what: str = ""
 ) -> dict[str, list[Took]]:
     """Each once, then each once more, so that all meet the same machine."""
     found: dict[str, list[Took]] = {name: [] for name in ways}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, command in ways.items():
+            tell(f"  {what or 'round'} {number + 1} of {rounds}: {name}")
             found[name].append(run(*command))
     return found
 

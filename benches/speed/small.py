@@ -16,7 +16,7 @@ from time import perf_counter
 
 from benches import pages
 from benches.speed.files import Files
-from benches.speed.measure import middle, run, spread
+from benches.speed.measure import Goal, Part, middle, run, spread, tell
 
 ROWS = 1_000
 THREADS = 2
@@ -48,7 +48,7 @@ spec:
 """
 
 
-def measured(files: Files, count: int) -> str:
+def measured(files: Files, count: int) -> Part:
     """Exports a second, and how they compare within a round."""
     database = files.database(ROWS)
     ways: dict[str, Callable[[], float]] = {
@@ -57,24 +57,38 @@ def measured(files: Files, count: int) -> str:
         "pandas": lambda: pandas(files),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(files.rounds):
+    for number in range(files.rounds):
         for name, way in ways.items():
+            tell(f"  small exports {number + 1} of {files.rounds}: {name}")
             rates[name].append(way())
+    ratios = {
+        name: [a / b for a, b in zip(rates["BOE"], found, strict=True)]
+        for name, found in rates.items()
+    }
     told = {
         "BOE": "**BOE**: `boe run --once --now-all`, whole process, with ledger, store and delivery",
         "bare": "BOE's source and format alone, on two threads",
         "pandas": "a process for each with pandas and openpyxl, two at a time",
     }
     lines = [
-        (
-            told[name],
-            f"{middle(found):.1f}",
-            spread(a / b for a, b in zip(rates["BOE"], found, strict=True)),
-        )
+        (told[name], f"{middle(found):.1f}", spread(ratios[name]))
         for name, found in rates.items()
     ]
     head = ("exports of 1,000 rows to xlsx", "each second", "BOE's rate to this one")
-    return f"### {count:,} small exports\n\n{pages.table(head, lines)}\n"
+    goals = [
+        Goal(
+            what=f"{count:,} small exports: BOE's rate to the bare rate",
+            ratios=ratios["bare"],
+            at_least=0.6,
+        ),
+        Goal(
+            what=f"{count:,} small exports: BOE's rate to that of processes with pandas",
+            ratios=ratios["pandas"],
+            at_least=50,
+        ),
+    ]
+    text = f"### {count:,} small exports\n\n{pages.table(head, lines)}\n"
+    return Part(text=text, goals=goals)
 
 
 def through_boe(folder: Path, database: Path, count: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from benches import pages
-from benches.speed.measure import middle, spread
+from benches.speed.measure import Goal, Part, middle, spread, tell
 from benches.speed.small import BOE
 from benches.speed.validating import write
 
@@ -26,10 +25,11 @@ _AT = "127.0.0.1:18089"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def measured(folder: Path, count: int, rounds: int) -> str:
+def measured(folder: Path, count: int, rounds: int) -> Part:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         repo = Path(name)
         write(repo, count)
+        tell(f"  {count:,} schedules at rest, {rounds} times a minute and more")
         found = [_once(repo) for _ in range(rounds)]
     shares, rests, peaks = zip(*found, strict=True)
     lines = [
@@ -37,11 +37,24 @@ def measured(folder: Path, count: int, rounds: int) -> str:
         ("memory at rest", f"{middle(rests) / 1e6:.0f} MB"),
         ("memory at most", f"{middle(peaks) / 1e6:.0f} MB"),
     ]
-    return (
+    text = (
         f"### `boe run` with {count:,} schedules of which none is due\n\n"
         f"{pages.table(('what', 'takes'), lines)}\n\n"
         f"For a minute, asked for /metrics and /healthz every {SCRAPE:.0f} s.\n"
     )
+    goals = [
+        Goal(
+            what=f"`boe run` with {count:,} schedules at rest: percent of one core",
+            ratios=[100 * share for share in shares],
+            at_most=1,
+        ),
+        Goal(
+            what=f"`boe run` with {count:,} schedules at rest: megabytes of memory",
+            ratios=[rest / 1e6 for rest in rests],
+            at_most=250,
+        ),
+    ]
+    return Part(text=text, goals=goals)
 
 
 def _once(repo: Path) -> tuple[float, float, float]:
@@ -74,7 +87,7 @@ def _await_ready() -> None:
             time.sleep(0.5)
         else:
             return
-    sys.exit("boe run does not serve")
+    raise RuntimeError("boe run does not serve")
 
 
 def _ask(page: str) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 
 from benches import pages
-from benches.speed.measure import middle, spread
+from benches.speed.measure import Part, middle, spread
 from boe_reconciler.core.calendar import Timetable, compile_when
 from boe_reconciler.core.resources.when import When
 
@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def measured(count: int, rounds: int) -> str:
+def measured(count: int, rounds: int) -> Part:
     given = schedules(count)
     start = process_time()
     tables = compiled(given)
@@ -53,8 +53,8 @@ def measured(count: int, rounds: int) -> str:
         ),
     ]
     head = ("asked for", "BOE, seconds of CPU", "croniter", "time of BOE's")
-    return (
-        f"### When schedules run next\n\n{pages.table(head, lines)}\n\n"
+    return Part(
+        text=f"### When schedules run next\n\n{pages.table(head, lines)}\n\n"
         f"Both name the same instants. Compiling {count:,} schedules took {compiling:.2f} s before.\n"
     )
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benches import pages
-from benches.speed.measure import ROOT, by_turns, middle, spread
+from benches.speed.measure import ROOT, Goal, Part, Took, by_turns, middle, spread
 from benches.speed.small import BOE
 
 _SAFE_LOADER = """
@@ -50,32 +50,46 @@ spec:
 """
 
 
-def measured(folder: Path, count: int, rounds: int) -> str:
+def measured(folder: Path, count: int, rounds: int) -> Part:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         repo = Path(name)
         write(repo, count)
-        lines = [
-            _line(
-                f"{count:,} files",
-                "PyYAML's SafeLoader, parsing alone",
-                {
-                    "boe": [BOE, "-C", repo, "validate"],
-                    "peer": [sys.executable, "-c", _SAFE_LOADER, repo],
-                },
-                rounds,
-            ),
-            _line(
-                "the demo",
-                "importing typer, rich, yaml and pydantic",
-                {
-                    "boe": [BOE, "-C", ROOT, "validate"],
-                    "peer": [sys.executable, "-c", _IMPORTS],
-                },
-                rounds,
-            ),
-        ]
+        many = by_turns(
+            {
+                "boe": [BOE, "-C", repo, "validate"],
+                "peer": [sys.executable, "-c", _SAFE_LOADER, repo],
+            },
+            rounds,
+            f"validate {count:,} files",
+        )
+        demo = by_turns(
+            {
+                "boe": [BOE, "-C", ROOT, "validate"],
+                "peer": [sys.executable, "-c", _IMPORTS],
+            },
+            rounds * 3,
+            "validate the demo",
+        )
+    lines = [
+        _line(f"{count:,} files", "PyYAML's SafeLoader, parsing alone", many),
+        _line("the demo", "importing typer, rich, yaml and pydantic", demo),
+    ]
     head = ("`boe validate` of", "seconds", "beside", "seconds", "time of BOE's")
-    return f"### Checking a repo\n\n{pages.table(head, lines)}\n"
+    return Part(
+        text=f"### Checking a repo\n\n{pages.table(head, lines)}\n",
+        goals=[
+            Goal(
+                what=f"`boe validate` of {count:,} files: the time of SafeLoader's parsing alone",
+                ratios=_ratios(many),
+                at_least=6,
+            ),
+            Goal(
+                what="`boe validate` of the demo, by the time of its imports",
+                ratios=[1 / ratio for ratio in _ratios(demo)],
+                at_most=1.3,
+            ),
+        ],
+    )
 
 
 def write(repo: Path, count: int) -> None:
@@ -88,10 +102,12 @@ def write(repo: Path, count: int) -> None:
         file.write_text(text.replace("TEAM", str(number // 10)))
 
 
-def _line(
-    what: str, peer: str, ways: dict[str, list[str | Path]], rounds: int
-) -> tuple[str, ...]:
-    found = by_turns(ways, rounds)
-    boe, other = ([took.wall for took in found[name]] for name in ways)
-    times = spread(b / a for a, b in zip(boe, other, strict=True))
-    return (what, f"{middle(boe):.2f}", peer, f"{middle(other):.2f}", f"{times} x")
+def _line(what: str, peer: str, found: dict[str, list[Took]]) -> tuple[str, ...]:
+    boe, other = (middle(took.wall for took in found[name]) for name in found)
+    times = spread(_ratios(found))
+    return (what, f"{boe:.2f}", peer, f"{other:.2f}", f"{times} x")
+
+
+def _ratios(found: dict[str, list[Took]]) -> list[float]:
+    """The peer's time in that of BOE, round by round."""
+    return [b.wall / a.wall for a, b in zip(found["boe"], found["peer"], strict=True)]
