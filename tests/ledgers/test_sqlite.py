@@ -454,6 +454,7 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     for look in (ledger.runs, ledger.open_runs, ledger.states):
         look()
     ledger.runs(schedule="daily", since=START)
+    ledger.unfinished(now)
     ledger.last_rows_digest(uid_of(ledger))
     event.remove(Pool, "checkout", remember)
     about_runs = [one for one in seen if one.startswith(("SELECT", "UPDATE runs"))]
@@ -463,10 +464,14 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
             statement: connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             for statement in about_runs
         }
+    # Of all that is owed, most is done.
     searched = [
         statement
         for statement, plan in plans.items()
-        if any(step[3] == "SCAN runs" for step in plan)
+        if any(
+            step[3].endswith(("SCAN runs", "runs_owed_once", "(occurrence<?)"))
+            for step in plan
+        )
     ]
     assert searched == []
 

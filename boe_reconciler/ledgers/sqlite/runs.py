@@ -114,9 +114,16 @@ _SINCE = (
 # The first one needs nothing but an index, where all went well.
 _UNWELL_SINCE = Reading(_SINCE.where(_UNWELL))
 _ENDED_SINCE = Reading(_SINCE.where(or_(_UNWELL, among(runs.c.schedule, "schedules"))))
+# The signs keep SQLite from indexes that hold all that was ever owed: few are open.
 _OPEN = [
     Reading(
-        select(*_COLUMNS).where(state, _OWED, runs.c.occurrence <= bindparam("now"))
+        select(*_COLUMNS).where(
+            state,
+            text("+runs.\"trigger\" IN ('schedule', 'catchup')"),
+            text("+runs.occurrence <= :now").bindparams(
+                bindparam("now", type_=Instant)
+            ),
+        )
     )
     for state in (UNSTARTED, RUNNING)
 ]
