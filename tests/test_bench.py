@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from benches.speed import __main__ as bench
-from benches.speed import checks, files, rows
+from benches.speed import checks, files, growth, measure, rows, stages
 from benches.speed.measure import Goal, Part
 
 
@@ -50,6 +50,27 @@ def test_a_part_that_fails_keeps_no_other_from_its_page(
     assert "broken failed: no such program" in capsys.readouterr().err
     assert "It is quick." in page.read_text()
     assert "| quick | at least 1 | 2.00 (2.00 to 2.00) | yes |" in page.read_text()
+
+
+def test_a_thread_counts_for_what_of_boe_it_is_in() -> None:
+    ours = f"{measure.ROOT}/boe_reconciler"
+    assert stages.stage_of(["/lib/zlib.py", f"{ours}/formats/csv.py"]) == "format"
+    assert stages.stage_of([f"{ours}/core/plan/__init__.py", "a.py"]) == "judging"
+    loaded = [f"{ours}/core/sql.py", "<frozen importlib._bootstrap>"]
+    assert stages.stage_of(loaded) == "loading Python code"
+    assert stages.stage_of(["/lib/threading.py", f"{ours}/engine/executor.py"]) == ""
+    assert stages.stage_of(["/lib/json/decoder.py"]) == "the rest"
+
+
+@pytest.mark.slow
+def test_growth_and_where_time_goes_are_measured(tmp_path: Path) -> None:
+    there = files.Files(folder=tmp_path, rounds=1, kinds=[])
+    grown = growth.measured(there, 2_000).text
+    assert "| rows to xlsx | 2,000 |" in grown
+    assert "| 300 | 6 |" in grown
+    seen = stages.measured(there, 3_000).text
+    assert "| loading Python code |" in seen
+    assert "| ledger |" in seen
 
 
 @pytest.mark.slow

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benches import pages
-from benches.speed import files, history, small, standing, upcoming, validating
+from benches.speed import (
+    files,
+    growth,
+    history,
+    small,
+    stages,
+    standing,
+    upcoming,
+    validating,
+)
 from benches.speed.measure import Goal, Part, tell
 
 #: A part of the page: what stands between its marks.
@@ -64,6 +73,14 @@ class Bench:
     def history(self) -> Part:
         return history.measured(self.folder, self.rows, self.rounds)
 
+    def growth(self) -> Part:
+        there = files.Files(folder=self.folder, rounds=1, kinds=[])
+        return growth.measured(there, self.rows)
+
+    def stages(self) -> Part:
+        there = files.Files(folder=self.folder, rounds=1, kinds=[])
+        return stages.measured(there, self.rows // 5)
+
 
 #: What `--only` names; all of it is measured without.
 PARTS: dict[str, Callable[[Bench], Part]] = {
@@ -74,6 +91,8 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "standing": Bench.standing,
     "upcoming": Bench.upcoming,
     "history": Bench.history,
+    "growth": Bench.growth,
+    "stages": Bench.stages,
 }
 #: Parts of parts, for who works on one of them.
 PIECES: dict[str, Callable[[Bench], Part]] = {

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
@@ -78,15 +79,31 @@ FROM runs WHERE status = 'succeeded' ORDER BY rowid
 )
 
 
-def measured(folder: Path, count: int, rounds: int) -> Part:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """At one ledger, round by round."""
+
+    #: What was asked -> the median and the 99th percentile, in seconds.
+    found: list[dict[str, tuple[float, float]]]
+    #: Of the ledger: bytes, and seconds to make it.
+    size: int
+    made: float
+
+
+def looked(folder: Path, count: int, rounds: int) -> Looked:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         path = Path(name) / "ledger.sqlite"
         tell(f"  a ledger of {count:,} runs: making it")
         made = run(sys.executable, "-m", "benches.speed.history", path, str(count))
-        size = path.stat().st_size
         asked = (sys.executable, "-m", "benches.speed.history", path)
         tell(f"  a ledger of {count:,} runs: asking it")
         found = [json.loads(run(*asked).said) for _ in range(rounds)]
+        return Looked(found=found, size=path.stat().st_size, made=made.wall)
+
+
+def measured(folder: Path, count: int, rounds: int) -> Part:
+    seen = looked(folder, count, rounds)
+    found = seen.found
     ratios = {
         what: [one[what][1] / one[_BARE][1] for one in found] for what in found[0]
     }
@@ -105,8 +122,8 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
     text = (
         f"### A ledger of {count:,} runs of {SCHEDULES:,} schedules\n\n"
         f"{pages.table(head, lines)}\n\n"
-        f"{size / 1e6:,.0f} MB, made in {made.wall:.0f} s. A bare look-up reads one run by its id, in\n"
-        "Python's sqlite3. Seconds are those of the processor. The newest runs\n"
+        f"{seen.size / 1e6:,.0f} MB, made in {seen.made:.0f} s. A bare look-up reads one run by its\n"
+        "id, in Python's sqlite3. Seconds are those of the processor. The newest runs\n"
         "of all schedules are asked for at once, and told for each.\n"
     )
     goals = [

@@ -94,19 +94,24 @@ def measured(files: Files, count: int) -> Part:
 def through_boe(folder: Path, database: Path, count: int) -> float:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         repo = Path(name)
-        (repo / "rows.duckdb").write_bytes(database.read_bytes())
-        (repo / "policy.yaml").write_text(_POLICY)
-        for kind in ("connections", "schedules"):
-            (repo / kind).mkdir()
-        (repo / "connections/orders.yaml").write_text(_CONNECTION)
-        for number in range(count):
-            text = _SCHEDULE.replace("NAME", f"s{number}")
-            (repo / f"schedules/s{number}.yaml").write_text(text)
+        write(repo, database, count)
         took = run(BOE, "-C", repo, "run", "--once", "--now-all")
         made = len(list((repo / "exports").rglob("*.xlsx")))
     if made != count:
         raise RuntimeError(f"{made} of {count} files")
     return count / took.wall
+
+
+def write(repo: Path, database: Path, count: int) -> None:
+    """A repo of so many schedules, each of which exports all rows of the database."""
+    (repo / "rows.duckdb").write_bytes(database.read_bytes())
+    (repo / "policy.yaml").write_text(_POLICY)
+    for kind in ("connections", "schedules"):
+        (repo / kind).mkdir()
+    (repo / "connections/orders.yaml").write_text(_CONNECTION)
+    for number in range(count):
+        text = _SCHEDULE.replace("NAME", f"s{number}")
+        (repo / f"schedules/s{number}.yaml").write_text(text)
 
 
 def bare(folder: Path, database: Path, count: int) -> float:

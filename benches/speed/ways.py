@@ -63,11 +63,11 @@ def opened(database: Path) -> Iterator[Source]:
         yield source
 
 
-def export(source: Source, name: str, file: Path) -> None:
+def export(source: Source, name: str, file: Path, query: str = QUERY) -> None:
     """From the query to the file."""
     from boe_reconciler.core.ports import Never
 
-    rows = source.rows(QUERY, {}, Never())
+    rows = source.rows(query, {}, Never())
     with closing(rows), file.open("wb") as target:
         _boe_write(name, (rows, iter(rows)), target, {})
 
