@@ -10,7 +10,10 @@ import sys
 def main() -> None:
     # A short command makes many objects and no garbage; App turns it on for the others.
     gc.disable()
-    from boe_reconciler.cli import run  # noqa: PLC0415 so that an import error is reported too
+    from boe_reconciler.cli import later, run  # noqa: PLC0415 so that an import error is reported too
+
+    # Around its compiled part it makes a hundred types for type checkers alone.
+    later.open_later("pydantic_core")
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a letter is no reason to say nothing.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pydantic_core import ValidationError
+from pydantic_core._pydantic_core import ValidationError
 
 from boe_reconciler.core.resources.others import Retention
 

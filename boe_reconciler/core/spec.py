@@ -4,8 +4,6 @@ All of it goes through JSON unchanged, because it lives in the ledger: a worker,
 and a restart before the first look at git, need nothing else.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -272,7 +270,7 @@ class Connections:
         self,
         before: Mapping[str, PlannedSchedule],
         after: Mapping[str, PlannedSchedule],
-    ) -> Connections:
+    ) -> "Connections":
         """Those of other Schedules, where these are those of the ones before."""
         users, specs = Counter(self.users), {**self.specs}
         for name in differing(before, after):
@@ -306,7 +304,7 @@ def keyed(values: Sequence[V], key: Callable[[V], Any]) -> Mapping[Any, V]:
 
 
 def _statuses(
-    found: Activation | Served, served_from: str | None
+    found: "Activation | Served", served_from: str | None
 ) -> Sequence[ObjectStatus]:
     """Of each object in the files, and of each that is served beyond those, in order.
 

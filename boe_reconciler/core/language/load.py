@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core._pydantic_core import ValidationError
 
 from boe_reconciler.core.language.credentials import hidden
 from boe_reconciler.core.language.fields import known_fields

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
-
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.suggest import closest, did_you_mean, listed
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.types import FORMS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 #: The names of the fields that may stand in the map at a path.
 FieldNames = Callable[[Path], Iterable[str]]

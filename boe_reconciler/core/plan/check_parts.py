@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core._pydantic_core import ValidationError
 
 from boe_reconciler.core import sql
 from boe_reconciler.core.language.places import Document, text_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core._pydantic_core import ValidationError
 
 from boe_reconciler.core.calendar import Timetable, check_timezone, compile_when
 from boe_reconciler.core.plan.check import Check

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core._pydantic_core import ValidationError
 
 from boe_reconciler.core.hosts import is_allowed
 from boe_reconciler.core.language.findings import Finding

@@ -27,7 +27,7 @@ from typing import (
     get_origin,
 )
 
-from pydantic_core import SchemaSerializer, SchemaValidator
+from pydantic_core._pydantic_core import SchemaSerializer, SchemaValidator
 
 Schema = dict[str, Any]
 T = TypeVar("T")
