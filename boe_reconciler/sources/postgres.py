@@ -36,7 +36,7 @@ _SETTINGS = {
 }
 _CONNECT_SECONDS = 10
 #: Types of PostgreSQL that Arrow cannot carry as they are -> what they are read as.
-#: The driver makes text of numerics in any case; the server takes a third of the time.
+#: The driver makes text of numerics in any case; the server is quicker at it.
 _READ_AS = {
     "numeric": "text",
     "money": "numeric::text",

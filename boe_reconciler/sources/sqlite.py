@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,9 +87,9 @@ class SQLiteSource:
                 connection = held.enter_context(closing(self._connect()))
                 held.enter_context(watch.interrupting(connection.interrupt))
                 _begin(connection, watch)
-                schema, fetched = _typed(connection, sql.bare(text), values)
-            batches = watched(_batches(schema, fetched), watch, _translate)
-            return Stream(schema, batches, held.pop_all())
+                answer = _Answer(connection, sql.bare(text), values)
+            batches = watched(answer.batches(), watch, _translate)
+            return Stream(answer.schema, batches, held.pop_all())
         raise AssertionError  # pragma: no cover - ExitStack swallows nothing
 
     def check(self) -> None:
@@ -141,12 +142,9 @@ def _authorize(action: int, *_: object) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
 
 
-def _text(content: bytes) -> str:
-    """SQLite lets anything be text; what is not UTF-8 is read as Latin-1."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+#: SQLite lets anything be text. Bytes that are not UTF-8 are marked, for `_as_text`; and
+#: nothing of Python's runs for each cell.
+_text = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 def _bindable(value: Any) -> Any:
@@ -168,54 +166,74 @@ def _bindable(value: Any) -> Any:
 Row = tuple[Any, ...]
 
 
-def _typed(
-    connection: sqlite3.Connection, text: str, values: Sequence[Any]
-) -> tuple[pa.Schema, Iterator[list[Row]]]:
-    """The schema that fits every value, and the rows in lists of BATCH_ROWS."""
-    import pyarrow as pa
+class _Answer:
+    """Rows in batches of BATCH_ROWS, with a schema that fits every value."""
 
-    cursor = connection.execute(text, values)
-    names = [column[0] for column in cursor.description]
-    first = cursor.fetchmany(BATCH_ROWS)
-    if len(first) < BATCH_ROWS:
-        columns = zip(*first, strict=True) if first else [()] * len(names)
-        kinds = [{type(value).__name__ for value in column} for column in columns]
-    else:
-        kinds = _kinds(connection, text, values, len(names))
-    schema = pa.schema(
-        [(name, _arrow(kind)) for name, kind in zip(names, kinds, strict=True)]
-    )
-    rest = iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
-    return schema, chain([first], rest)
+    def __init__(
+        self, connection: sqlite3.Connection, text: str, values: Sequence[Any]
+    ) -> None:
+        import pyarrow as pa
+
+        cursor = connection.execute(text, values)
+        names = [column[0] for column in cursor.description]
+        first = cursor.fetchmany(BATCH_ROWS)
+        if len(first) < BATCH_ROWS:
+            columns = zip(*first, strict=True) if first else [()] * len(names)
+            self._kinds = [_kinds_of(column) for column in columns]
+        else:
+            self._kinds = _kinds(connection, text, values, len(names))
+        types = map(_arrow, self._kinds)
+        self.schema = pa.schema(list(zip(names, types, strict=True)))
+        rest = iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
+        self._fetched = chain([first], rest)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for rows in self._fetched:
+            if not rows:
+                return
+            arrays = [
+                _array(column, kinds)
+                for column, kinds in zip(
+                    zip(*rows, strict=True), self._kinds, strict=True
+                )
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
 def _kinds(
     connection: sqlite3.Connection, text: str, values: Sequence[Any], width: int
 ) -> list[set[str]]:
-    """The types that occur in each column, in the words of Python."""
+    """The first and the last type that occur in each column, in the words of Python.
+
+    In the order of their names, blob, integer, real, text: so the two that make up a
+    column of numbers have no other one between them.
+    """
     columns = [f"c{number}" for number in range(width)]
-    pairs = [
-        f"max(typeof({column}) = '{kind}')" for column in columns for kind in _KINDS
-    ]
+    kinds = [f"nullif(typeof({column}), 'null')" for column in columns]
+    pairs = [f"min({kind}), max({kind})" for kind in kinds]
     query = (
         f"WITH boe({', '.join(columns)}) AS ({text}\n)"  # noqa: S608 the report's own query, checked before
         f" SELECT {', '.join(pairs)} FROM boe"
     )
     found = connection.execute(query, values).fetchone()
-    flags = [found[at : at + len(_KINDS)] for at in range(0, len(found), len(_KINDS))]
-    names = _KINDS.values()
     return [
-        {n for n, there in zip(names, each, strict=True) if there} for each in flags
+        {_KINDS[kind] for kind in pair if kind}
+        for pair in zip(found[::2], found[1::2], strict=True)
     ]
 
 
 _KINDS = {"integer": "int", "real": "float", "text": "str", "blob": "bytes"}
 
 
+def _kinds_of(column: Iterable[Any]) -> set[str]:
+    return {type(value).__name__ for value in column} - {"NoneType"}
+
+
 def _arrow(kinds: set[str]) -> pa.DataType:
     import pyarrow as pa
 
-    kinds = kinds - {"NoneType"}
     if kinds == {"int"}:
         return pa.int64()
     if kinds and kinds <= {"int", "float"}:
@@ -223,27 +241,29 @@ def _arrow(kinds: set[str]) -> pa.DataType:
     return pa.binary() if kinds == {"bytes"} else pa.string()
 
 
-def _batches(
-    schema: pa.Schema, fetched: Iterable[list[Row]]
-) -> Iterator[pa.RecordBatch]:
+def _array(column: Sequence[Any], kinds: set[str]) -> pa.Array:
     import pyarrow as pa
 
-    for rows in fetched:
-        columns = zip(*rows, strict=True)
-        arrays = [
-            pa.array(map(_as_text, column), field.type)
-            if field.type == pa.string()
-            else pa.array(column, field.type)
-            for column, field in zip(columns, schema, strict=False)
-        ]
-        if arrays:
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    wanted = _arrow(kinds)
+    if wanted != pa.string():
+        return pa.array(column, wanted)
+    if kinds == {"str"}:
+        with suppress(UnicodeEncodeError):  # of bytes that were marked
+            return pa.array(column, wanted)
+    return pa.array(map(_as_text, column), wanted)
 
 
 def _as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return value.hex() if isinstance(value, bytes) else str(value)
+    """A value of a column of mixed kinds, or of texts that are not all UTF-8."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.hex()
+    content = str(value).encode(errors="surrogateescape")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _translate(error: Exception) -> RunError:

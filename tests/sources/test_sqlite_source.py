@@ -129,6 +129,54 @@ def test_text_that_is_not_utf8_is_still_text(make: Open, read: Any) -> None:
     assert read(make(), "select cast(x'e9' as text) t") == [{"t": "\xe9"}]
 
 
+KINDS = {"i": 5, "f": 0.5, "t": "a", "b": b"\xff", "n": None}
+
+
+@pytest.mark.parametrize("many", [False, True])  # in one batch, and in several
+@pytest.mark.parametrize(
+    ("kinds", "wanted"),
+    [
+        ("n", [None]),
+        ("in", [5, None]),
+        ("fn", [0.5, None]),
+        ("ifn", [5.0, 0.5, None]),
+        ("tn", ["a", None]),
+        ("bn", [b"\xff", None]),
+        ("ibn", ["5", "ff", None]),
+        ("btn", ["ff", "a", None]),
+        ("itn", ["5", "a", None]),
+        ("bif", ["ff", "5", "0.5"]),
+        ("iftbn", ["5", "0.5", "a", "ff", None]),
+    ],
+)
+def test_a_column_has_the_type_that_all_of_its_values_have(
+    make: Open, read: Any, data: Path, kinds: str, wanted: list[Any], many: bool
+) -> None:
+    values = [(KINDS[kind],) for kind in kinds]
+    with sqlite3.connect(data / "shop.sqlite") as db:
+        db.execute("CREATE TABLE v (v)")
+        db.executemany("INSERT INTO v VALUES (?)", values[:1] * (many and MANY))
+        db.executemany("INSERT INTO v VALUES (?)", values)
+    db.close()
+    found = [row["v"] for row in read(make(), "select v from v order by rowid")]
+    assert found[-len(values) :] == wanted
+    assert [type(value) for value in found[-len(values) :]] == list(map(type, wanted))
+    assert set(found[: -len(values)]) <= {wanted[0]}
+
+
+def test_one_text_that_is_not_utf8_leaves_all_others_as_they_are(
+    make: Open, read: Any
+) -> None:
+    query = (
+        "select case when i = 30000 then cast(x'c3a9e9' as text) else 'é' || i end t"
+        " from t where i is not null order by i"
+    )
+    found = [row["t"] for row in read(make(), query)]
+    assert found[30_000] == "\xc3\xa9\xe9"
+    assert found[29_999] == "é29999"
+    assert len(found) == MANY
+
+
 def test_without_a_path_it_is_in_memory(make: Open, read: Any) -> None:
     assert read(make(path=None), "select 1 + 1 as two") == [{"two": 2}]
 
