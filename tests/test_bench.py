@@ -85,13 +85,17 @@ def test_the_bench_checks_its_files_and_writes_its_page(
             for name in [*bench.PARTS, "goals"]
         )
     )
-    arguments = ["--only", "csv", "small", "validate", "--rows", "1000"]
+    others = ["postgres", "sqlite", "small", "validate"]
+    arguments = ["--only", "csv", *others, "--rows", "1000"]
     assert bench.main([*arguments, "--rounds", "1", "--page", str(page)]) == 0
     assert "Python's csv 12,000, DuckDB 12,000" in capsys.readouterr().out
     written = page.read_text()
     assert written.startswith("before\n")
     assert "2 small exports" in written
     assert "10 files" in written
+    assert "1,000 rows of 12 columns in SQLite" in written
+    arrow = written.count("- Arrow: pyarrow 12,000, DuckDB 12,000")
+    assert arrow == 2 or "Not measured" in written  # where no PostgreSQL starts
 
 
 @pytest.mark.slow

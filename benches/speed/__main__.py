@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benches import pages
 from benches.speed import (
+    databases,
     files,
     growth,
     history,
@@ -61,6 +62,14 @@ class Bench:
         there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
         return small.measured(there, max(2, self.rows // 2_000))
 
+    def postgres(self) -> Part:
+        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
+        return databases.postgres(there, self.rows)
+
+    def sqlite(self) -> Part:
+        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
+        return databases.sqlite(there, self.rows)
+
     def validate(self) -> Part:
         return validating.measured(self.folder, self.rows // 100, self.rounds)
 
@@ -86,6 +95,8 @@ class Bench:
 PARTS: dict[str, Callable[[Bench], Part]] = {
     "files": lambda bench: bench.files(*FILES),
     "writing": Bench.writing,
+    "postgres": Bench.postgres,
+    "sqlite": Bench.sqlite,
     "small": Bench.small,
     "validate": Bench.validate,
     "standing": Bench.standing,
