@@ -17,8 +17,10 @@ Result = TypeVar("Result")
 THREADS = 2
 
 
-def ahead(items: Iterable[Item], work: Callable[[Item], Result]) -> Iterator[Result]:
-    """`work` of each item, in their order.
+def ahead(
+    items: Iterable[Item], work: Callable[[Item], Result], threads: int = THREADS
+) -> Iterator[Result]:
+    """`work` of each item, in their order; on one thread also one after the other.
 
     Items are asked for in the caller's thread: there a cancel or a failing source ends
     it. Few are at work at once, so that memory stays flat. A single one needs no thread.
@@ -29,11 +31,11 @@ def ahead(items: Iterable[Item], work: Callable[[Item], Result]) -> Iterator[Res
         yield from map(work, first)
         return
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="format")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="format")
     try:
         for item in chain(first, source):
             waiting.append(pool.submit(work, item))
-            if len(waiting) > THREADS:
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -17,6 +17,7 @@ from pyarrow import types
 
 from boe_reconciler.core.ports import Format, FormatOptions, Table, Written
 from boe_reconciler.formats import _values as values
+from boe_reconciler.formats._ahead import ahead
 
 #: A row group has this many rows, fewer where they are very wide.
 GROUP_ROWS, GROUP_BYTES = 131_072, 64 << 20
@@ -33,16 +34,19 @@ class Parquet:
         table = values.only_table(tables, self.extension)
         columns = values.shown_columns(table)
         schema = _schema(columns, options.timezone)
-        rows = 0
         with pq.ParquetWriter(_Sink(target), schema, compression="zstd") as writer:
-            for piece in _groups(table.batches):
+
+            def put(piece: pa.Table) -> int:
                 arrays = [
                     _stored(piece.column(column.index), field.type, options.timezone)
                     for column, field in zip(columns, schema, strict=True)
                 ]
                 group = pa.Table.from_arrays(arrays, schema=schema)
                 writer.write_table(group, row_group_size=GROUP_ROWS)
-                rows += piece.num_rows
+                return int(piece.num_rows)
+
+            # One group is written while the next is read.
+            rows = sum(ahead(_groups(table.batches), put, threads=1))
         return Written(rows=rows, notes=values.renamed(columns, table))
 
 
@@ -80,6 +84,8 @@ def _schema(columns: Sequence[values.Shown], zone: ZoneInfo) -> pa.Schema:
 
 def _stored_type(kind: pa.DataType, zone: ZoneInfo) -> pa.DataType:
     """The type in the file: without encodings, which Parquet chooses by itself."""
+    if types.is_string(kind):  # a group never has so much text that it needs the other
+        return kind
     kind = values.plain(pa.array([], kind)).type
     if types.is_timestamp(kind) and kind.tz:
         return pa.timestamp(kind.unit, zone.key or kind.tz)
@@ -98,7 +104,10 @@ def _fits(kind: pa.DataType) -> bool:
 
 
 def _stored(column: pa.ChunkedArray, kind: pa.DataType, zone: ZoneInfo) -> pa.Array:
-    array = values.plain(column.combine_chunks())
+    array = column.combine_chunks()
+    if array.type == kind:
+        return array
+    array = values.plain(array)
     if array.type == kind:
         return array
     return values.text(array, zone) if kind == values.TEXT else array.cast(kind)

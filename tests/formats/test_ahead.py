@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,18 @@ def test_few_items_are_asked_for_ahead() -> None:
     for item in range(50):
         assert next(results) == item
         assert len(asked) <= item + 1 + THREADS
+
+
+def test_on_one_thread_an_item_follows_the_other() -> None:
+    at_work = threading.Lock()
+
+    def work(item: int) -> int:
+        assert at_work.acquire(blocking=False)
+        time.sleep(0.001)
+        at_work.release()
+        return item
+
+    assert list(ahead(range(20), work, threads=1)) == list(range(20))
 
 
 def test_a_source_that_fails_ends_it_in_the_callers_thread() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from boe_reconciler.core.ports import FormatOptions, Table
 from boe_reconciler.core.resources.report import Column
@@ -40,6 +43,28 @@ def test_row_groups_are_of_one_size_and_compressed_with_zstd() -> None:
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
     assert [group.num_rows for group in groups] == [131_072, 131_072, 37_856]
     assert groups[0].column(0).compression == "ZSTD"
+
+
+def test_text_keeps_the_sources_type() -> None:
+    for kind in (pa.string(), pa.large_string()):
+        rows = pa.table({"t": pa.array(["a", None], kind)})
+        assert read(written(rows)).schema_arrow.field("t").type == kind
+
+
+def test_a_source_that_fails_ends_the_file_in_the_callers_thread() -> None:
+    threads = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for _ in range(30):
+            threads.append(threading.current_thread())
+            yield from pa.table({"n": range(10_000)}).to_batches()
+        raise OSError("gone")
+
+    schema = pa.schema([pa.field("n", pa.int64())])
+    table = Table(name="t", schema=schema, batches=batches())
+    with pytest.raises(OSError, match="gone"):
+        parquet.create().write([table], io.BytesIO(), OPTIONS)
+    assert set(threads) == {threading.current_thread()}
 
 
 def test_wide_rows_make_smaller_groups() -> None:

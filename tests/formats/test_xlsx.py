@@ -601,7 +601,7 @@ def test_libreoffice_reads_hostile_text(tmp_path: Path) -> None:
 def test_the_bytes_do_not_depend_on_how_a_source_hands_its_rows_over(step: int) -> None:
     """Wider texts stand where only some of the first chunks reach."""
     count = 20_000
-    texts = [f"{n % 977} {'wide' * (n // 16_384)}" for n in range(count)]
+    texts = [f"{n % 977} {'wide' * (n // 8_192)}" for n in range(count)]
     rows = pa.table({"n": list(range(count)), "text": texts})
     whole = Table(name="x", schema=rows.schema, batches=iter(rows.to_batches()))
     cut = iter(rows.to_batches(max_chunksize=step))
