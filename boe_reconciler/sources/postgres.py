@@ -56,12 +56,16 @@ _TEMPORARY = {
     "57": "database_unreachable",
     "58": "database_io",
 }
+#: The server's own `statement_timeout`, of a class whose others end the connection.
+_TOO_LONG = "57014"
 #: Within a stream there is no SQLSTATE, only words.
 _WORDS = re.compile(
     r"terminating connection|server closed|could not serialize|deadlock|"
     r"statement timeout|conflict with recovery|lost|no connection|starting up",
     re.IGNORECASE,
 )
+#: Before the server's words: the driver's, with a query that is partly ours.
+_FRAME = re.compile(r"^Failed to \w+ query.*?: (?:ERROR|FATAL):\s+", re.DOTALL)
 _REFUSED = re.compile(
     r"authentication failed|does not exist|pg_hba|not permitted|permission denied|"
     r"certificate|SSL|no password",
@@ -391,7 +395,8 @@ def _driver_error() -> type[Exception]:
 def _said(error: Exception) -> str:
     """The server's own words, without the driver's frame."""
     text = str(error).partition("Query was:")[0].partition(". SQLSTATE:")[0]
-    return re.sub(r"^[A-Z_]+: |\[libpq\] |Execution error \[\w+\]: ", "", text).strip()
+    text = re.sub(r"^[A-Z_]+: |\[libpq\] |Execution error \[\w+\]: ", "", text)
+    return _FRAME.sub("", text, count=1).strip()
 
 
 def _not_connected(error: Exception) -> RunError:
@@ -402,6 +407,8 @@ def _not_connected(error: Exception) -> RunError:
 
 def _translate(error: Exception) -> RunError:
     state = getattr(error, "sqlstate", None) or ""
+    if state == _TOO_LONG:
+        return Temporary("timeout", _said(error))
     if state[:2] in _TEMPORARY:
         return Temporary(_TEMPORARY[state[:2]], _said(error))
     if not state and _WORDS.search(str(error)):

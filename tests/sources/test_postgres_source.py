@@ -234,6 +234,14 @@ def test_a_time_out_stops_the_query(make: Open, cancel: Any) -> None:
         list(make(timeout="1s").rows("select pg_sleep(20)", {}, cancel))
 
 
+def test_the_time_out_of_the_server_is_one(make: Open, cancel: Any) -> None:
+    there = make(session={"statement_timeout": "200"})
+    with pytest.raises(Temporary) as error:
+        list(there.rows("select pg_sleep(20)", {}, cancel))
+    assert error.value.reason == "timeout"
+    assert error.value.message == "canceling statement due to statement timeout"
+
+
 # --- Errors and attacks -------------------------------------------------------
 
 
@@ -252,6 +260,7 @@ def test_a_wrong_query_is_permanent(
     with pytest.raises(Permanent, match=words) as error:
         read(make(), query)
     assert error.value.reason == "query_failed"
+    assert "Failed to" not in error.value.message
     assert "libpq" not in error.value.message
 
 
