@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from boe_reconciler.core.resources.connection import ConnectionSpec
     from boe_reconciler.core.resources.others import PolicySpec
     from boe_reconciler.core.spec import RunSpec
-    from boe_reconciler.engine.pacing import Paces
-    from boe_reconciler.transforms.children import Children
 
 #: The registries: what YAML calls it -> the module that does it, imported on use.
 SOURCES = {
@@ -99,25 +97,20 @@ class _Lent:
     users: int = 0
 
 
-@dataclass
 class Backends:
     """The families a run uses; Sources are kept, one for each Connection."""
 
-    settings: Settings
-    secrets: Any
-    clock: Clock
-    _lent: dict[str, dict[str, _Lent]] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-    #: Starts nothing before the first child is needed.
-    children: Children = field(init=False)
-
-    _paces: Paces = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, *, settings: Settings, secrets: Any, clock: Clock) -> None:
         from boe_reconciler.engine.pacing import Paces
         from boe_reconciler.transforms.children import Children
 
+        self.settings = settings
+        self.secrets = secrets
+        self.clock = clock
+        self._lent: dict[str, dict[str, _Lent]] = {}
+        self._lock = Lock()
         self._paces = Paces(self.clock)
+        #: Starts nothing before the first child is needed.
         self.children = Children(
             scratch=self._scratch,
             memory=_child_memory(self.settings.child_memory),

@@ -352,12 +352,49 @@ QUICK += ["next --all", "next -n 3"]
 
 @pytest.mark.parametrize("command", QUICK)
 def test_a_quick_command_loads_nothing_heavy(command: str) -> None:
+    assert HEAVY & _loaded(*command.split()) == set()
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    files = {path.stem for path in (PACKAGE / "cli").glob("*.py")}
+    loaded = _loaded("--help")
+    of_commands = {name for name in files if f"boe_reconciler.cli.{name}" in loaded}
+    assert of_commands == {"main", "door", "output", "values", "later"}
+    assert {name for name in loaded if name.startswith("boe_reconciler.core.")} == {
+        f"boe_reconciler.core.{name}" for name in ("errors", "records", "wording")
+    }
+
+
+#: What only commands need that look at runs.
+OF_RUNS = {"runs", "notices", "forge", "retention", "troubles", "facts", "limits"}
+
+
+@pytest.mark.parametrize("command", ["validate", "next --all"])
+def test_what_looks_at_yaml_alone_loads_nothing_of_runs(command: str) -> None:
+    loaded = _loaded(*command.split())
+    assert {n for n in OF_RUNS if f"boe_reconciler.core.{n}" in loaded} == set()
+
+
+@pytest.mark.parametrize("command", ["validate", "next --all", "status"])
+def test_a_quick_command_has_no_methods_compiled_for_its_classes(command: str) -> None:
+    """The standard dataclass compiles six for each; core/records.py shares its own."""
+    files = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file
+        for file in _files()
+    }
+    standard = re.compile(r"(?m)^from dataclasses import .*\bdataclass\b")
+    loaded = _loaded(*command.split())
+    found = {n for n, file in files.items() if standard.search(file.read_text())}
+    assert found & loaded - {"boe_reconciler.core.records"} == set()
+
+
+def _loaded(*arguments: str) -> set[str]:
+    """All that `boe` has loaded when it ends."""
     code = (
         "import atexit, sys; from boe_reconciler.__main__ import main; "
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
     )
-    done = _python("-c", code, "-C", str(ROOT), *command.split())
-    assert HEAVY & set(done.stderr.split()) == set()
+    return set(_python("-c", code, "-C", str(ROOT), *arguments).stderr.split())
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from boe_reconciler.app import installed_version
@@ -28,35 +28,51 @@ from boe_reconciler.core.errors import BoeError, InputError
 
 OK, WRONG, OURS, INTERRUPTED = 0, 1, 3, 130
 
-#: Command -> the module of this package that has it, imported on use.
+#: Command -> the module of this package that has it, imported on use, and what the list
+#: of commands says of it: its docstring's first sentence, so that none is imported for that.
 COMMANDS = {
-    "init": "starting",
-    "new": "starting",
-    "validate": "validating",
-    "plan": "planning",
-    "next": "nextruns",
-    "simulate": "simulating",
-    "explain": "explaining",
-    "run": "serving",
-    "trigger": "asking",
-    "resend": "asking",
-    "rerun": "rerunning",
-    "status": "history",
-    "runs": "history",
-    "show": "history",
-    "pause": "control",
-    "resume": "control",
-    "cancel": "control",
-    "release": "releasing",
-    "recipients": "receiving",
-    "suppressed": "suppressing",
-    "suppress": "suppressing",
-    "unsuppress": "suppressing",
-    "import": "importing",
-    "schema": "schemas",
-    "doctor": "doctoring",
-    "backup": "backups",
-    "restore": "backups",
+    "init": (
+        "starting",
+        "Write a small repo that runs at once, and that a team can use.",
+    ),
+    "new": ("starting", "Write one file to start from, with comments."),
+    "validate": ("validating", "Check the YAML: every mistake at once, at its line."),
+    "plan": ("planning", "Show what a change would do, before it does it."),
+    "next": ("nextruns", "Show when schedules are due next."),
+    "simulate": ("simulating", "Show what would run, what would not, and why."),
+    "explain": ("explaining", "Say why it will or will not run, or what became of it."),
+    "run": ("serving", "Serve: run what is due, until Ctrl-C."),
+    "trigger": ("asking", "Run a schedule now."),
+    "resend": ("asking", "Send the stored file of a run again."),
+    "rerun": ("rerunning", "Run again: a run, all that failed, or a range."),
+    "status": ("history", "Show what is served, paused, ran last and is next."),
+    "runs": ("history", "List runs, the newest first, and why one did not run."),
+    "show": ("history", "Show one run: attempts, files, deliveries, events."),
+    "pause": ("control", "Start nothing more of a schedule, or of many."),
+    "resume": ("control", "Take a pause off that `boe pause` put on."),
+    "cancel": ("control", "Stop a run, or keep one that waits from starting."),
+    "release": (
+        "releasing",
+        "Let go on what waits for a person; without arguments, list it.",
+    ),
+    "recipients": (
+        "receiving",
+        "Show all that an address receives, and where else it stands.",
+    ),
+    "suppressed": (
+        "suppressing",
+        "Show who is on the suppression list: they get no mail.",
+    ),
+    "suppress": (
+        "suppressing",
+        "Send no mail to an address any more, whatever names it.",
+    ),
+    "unsuppress": ("suppressing", "Send mail to an address again."),
+    "import": ("importing", "Turn the older BOE's JSON requests into YAML."),
+    "schema": ("schemas", "Print the JSON Schema of the YAML, for editors."),
+    "doctor": ("doctoring", "Check the state folder, and what BOE stands on."),
+    "backup": ("backups", "Copy the state folder into one file, also a served one."),
+    "restore": ("backups", "Make the state folder out of a backup."),
 }
 
 
@@ -64,14 +80,20 @@ class _Commands(TyperGroup):
     """The commands of the table; a name that is none loads all, to suggest one."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        self._load(COMMANDS.values())
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands:
-            named = COMMANDS.get(cmd_name)
-            self._load([named] if named else COMMANDS.values())
+            named = [COMMANDS[cmd_name]] if cmd_name in COMMANDS else COMMANDS.values()
+            self._load(module for module, _ in named)
         return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        room = formatter.width - 6 - max(map(len, COMMANDS))
+        listed = [TyperCommand(name, help=said) for name, (_, said) in COMMANDS.items()]
+        rows = [(one.name, one.get_short_help_str(room)) for one in listed]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def _load(self, modules: Iterable[str]) -> None:
         group = typer.Typer(rich_markup_mode=None)

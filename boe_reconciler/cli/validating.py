@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from boe_reconciler.cli.door import Door, door
 from boe_reconciler.cli.online import asked
 from boe_reconciler.cli.output import complain, counted, say, say_json, say_parts
 from boe_reconciler.core.errors import BoeError, InputError
+from boe_reconciler.core.records import dataclass
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App

@@ -7,8 +7,9 @@ ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from boe_reconciler.core.records import dataclass
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Claimed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 
 Kind = Literal["github", "gitlab"]
 State = Literal["pending", "success", "failure"]

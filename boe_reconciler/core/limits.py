@@ -7,13 +7,14 @@ read from a Connection and deliveries that send over one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice, pairwise
 from math import ceil, floor
 from typing import Protocol
 
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.base import Field, Model
 from boe_reconciler.core.resources.connection import (
     CircuitBreaker,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from boe_reconciler.core.errors import RunError, Temporary
 from boe_reconciler.core.forge import CommitStatus, State
 from boe_reconciler.core.holds import HoldKind
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.retry import delay
 from boe_reconciler.core.spec import Activation
 from boe_reconciler.core.wording import counted

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.runs import ASKED, Delivery, DeliveryStatus, RunStatus
 
 #: Deliveries that were left out because the report has no rows, or those of last time.

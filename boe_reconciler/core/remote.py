@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Literal
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 
 #: Seconds between two looks, at least.
 _OFTEN = timedelta(seconds=1)

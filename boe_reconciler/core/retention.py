@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pydantic_core._pydantic_core import ValidationError
 
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import Retention
 
 if TYPE_CHECKING:

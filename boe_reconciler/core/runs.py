@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from boe_reconciler.core.holds import OF_OPEN_RUNS
+from boe_reconciler.core.records import dataclass
 
 
 class Trigger(StrEnum):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from boe_reconciler.core.language.addresses import folded
 from boe_reconciler.core.outcome import LISTED
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey, Event, News
 from boe_reconciler.core.wording import sentence
 

@@ -8,13 +8,14 @@ was told of the beginning is told of the end.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from boe_reconciler.core.holds import OF_OPEN_RUNS, Hold, HoldKind
 from boe_reconciler.core.limits import ConnectionState, Phase
 from boe_reconciler.core.notices import SHOWN, Incident
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.runs import (
     Delivery,
     DeliveryEvent,

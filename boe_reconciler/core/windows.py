@@ -4,7 +4,6 @@ which changes may be activated."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -12,6 +11,7 @@ from boe_reconciler.core.calendar import Timetable, compile_when
 from boe_reconciler.core.calendar.timetable import Fixed
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.connection import TimeWindow
 from boe_reconciler.core.resources.others import PolicySpec
 from boe_reconciler.core.resources.when import When

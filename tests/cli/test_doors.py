@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 
 from boe_reconciler import cli
-from boe_reconciler.cli import nextruns
+from boe_reconciler.cli import main, nextruns
 from boe_reconciler.engine.lock import FolderLock
 from tests.cli.conftest import Boe
 from tests.folders import BOE, a_folder, run_boe, schedule
@@ -54,6 +55,13 @@ def test_without_a_command_the_commands_are_listed(
     assert cli.run([]) == 0
     listed = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", capsys.readouterr().out)
     assert listed == COMMANDS
+
+
+def test_each_command_is_listed_with_what_it_says_of_itself() -> None:
+    group = typer.main.get_command(main.boe)
+    for name, (_, said) in main.COMMANDS.items():
+        command = group.get_command(None, name)  # type: ignore[attr-defined]  # a group
+        assert command.get_short_help_str(limit=200) == said
 
 
 def test_no_summary_of_a_command_is_cut_off(
