@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -202,7 +203,8 @@ class DuckDBSource:
             instance.users -= 1
             if instance.users:
                 return
-            if instance is not self._instance:
+            # While Python ends, a timer would never start, and be waited for for ever.
+            if instance is not self._instance or sys.is_finalizing():
                 instance.close()
             else:
                 self._stop_timer()

@@ -168,6 +168,23 @@ def test_threads_share_one_instance_and_a_file_is_let_go_when_idle(
 ENDLESS = "select sum(a.range * b.range) from range(10000000) a, range(1000000) b"
 
 
+def test_rows_that_nobody_closed_do_not_keep_python_from_ending(data: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from boe_reconciler.core.ports import Never
+from boe_reconciler.core.resources.connection import DuckDBConnection
+from boe_reconciler.sources import duckdb
+
+spec = DuckDBConnection.model_validate({"type": "duckdb"})
+source = duckdb.create(spec, secrets=None, data_root=Path(sys.argv[1]))
+rows = source.rows("select * from range(100000)", {}, Never())
+next(iter(rows))
+"""
+    command = [sys.executable, "-c", script, data]
+    subprocess.run(command, check=True, timeout=60)
+
+
 def test_a_cancel_interrupts_a_query(make: Open, cancelled_soon: Any) -> None:
     began = time.perf_counter()
     with pytest.raises(Cancelled):
