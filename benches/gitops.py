@@ -44,7 +44,13 @@ def cpu() -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path, help="write the table into this page")
-    page: Path | None = parser.parse_args().page
+    parser.add_argument("--count", type=int, help="of so many schedules, as JSON")
+    given = parser.parse_args()
+    if given.count:
+        with tempfile.TemporaryDirectory() as place:
+            sys.stdout.write(json.dumps(measured(given.count, Path(place))))
+        return 0
+    page: Path | None = given.page
     lines = [
         "| schedules | all of them | one changed: fetch | the rest | rest / fetch |",
         "|---|---|---|---|---|",
@@ -65,13 +71,15 @@ def row(count: int, place: Path) -> str:
     first, changes = measured(count, place)
     fetch, rest = (statistics.median(each) for each in zip(*changes, strict=True))
     return (
-        f"| {count:,} | {first:.1f} s | {fetch * 1000:.0f} ms | {rest * 1000:.0f} ms "
+        f"| {count:,} | {sum(first):.1f} s | {fetch * 1000:.0f} ms | {rest * 1000:.0f} ms "
         f"| {rest / fetch:.1f} |"
     )
 
 
-def measured(count: int, place: Path) -> tuple[float, list[tuple[float, float]]]:
-    """Seconds for all of them, and (fetch, rest) of each change."""
+def measured(
+    count: int, place: Path
+) -> tuple[tuple[float, float], list[tuple[float, float]]]:
+    """(fetch, rest) of all of them, and of each change."""
     upstream = Upstream(place / "upstream.git")
     connection = document("Connection", "none", {"type": "duckdb"})
     files = {"connections/none.yaml": json.dumps(connection)}
@@ -85,9 +93,7 @@ def measured(count: int, place: Path) -> tuple[float, list[tuple[float, float]]]
             blobs=folder.create(place / "blobs"),
             clock=SystemClock(),
         )
-        begin = cpu()
-        reconciler.reconcile()
-        first = cpu() - begin
+        first = reconciled(reconciler)
         reconciler.reconcile()
         return first, list(changes(count, upstream, reconciler))
 
@@ -95,25 +101,30 @@ def measured(count: int, place: Path) -> tuple[float, list[tuple[float, float]]]
 def changes(
     count: int, upstream: Upstream, reconciler: Reconciler
 ) -> Iterator[tuple[float, float]]:
-    repo = reconciler.repo
     for number in range(CHANGES):
         upstream.commit_many(dict([text(number * count // CHANGES, number + 1)]))
-        repo.hurry()
-        times: list[float] = []
-        real = repo._fetch  # type: ignore[attr-defined]  # where the time goes
+        reconciler.repo.hurry()
+        yield reconciled(reconciler)
 
-        def timed(times: list[float] = times, real: object = real) -> str:
-            begin = cpu()
-            found: str = real()  # type: ignore[operator]  # as above
-            times.append(cpu() - begin)
-            return found
 
-        repo._fetch = timed  # type: ignore[attr-defined]  # as above
+def reconciled(reconciler: Reconciler) -> tuple[float, float]:
+    """Seconds of its fetch, and of all else."""
+    repo = reconciler.repo
+    fetches: list[float] = []
+    real = repo._fetch  # type: ignore[attr-defined]  # where the time goes
+
+    def timed() -> str:
         begin = cpu()
-        reconciler.reconcile()
-        whole = cpu() - begin
-        repo._fetch = real  # type: ignore[attr-defined]  # as above
-        yield times[0], whole - times[0]
+        found: str = real()
+        fetches.append(cpu() - begin)
+        return found
+
+    repo._fetch = timed  # type: ignore[attr-defined]  # as above
+    begin = cpu()
+    reconciler.reconcile()
+    whole = cpu() - begin
+    repo._fetch = real  # type: ignore[attr-defined]  # as above
+    return sum(fetches), whole - sum(fetches)
 
 
 def text(number: int, version: int) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import duckdb
@@ -71,6 +73,56 @@ def test_growth_and_where_time_goes_are_measured(tmp_path: Path) -> None:
     seen = stages.measured(there, 3_000).text
     assert "| loading Python code |" in seen
     assert "| ledger |" in seen
+
+
+def test_who_is_interrupted_leaves_no_program_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def interrupted(process: int, _: int) -> None:
+        seen.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure.os, "wait4", interrupted)
+    closed = "import os, time; os.close(1); time.sleep(600)"
+    with pytest.raises(KeyboardInterrupt):
+        measure.run(sys.executable, "-c", closed)
+    with pytest.raises(ProcessLookupError):
+        os.kill(seen[0], 0)
+
+
+def test_ctrl_c_ends_the_bench_and_keeps_what_is_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: bench.Bench) -> Part:
+        raise KeyboardInterrupt
+
+    parts = {"good": lambda _: Part(text="It is quick."), "long": interrupted}
+    monkeypatch.setattr(bench, "PARTS", parts)
+    assert bench.main([]) == 130
+    said = capsys.readouterr()
+    assert said.out == "It is quick.\n"
+    assert said.err.endswith("Ended by Ctrl-C; what was written stays.\n")
+
+
+def test_each_part_has_its_place_on_the_page() -> None:
+    page = (measure.ROOT / "docs/performance.md").read_text()
+    for name in [*bench.PARTS, "goals"]:
+        assert f"<!-- {bench.SECTION.format(name)}: written by make -->" in page
+        assert f"<!-- end of {bench.SECTION.format(name)} -->" in page
+
+
+@pytest.mark.slow
+def test_what_stands_beside_files_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["--only", "changing", "upcoming", "history", "--rows", "2000"]
+    assert bench.main([*arguments, "--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "| all of 20 files, by the time of one changed | at least 20 |" in said
+    assert "| the next run of 20 |" in said
+    assert "of 2,000: p99 to that of a bare look-up" in said
 
 
 @pytest.mark.slow

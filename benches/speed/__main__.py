@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benches import pages
 from benches.speed import (
+    changing,
     databases,
     files,
     growth,
@@ -73,6 +74,9 @@ class Bench:
     def validate(self) -> Part:
         return validating.measured(self.folder, self.rows // 100, self.rounds)
 
+    def changing(self) -> Part:
+        return changing.measured(self.rows // 100, self.rounds)
+
     def standing(self) -> Part:
         return standing.measured(self.folder, self.rows // 100, self.rounds)
 
@@ -99,6 +103,7 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "sqlite": Bench.sqlite,
     "small": Bench.small,
     "validate": Bench.validate,
+    "changing": Bench.changing,
     "standing": Bench.standing,
     "upcoming": Bench.upcoming,
     "history": Bench.history,
@@ -119,6 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, help="write whole parts into it")
     given = parser.parse_args(arguments)
+    try:
+        return _measure(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nEnded by Ctrl-C; what was written stays.\n")
+        return 130
+
+
+def _measure(given: argparse.Namespace) -> int:
     names = given.only or list(PARTS)
     goals: list[Goal] = []
     failed: list[str] = []

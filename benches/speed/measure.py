@@ -80,13 +80,18 @@ def tell(what: str) -> None:
 
 
 def run(*command: str | Path, folder: Path = ROOT) -> Took:
-    """Run a program to its end. RuntimeError when it fails."""
+    """Run a program to its end. RuntimeError when it fails; Ctrl-C kills it."""
     start = perf_counter()
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, text=True
     ) as process:
-        said = process.stdout.read() if process.stdout else ""
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            said = process.stdout.read() if process.stdout else ""
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:  # Ctrl-C: nothing stays behind
+            process.kill()
+            process.wait()
+            raise
         wall = perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
