@@ -1,4 +1,4 @@
-"""`boe validate`: of many files beside PyYAML alone, of the demo beside its imports."""
+"""`boe validate` of many files beside PyYAML alone; commands of the demo beside its imports."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ for file in pathlib.Path(sys.argv[1]).rglob("*.yaml"):
         pass
 """
 _IMPORTS = "import typer, rich, yaml, pydantic"
+#: What people type most, over the demo.
+_COMMANDS = ("validate", "next --all", "status", "--help")
 _CONNECTION = """\
 apiVersion: boe/v1
 kind: Connection
@@ -64,28 +66,41 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
         )
         demo = by_turns(
             {
-                "boe": [BOE, "-C", ROOT, "validate"],
                 "peer": [sys.executable, "-c", _IMPORTS],
+                **{said: [BOE, "-C", ROOT, *said.split()] for said in _COMMANDS},
             },
             rounds * 3,
-            "validate the demo",
+            "start commands of the demo",
         )
     lines = [
-        _line(f"{count:,} files", "PyYAML's SafeLoader, parsing alone", many),
-        _line("the demo", "importing typer, rich, yaml and pydantic", demo),
+        _line(
+            f"`boe validate` of {count:,} files",
+            "PyYAML's SafeLoader, parsing alone",
+            many,
+            "boe",
+        ),
+        *(
+            _line(
+                f"`boe {said}` of the demo",
+                "importing typer, rich, yaml and pydantic",
+                demo,
+                said,
+            )
+            for said in _COMMANDS
+        ),
     ]
-    head = ("`boe validate` of", "seconds", "beside", "seconds", "time of BOE's")
+    head = ("command", "seconds", "beside", "seconds", "time of BOE's")
     return Part(
         text=f"### Checking a repo\n\n{pages.table(head, lines)}\n",
         goals=[
             Goal(
                 what=f"`boe validate` of {count:,} files: the time of SafeLoader's parsing alone",
-                ratios=_ratios(many),
+                ratios=_ratios(many, "boe"),
                 at_least=6,
             ),
             Goal(
                 what="`boe validate` of the demo, by the time of its imports",
-                ratios=[1 / ratio for ratio in _ratios(demo)],
+                ratios=[1 / ratio for ratio in _ratios(demo, "validate")],
                 at_most=1.3,
             ),
         ],
@@ -102,12 +117,14 @@ def write(repo: Path, count: int) -> None:
         file.write_text(text.replace("TEAM", str(number // 10)))
 
 
-def _line(what: str, peer: str, found: dict[str, list[Took]]) -> tuple[str, ...]:
-    boe, other = (middle(took.wall for took in found[name]) for name in found)
-    times = spread(_ratios(found))
+def _line(
+    what: str, peer: str, found: dict[str, list[Took]], way: str
+) -> tuple[str, ...]:
+    boe, other = (middle(took.wall for took in found[name]) for name in (way, "peer"))
+    times = spread(_ratios(found, way))
     return (what, f"{boe:.2f}", peer, f"{other:.2f}", f"{times} x")
 
 
-def _ratios(found: dict[str, list[Took]]) -> list[float]:
+def _ratios(found: dict[str, list[Took]], way: str) -> list[float]:
     """The peer's time in that of BOE, round by round."""
-    return [b.wall / a.wall for a, b in zip(found["boe"], found["peer"], strict=True)]
+    return [b.wall / a.wall for a, b in zip(found[way], found["peer"], strict=True)]

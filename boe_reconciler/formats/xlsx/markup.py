@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
 
 from boe_reconciler.core.errors import Permanent
+from boe_reconciler.formats.xlsx.escapes import quoteattr
 
 #: Elements inside each other.
 MAX_DEPTH = 100

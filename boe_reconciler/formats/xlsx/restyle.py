@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
-
 import pyarrow as pa
 from pyarrow import types
 
 from boe_reconciler.formats.xlsx.cells import default_format
+from boe_reconciler.formats.xlsx.escapes import quoteattr
 from boe_reconciler.formats.xlsx.markup import Element, patched
 from boe_reconciler.formats.xlsx.package import Package
 from boe_reconciler.formats.xlsx.parts import FIRST_FORMAT, MAIN, check_format
