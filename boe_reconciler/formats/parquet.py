@@ -84,8 +84,6 @@ def _schema(columns: Sequence[values.Shown], zone: ZoneInfo) -> pa.Schema:
 
 def _stored_type(kind: pa.DataType, zone: ZoneInfo) -> pa.DataType:
     """The type in the file: without encodings, which Parquet chooses by itself."""
-    if types.is_string(kind):  # a group never has so much text that it needs the other
-        return kind
     kind = values.plain(pa.array([], kind)).type
     if types.is_timestamp(kind) and kind.tz:
         return pa.timestamp(kind.unit, zone.key or kind.tz)
@@ -104,10 +102,7 @@ def _fits(kind: pa.DataType) -> bool:
 
 
 def _stored(column: pa.ChunkedArray, kind: pa.DataType, zone: ZoneInfo) -> pa.Array:
-    array = column.combine_chunks()
-    if array.type == kind:
-        return array
-    array = values.plain(array)
+    array = values.plain(column.combine_chunks())
     if array.type == kind:
         return array
     return values.text(array, zone) if kind == values.TEXT else array.cast(kind)

@@ -45,12 +45,6 @@ def test_row_groups_are_of_one_size_and_compressed_with_zstd() -> None:
     assert groups[0].column(0).compression == "ZSTD"
 
 
-def test_text_keeps_the_sources_type() -> None:
-    for kind in (pa.string(), pa.large_string()):
-        rows = pa.table({"t": pa.array(["a", None], kind)})
-        assert read(written(rows)).schema_arrow.field("t").type == kind
-
-
 def test_a_source_that_fails_ends_the_file_in_the_callers_thread() -> None:
     threads = []
 
