@@ -124,4 +124,5 @@ def _served(database: Path, ready: Path) -> Iterator[str]:
         finally:
             if server.stdin:
                 server.stdin.close()
+            server.wait()
             ready.unlink()

@@ -76,6 +76,7 @@ def _once(repo: Path) -> tuple[float, float, float]:
             rest, most = (_memory(process.pid, what) for what in ("VmRSS", "VmHWM"))
         finally:
             process.send_signal(signal.SIGTERM)
+            process.wait()
     return share, rest, most
 
 
