@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,10 +46,20 @@ def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], 
         fields = dataclasses.fields(made)
         made.__record_fields__ = fields
         made.__record_names__ = frozenset(one.name for one in fields)
+        #: Those that may be given without their names.
+        made.__record_order__ = tuple(one.name for one in fields if not one.kw_only)
+        made.__record_defaults__ = _known(fields, "default")
+        made.__record_factories__ = _known(fields, "default_factory")
         made.__record_compared__ = tuple(one.name for one in fields if one.compare)
         return made  # type: ignore[no-any-return]  # the class, or a copy with slots
 
     return make
+
+
+def _known(fields: Iterable[dataclasses.Field[Any]], what: str) -> dict[str, Any]:
+    """What the fields have of it, by name."""
+    found = {one.name: getattr(one, what) for one in fields}
+    return {n: one for n, one in found.items() if one is not dataclasses.MISSING}
 
 
 def _init(self: Any, *given: Any, **named: Any) -> None:
@@ -63,29 +73,17 @@ def _completed(
     self: Any, given: tuple[Any, ...], named: dict[str, Any]
 ) -> dict[str, Any]:
     """Every field by its name: what was given in order, and defaults for the rest."""
-    fields = self.__record_fields__
-    if given:
-        first = dict(zip((one.name for one in fields), given, strict=False))
-        if fields[0].kw_only or len(first) < len(given) or first.keys() & named:
-            raise TypeError(f"{type(self).__name__}: {given} are too many")
-        named |= first
-    whole = {
-        field.name: named.pop(field.name)
-        if field.name in named
-        else _default(self, field)
-        for field in fields
-    }
-    if named:
-        raise TypeError(f"{type(self).__name__}: there is no field {[*named]}")
+    first = dict(zip(self.__record_order__, given, strict=False))
+    if len(first) < len(given) or first.keys() & named:
+        raise TypeError(f"{type(self).__name__}: {given} are too many")
+    whole = {**self.__record_defaults__, **first, **named}
+    for name, make in self.__record_factories__.items():
+        if name not in whole:
+            whole[name] = make()
+    if whole.keys() != self.__record_names__:
+        wrong = sorted(whole.keys() ^ self.__record_names__)
+        raise TypeError(f"{type(self).__name__}: {wrong} are missing, or not known")
     return whole
-
-
-def _default(self: Any, field: dataclasses.Field[Any]) -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    raise TypeError(f"{type(self).__name__}: {field.name} is missing")
 
 
 _set = object.__setattr__

@@ -10,6 +10,7 @@ and equal items of many schedules are read once. docs/time.md has the dialect.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from boe_reconciler.core.calendar.days import (
@@ -139,24 +140,28 @@ class _CronError(ValueError):
         self.code, self.detail, self.help = code, detail, help
 
 
+@lru_cache(maxsize=1024)
 def parse_cron(
     text: str, day_match: DayMatch | None = None, path: Path = ()
-) -> tuple[Cron | None, list[Finding]]:
-    """Read one expression. None where a finding is an error; all findings at once."""
+) -> tuple[Cron | None, Sequence[Finding]]:
+    """Read one expression. None where a finding is an error; all findings at once.
+
+    A repo of thousands of schedules has a few dozen of them.
+    """
     parts = _ALIASES.get(text.strip().lower(), text).split()
     try:
         _count(text, parts)
         fields, findings = _fields(parts, path)
         if len(fields) < 5:
-            return None, findings
+            return None, tuple(findings)
         days = _days(fields[DAY], fields[MONTH], fields[WEEKDAY], day_match)
         _check_silence(text, days)
     except _CronError as no:
         finding = Finding(code=no.code, path=path, detail=no.detail, help=no.help)
-        return None, [finding]
+        return None, (finding,)
     hours, minutes = sorted(fields[HOUR].values), sorted(fields[MINUTE].values)
     times = tuple(hour * 3600 + minute * 60 for hour in hours for minute in minutes)
-    return Cron(days, times), findings
+    return Cron(days, times), tuple(findings)
 
 
 def _count(text: str, parts: list[str]) -> None:

@@ -76,6 +76,10 @@ class Document:
         source, start, end, _ = self._nearest(path)[-1]
         return source.range(start, end)
 
+    def file(self, path: Path = ()) -> str:
+        """The name of the file that `range` is in."""
+        return self._nearest(path)[-1][0].filename
+
     def key_range(self, path: Path) -> Range:
         """Where the key of `path` stands; as `range` where it has none."""
         places = self._nearest(path)

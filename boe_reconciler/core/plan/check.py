@@ -125,7 +125,7 @@ class Check:
 
         References are relative to the document's file, or else to the root.
         """
-        home = "" if from_root else self.document.range(path).filename
+        home = "" if from_root else self.document.file(path)
         target, wrong = in_repo(home, reference)
         if wrong:
             todo = "write a path from the YAML file, such as sales.sql"

@@ -223,7 +223,7 @@ def _destinations(
     targets = schedule.spec.deliver_to
     here = Holder(
         targets=[t for t in targets if not isinstance(t, str | DistributionRef)],
-        file=check.document.range(("spec", "deliver_to")).filename,
+        file=check.document.file(("spec", "deliver_to")),
         contents=check.files,
     )
     found, holders = [], [here]
@@ -332,7 +332,7 @@ def _values(
             _addresses(check, declared, inputs, (*path, "inputs"))
             _texts_of(check, found, {**context, "inputs": inputs}, path)
         elif not isinstance(target, str | DistributionRef):
-            texts = check.document.range(path).filename, check.files
+            texts = check.document.file(path), check.files
             seen = {**context, "inputs": {}}
             for key, error in broken_texts(check, target, seen, texts):
                 check.add("BOE180", (*path, *key), error.message, error.help)
