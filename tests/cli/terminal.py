@@ -91,8 +91,12 @@ class Terminal:
 
 
 def _control() -> None:
-    """Make the pseudo-terminal the one that Ctrl-C comes from."""
+    """Make the pseudo-terminal the one that Ctrl-C comes from, and let it be heard: who
+    starts tests in the background hands down that it is not."""
     import fcntl
+    import signal
     import termios
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

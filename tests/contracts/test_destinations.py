@@ -366,10 +366,12 @@ def test_a_cancel_in_the_middle_is_obeyed(far_side: FarSide, ship: Ship) -> None
         if taken:
             cancel.stop(Stop.CANCELLED)
 
-    shipment = replace(ship(content=in_parts(far_side)), sent=stop)
+    content = in_parts(far_side)
+    shipment = replace(ship(content=content), sent=stop)
     with pytest.raises(Cancelled):
         list(far_side.destination.deliver([shipment], cancel))
-    assert far_side.arrived() == []
+    # rclone's server may go on writing what came, after the temporary file was removed.
+    assert content not in far_side.arrived()
 
 
 def test_a_file_that_changed_since_it_was_made_is_not_sent(
