@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from benches import pages
 from boe_reconciler.blobs import folder
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.engine.reconciler import Reconciler
@@ -28,7 +29,6 @@ from tests.gits import Upstream, a_remote, a_repo
 
 COUNTS = (1_000, 10_000)
 CHANGES = 5
-BEGIN, END = "<!-- bench-gitops: written by make -->", "<!-- end of bench-gitops -->"
 
 
 def cpu() -> float:
@@ -50,29 +50,33 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             sys.stdout.write(json.dumps(measured(given.count, Path(place))))
         return 0
-    page: Path | None = given.page
-    lines = [
-        "| schedules | all of them | one changed: fetch | the rest | rest / fetch |",
-        "|---|---|---|---|---|",
-    ]
+    head = (
+        "schedules",
+        "all of them",
+        "one changed: fetch",
+        "the rest",
+        "rest / fetch",
+    )
+    lines = []
     for count in COUNTS:
         with tempfile.TemporaryDirectory() as place:
             lines.append(row(count, Path(place)))
-        sys.stdout.write(f"{lines[-1]}\n")
-    if page:
-        before, _, rest = page.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-        table = "\n".join(lines)
-        page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    table = pages.table(head, lines)
+    sys.stdout.write(f"{table}\n")
+    if given.page:
+        pages.put(given.page, "bench-gitops", table)
     return 0
 
 
-def row(count: int, place: Path) -> str:
+def row(count: int, place: Path) -> tuple[str, ...]:
     first, changes = measured(count, place)
     fetch, rest = (statistics.median(each) for each in zip(*changes, strict=True))
     return (
-        f"| {count:,} | {sum(first):.1f} s | {fetch * 1000:.0f} ms | {rest * 1000:.0f} ms "
-        f"| {rest / fetch:.1f} |"
+        f"{count:,}",
+        f"{sum(first):.1f} s",
+        f"{fetch * 1000:.0f} ms",
+        f"{rest * 1000:.0f} ms",
+        f"{rest / fetch:.1f}",
     )
 
 

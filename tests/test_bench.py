@@ -14,6 +14,14 @@ from benches.speed import checks, files, growth, measure, rows, stages
 from benches.speed.measure import Goal, Part
 
 
+def a_page(folder: Path, names: list[str]) -> Path:
+    """With the marks of these parts."""
+    page = folder / "performance.md"
+    marks = "<!-- bench-{0}: written by make -->\n<!-- end of bench-{0} -->\n"
+    page.write_text("before\n" + "".join(map(marks.format, names)))
+    return page
+
+
 def test_a_file_that_differs_in_one_cell_is_found(tmp_path: Path) -> None:
     database, file = tmp_path / "rows.duckdb", tmp_path / "rows.csv"
     rows.make(database, 3)
@@ -37,9 +45,7 @@ def test_a_goal_is_judged_by_the_median() -> None:
 def test_a_part_that_fails_keeps_no_other_from_its_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = tmp_path / "performance.md"
-    marks = "<!-- bench-{0}: written by make -->\n<!-- end of bench-{0} -->\n"
-    page.write_text("".join(map(marks.format, ["broken", "good", "goals"])))
+    page = a_page(tmp_path, ["broken", "good", "goals"])
 
     def broken(_: bench.Bench) -> Part:
         raise RuntimeError("no such program")
@@ -129,14 +135,7 @@ def test_what_stands_beside_files_is_measured(
 def test_the_bench_checks_its_files_and_writes_its_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "performance.md"
-    page.write_text(
-        "before\n"
-        + "".join(
-            f"<!-- bench-{name}: written by make -->\n<!-- end of bench-{name} -->\n"
-            for name in [*bench.PARTS, "goals"]
-        )
-    )
+    page = a_page(tmp_path, [*bench.PARTS, "goals"])
     arguments = ["--only", "csv", "sqlite", "small", "validate", "--rows", "1000"]
     assert bench.main([*arguments, "--rounds", "1", "--page", str(page)]) == 0
     assert "Python's csv 12,000, DuckDB 12,000" in capsys.readouterr().out

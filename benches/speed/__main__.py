@@ -55,21 +55,21 @@ class Bench:
             goals=[goal for part in parts for goal in part.goals],
         )
 
+    @property
+    def _files(self) -> files.Files:
+        return files.Files(folder=self.folder, rounds=self.rounds, kinds=FILES)
+
     def writing(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=FILES)
-        return files.held(there, self.rows)
+        return files.held(self._files, self.rows)
 
     def small(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
-        return small.measured(there, max(2, self.rows // 2_000))
+        return small.measured(self._files, max(2, self.rows // 2_000))
 
     def postgres(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
-        return databases.postgres(there, self.rows)
+        return databases.postgres(self._files, self.rows)
 
     def sqlite(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=self.rounds, kinds=[])
-        return databases.sqlite(there, self.rows)
+        return databases.sqlite(self._files, self.rows)
 
     def validate(self) -> Part:
         return validating.measured(self.folder, self.rows // 100, self.rounds)
@@ -87,12 +87,10 @@ class Bench:
         return history.measured(self.folder, self.rows, self.rounds)
 
     def growth(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=1, kinds=[])
-        return growth.measured(there, self.rows)
+        return growth.measured(self._files, self.rows)
 
     def stages(self) -> Part:
-        there = files.Files(folder=self.folder, rounds=1, kinds=[])
-        return stages.measured(there, self.rows // 5)
+        return stages.measured(self._files, self.rows // 5)
 
 
 #: What `--only` names; all of it is measured without.

@@ -10,11 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benches import pages
-from benches.speed.files import ALL_ROWS, SAMPLED, Files, seconds
-from benches.speed.measure import ROOT, Goal, Part, Times, by_turns, run, spread, tell
+from benches.speed.files import Files, compared
+from benches.speed.measure import (
+    ROOT,
+    Goal,
+    Part,
+    Times,
+    by_turns,
+    figures,
+    ratios,
+    run,
+    spread,
+    tell,
+)
 
 _READERS = (sys.executable, "-m", "benches.speed.readers")
-_CHECKS = (sys.executable, "-m", "benches.speed.checks")
 Command = Sequence[str | Path]
 
 
@@ -37,9 +47,9 @@ def postgres(files: Files, rows: int) -> Part:
         found = by_turns(ways, files.rounds, f"{rows:,} rows, PostgreSQL")
         tell("  PostgreSQL: five times the rows, and reading them again")
         five = run(*_READERS, "boe-five", place)
-        every = str(max(1, rows // SAMPLED) if rows > ALL_ROWS else 1)
-        book = run(*_CHECKS, database, xlsx, "--every", every).said
-        checked = f"- Arrow: {_checked(files, place, database)}\n- xlsx: {book}"
+        book = compared(xlsx, database, rows)
+        arrow = _checked(files, place, database, rows)
+        checked = f"- Arrow: {arrow}\n- xlsx: {book}"
     table = _table(found, "binary COPY's")
     text = (
         f"{title}\n\n{table}\n\nOf five times the rows BOE had "
@@ -57,7 +67,7 @@ def _goals(rows: int, workbook: Times, copy: Times) -> Sequence[Goal]:
     return (
         Goal(
             what=f"{what}, by the time of binary COPY",
-            ratios=_ratios(workbook, copy),
+            ratios=ratios(workbook, copy),
             at_most=3.5,
         ),
         Goal(what=f"{what}: megabytes of memory", ratios=memory, at_most=400),
@@ -74,7 +84,7 @@ def sqlite(files: Files, rows: int) -> Part:
         "to a DataFrame, pandas.read_sql": (*_READERS, "pandas-sqlite", place),
     }
     found = by_turns(ways, files.rounds, f"{rows:,} rows, SQLite")
-    checked = _checked(files, str(place), place.with_suffix(".duckdb"))
+    checked = _checked(files, str(place), place.with_suffix(".duckdb"), rows)
     table = _table(found, "ADBC's")
     return Part(
         text=f"### {rows:,} rows of 12 columns in SQLite\n\n{table}\n\n"
@@ -88,10 +98,8 @@ def _table(found: Mapping[str, Times], base: str) -> str:
     lines = [
         (
             way,
-            seconds(one.wall for one in times),
-            seconds(one.processor for one in times),
-            f"{max(one.peak for one in times) / 1e6:.0f}",
-            "" if way == first else f"{spread(_ratios(times, found[first]))} x",
+            *figures(times),
+            "" if way == first else f"{spread(ratios(times, found[first]))} x",
         )
         for way, times in found.items()
     ]
@@ -99,15 +107,11 @@ def _table(found: Mapping[str, Times], base: str) -> str:
     return pages.table(head, lines)
 
 
-def _ratios(times: Times, base: Times) -> list[float]:
-    return [one.wall / other.wall for one, other in zip(times, base, strict=True)]
-
-
-def _checked(files: Files, place: str, database: Path) -> str:
+def _checked(files: Files, place: str, database: Path, rows: int) -> str:
     """Batches are compared as Parquet, which has all of their types."""
     file = files.folder / "read.parquet"
     run(*_READERS, "boe", place, "--file", file)
-    return run(*_CHECKS, database, file).said
+    return compared(file, database, rows)
 
 
 @contextmanager

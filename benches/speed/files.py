@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from benches.speed.measure import (
     Part,
     Took,
     by_turns,
+    figures,
     middle,
+    ratios,
     run,
     spread,
     tell,
@@ -75,11 +77,14 @@ class Files:
         return [*module, f"{way}-{kind}", *there, *flags]
 
     def check(self, kind: str, database: Path, rows: int) -> str:
-        """How many cells BOE's file has in the eyes of two readers, all as they should be."""
-        every = max(1, rows // SAMPLED) if rows > ALL_ROWS else 1
-        module = (sys.executable, "-m", "benches.speed.checks")
-        file = self.file("boe", kind)
-        return run(*module, database, file, "--every", str(every)).said
+        return compared(self.file("boe", kind), database, rows)
+
+
+def compared(file: Path, database: Path, rows: int) -> str:
+    """How many cells BOE's file has in the eyes of two readers, all as they should be."""
+    every = max(1, rows // SAMPLED) if rows > ALL_ROWS else 1
+    module = (sys.executable, "-m", "benches.speed.checks")
+    return run(*module, database, file, "--every", str(every)).said
 
 
 # --- Whole processes ------------------------------------------------------------------
@@ -143,9 +148,7 @@ def _lines(
         yield (
             SHOWN[kind],
             name if fewer == rows else f"{name}: {fewer:,} rows",
-            seconds(one.wall for one in times),
-            seconds(one.processor for one in times),
-            f"{max(one.peak for one in times) / 1e6:.0f}",
+            *figures(times),
             ""
             if way == "boe"
             else f"{spread(_per_row(way, kind, found, rows))} x"
@@ -158,14 +161,7 @@ def _per_row(
 ) -> list[float]:
     """A way's time for a row in that of BOE, round by round."""
     more = rows / _bearable(way, kind, rows)
-    return [
-        more * other.wall / one.wall
-        for other, one in zip(found[way], found["boe"], strict=True)
-    ]
-
-
-def seconds(values: Iterable[float]) -> str:
-    return f"{middle(values):.2f}"
+    return [more * ratio for ratio in ratios(found[way], found["boe"])]
 
 
 # --- Writing alone --------------------------------------------------------------------
@@ -193,7 +189,8 @@ def held(files: Files, rows: int) -> Part:
         )
         boe, peer = ([float(t.said) for t in found[name]] for name in found)
         times = [a / b for a, b in zip(boe, peer, strict=True)]
-        lines.append((SHOWN[kind], seconds(boe), seconds(peer), f"{spread(times)} x"))
+        seconds = (f"{middle(each):.2f}" for each in (boe, peer))
+        lines.append((SHOWN[kind], *seconds, f"{spread(times)} x"))
         if most := _WRITING.get(kind):
             what = f"{SHOWN[kind]} of {rows:,} rows in memory, by pyarrow's time"
             goals.append(Goal(what=what, ratios=times, at_most=most))

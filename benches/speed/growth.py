@@ -30,8 +30,16 @@ def measured(files: Files, rows: int) -> Part:
     for what, sizes, cost in (
         ("rows to xlsx", _sizes(rows), lambda n: _file(files, "xlsx", n)),
         ("rows to csv", _sizes(rows), lambda n: _file(files, "csv", n)),
-        ("`boe validate`, files", _sizes(rows // 100), _validated(files)),
-        ("`boe next --all`, schedules", _sizes(rows // 100), _next(files)),
+        (
+            "`boe validate`, files",
+            _sizes(rows // 100),
+            lambda n: _repo(files, n, "validate"),
+        ),
+        (
+            "`boe next --all`, schedules",
+            _sizes(rows // 100),
+            lambda n: _repo(files, n, "next", "--all"),
+        ),
     ):
         lines += _lines(what, sizes, cost)
     columns = [_columns(files, count, rows) for count in COLUMNS]
@@ -75,16 +83,8 @@ def _file(files: Files, kind: str, rows: int) -> float:
     return run(*files.command("boe", kind, rows)).processor
 
 
-def _validated(files: Files) -> Callable[[int], float]:
-    return lambda count: _on_repo(files.folder, count, "validate")
-
-
-def _next(files: Files) -> Callable[[int], float]:
-    return lambda count: _on_repo(files.folder, count, "next", "--all")
-
-
-def _on_repo(folder: Path, count: int, *command: str) -> float:
-    with tempfile.TemporaryDirectory(dir=folder) as name:
+def _repo(files: Files, count: int, *command: str) -> float:
+    with tempfile.TemporaryDirectory(dir=files.folder) as name:
         write(Path(name), count)
         return run(BOE, "-C", name, *command).processor
 

@@ -116,6 +116,20 @@ def by_turns(
     return found
 
 
+def ratios(times: Times, base: Times) -> list[float]:
+    """Of the clock on the wall, round by round."""
+    return [one.wall / other.wall for one, other in zip(times, base, strict=True)]
+
+
+def figures(times: Times) -> tuple[str, str, str]:
+    """Of a table: seconds, those of the processor, and megabytes of memory at most."""
+    return (
+        f"{middle(one.wall for one in times):.2f}",
+        f"{middle(one.processor for one in times):.2f}",
+        f"{max(one.peak for one in times) / 1e6:.0f}",
+    )
+
+
 def spread(ratios: Iterable[float]) -> str:
     """The median, the least and the most."""
     known = sorted(ratios)

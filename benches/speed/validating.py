@@ -7,7 +7,16 @@ import tempfile
 from pathlib import Path
 
 from benches import pages
-from benches.speed.measure import ROOT, Goal, Part, Took, by_turns, middle, spread
+from benches.speed.measure import (
+    ROOT,
+    Goal,
+    Part,
+    Times,
+    by_turns,
+    middle,
+    ratios,
+    spread,
+)
 from benches.speed.small import BOE
 
 _SAFE_LOADER = """
@@ -76,15 +85,15 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
         _line(
             f"`boe validate` of {count:,} files",
             "PyYAML's SafeLoader, parsing alone",
-            many,
-            "boe",
+            many["boe"],
+            many["peer"],
         ),
         *(
             _line(
                 f"`boe {said}` of the demo",
                 "importing typer, rich, yaml and pydantic",
-                demo,
-                said,
+                demo[said],
+                demo["peer"],
             )
             for said in _COMMANDS
         ),
@@ -95,12 +104,12 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
         goals=[
             Goal(
                 what=f"`boe validate` of {count:,} files: the time of SafeLoader's parsing alone",
-                ratios=_ratios(many, "boe"),
+                ratios=ratios(many["peer"], many["boe"]),
                 at_least=6,
             ),
             Goal(
                 what="`boe validate` of the demo, by the time of its imports",
-                ratios=[1 / ratio for ratio in _ratios(demo, "validate")],
+                ratios=ratios(demo["validate"], demo["peer"]),
                 at_most=1.3,
             ),
         ],
@@ -117,14 +126,8 @@ def write(repo: Path, count: int) -> None:
         file.write_text(text.replace("TEAM", str(number // 10)))
 
 
-def _line(
-    what: str, peer: str, found: dict[str, list[Took]], way: str
-) -> tuple[str, ...]:
-    boe, other = (middle(took.wall for took in found[name]) for name in (way, "peer"))
-    times = spread(_ratios(found, way))
-    return (what, f"{boe:.2f}", peer, f"{other:.2f}", f"{times} x")
-
-
-def _ratios(found: dict[str, list[Took]], way: str) -> list[float]:
-    """The peer's time in that of BOE, round by round."""
-    return [b.wall / a.wall for a, b in zip(found[way], found["peer"], strict=True)]
+def _line(what: str, beside: str, boe: Times, peer: Times) -> tuple[str, ...]:
+    ours, theirs = (
+        f"{middle(took.wall for took in times):.2f}" for times in (boe, peer)
+    )
+    return what, ours, beside, theirs, f"{spread(ratios(peer, boe))} x"

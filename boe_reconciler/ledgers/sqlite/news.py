@@ -114,12 +114,8 @@ class Hearing(Sweeping):
         self._c.execute(_PUT_SUPPRESSION, values(suppression))
 
 
-def _event(row: tuple[Any, ...]) -> DeliveryEvent:
-    found = dict(zip(news.c.keys(), row, strict=True))
-    return DeliveryEvent(key=_key(found), **found)
-
-
 _KEY = maker(DeliveryKey, KEY)
+_EVENT = maker(DeliveryEvent, ("key", "digest", *columns(news, "digest", *KEY)))
 _DELIVERY = maker(Delivery, ("key", *columns(deliveries, *KEY)))
 
 
@@ -128,6 +124,7 @@ def to_delivery(row: tuple[Any, ...]) -> Delivery:
     return _DELIVERY((_KEY(row[: len(KEY)]), *row[len(KEY) :]))
 
 
-def _key(row: dict[str, Any]) -> DeliveryKey:
-    """Taken out of its row."""
-    return DeliveryKey(**{name: row.pop(name) for name in KEY})
+def _event(row: tuple[Any, ...]) -> DeliveryEvent:
+    """Of a whole row: its digest comes first, then its key."""
+    digest, *rest = row
+    return _EVENT((_KEY(rest[: len(KEY)]), digest, *rest[len(KEY) :]))

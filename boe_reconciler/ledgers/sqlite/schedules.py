@@ -32,7 +32,7 @@ from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import board, punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     STANDINGS,
@@ -110,6 +110,7 @@ _OWED = Reading(
     .where(outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_not(None))
     .order_by(outbox.c.next_try, outbox.c.since)
 )
+_OWED_OF = maker(Owed, outbox.c.keys())
 _OWED_FOR = select(outbox).where(
     outbox.c.channel == bindparam("channel"), outbox.c.key == bindparam("key")
 )
@@ -350,8 +351,7 @@ class Schedules:
         self._c.execute(_PUT_INCIDENT, tables.values(incident))
 
     def owed(self, channel: str) -> Sequence[Owed]:
-        names, rows = outbox.c.keys(), _OWED.rows(self._c, channel=channel)
-        return [Owed(**dict(zip(names, row, strict=True))) for row in rows]
+        return [*map(_OWED_OF, _OWED.rows(self._c, channel=channel))]
 
     def board(self) -> Board:
         found = self._mark("troubles")
