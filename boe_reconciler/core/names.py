@@ -144,13 +144,8 @@ MAX_BYTES = 255
 #: Of them for a part that the pattern does not name.
 _MAX_PART = 100
 #: Not allowed on some file system, or read as a separator by somebody.
-_UNSAFE = re.compile(
-    r'[<>:"/\\|?*\u2024-\u2026\u2044\u2215\u29f5\u29f8\u29f9\ufe52\ufe68\uff0e\uff0f\uff3c\uff1a]'
-)
-_RESERVED = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\.|$)",
-    re.IGNORECASE,
-)
+_UNSAFE = r'[<>:"/\\|?*\u2024-\u2026\u2044\u2215\u29f5\u29f8\u29f9\ufe52\ufe68\uff0e\uff0f\uff3c\uff1a]'
+_RESERVED = r"(?i)(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\.|$)"
 
 
 def sanitise(name: str) -> str:
@@ -164,8 +159,8 @@ def sanitise(name: str) -> str:
     text = unicodedata.normalize("NFC", name)
     text = "".join(" " if each.isspace() else each for each in text)
     text = "".join(each for each in text if unicodedata.category(each)[0] != "C")
-    text = _UNSAFE.sub("_", text).strip(" ").lstrip(". ").rstrip(". ")
-    if _RESERVED.match(text.replace(" ", "")) or text.startswith("~"):
+    text = re.sub(_UNSAFE, "_", text).strip(" ").lstrip(". ").rstrip(". ")
+    if re.match(_RESERVED, text.replace(" ", "")) or text.startswith("~"):
         text = "_" + text
     stem, extension = _split(text)
     return _fit(stem, extension) if text else "file"

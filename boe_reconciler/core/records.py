@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,39 +26,94 @@ else:
             for name, method in made.items()
             if chosen.get(flag)
         }
-        rest = {name: flags.get(name, False) for name in ("kw_only", "slots")}
-        return _maker(methods, rest)
+        return _maker(methods, flags.get("kw_only", False), flags.get("slots", False))
 
 
 __all__ = ["dataclass"]
 
 
-def _maker(methods: dict[str, Any], flags: dict[str, bool]) -> Callable[[type], type]:
+def _maker(
+    methods: dict[str, Any], kw_only: bool, slots: bool
+) -> Callable[[type], type]:
     def make(cls: type) -> type:
+        if cls.__bases__ != (object,):
+            raise TypeError(f"{cls.__name__}: a record has no parents")
+        fields = {
+            name: _field(cls.__dict__.get(name, dataclasses.MISSING))
+            for name in cls.__annotations__
+        }
+        made: Any = _slotted(cls, fields) if slots else _unslotted(cls, fields)
         for name, method in methods.items():
             if name not in cls.__dict__:
-                setattr(cls, name, method)
-        # Without one, the standard library would make one of the signature.
-        cls.__doc__ = cls.__doc__ or cls.__name__
-        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, **flags)(
-            cls
-        )
-        fields = dataclasses.fields(made)
+                setattr(made, name, method)
+        made.__dataclass_fields__ = _StandardFields(fields, kw_only)
         made.__record_fields__ = fields
-        made.__record_names__ = frozenset(one.name for one in fields)
+        made.__record_names__ = fields.keys()
         #: Those that may be given without their names.
-        made.__record_order__ = tuple(one.name for one in fields if not one.kw_only)
+        made.__record_order__ = () if kw_only else tuple(fields)
         made.__record_defaults__ = _known(fields, "default")
         made.__record_factories__ = _known(fields, "default_factory")
-        made.__record_compared__ = tuple(one.name for one in fields if one.compare)
+        made.__record_compared__ = tuple(n for n, one in fields.items() if one.compare)
         return made  # type: ignore[no-any-return]  # the class, or a copy with slots
 
     return make
 
 
-def _known(fields: Iterable[dataclasses.Field[Any]], what: str) -> dict[str, Any]:
+def _field(said: Any) -> dataclasses.Field[Any]:
+    """Of what stands behind a field's name in the class: its default, or more."""
+    if isinstance(said, dataclasses.Field):
+        return said
+    return dataclasses.field(default=said)  # type: ignore[no-any-return]  # typed as its default
+
+
+def _slotted(cls: type, fields: Mapping[str, Any]) -> type:
+    """A copy: a class cannot get slots afterwards."""
+    left = {"__dict__", "__weakref__", *fields}
+    kept = {name: one for name, one in cls.__dict__.items() if name not in left}
+    made = type(cls)(cls.__name__, (), {**kept, "__slots__": tuple(fields)})
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+def _unslotted(cls: type, fields: Mapping[str, dataclasses.Field[Any]]) -> type:
+    """Its defaults stay where they can be asked of the class."""
+    for name, one in fields.items():
+        if one.default is not dataclasses.MISSING:
+            setattr(cls, name, one.default)
+        elif name in cls.__dict__:
+            delattr(cls, name)
+    return cls
+
+
+class _StandardFields:
+    """The fields as the functions of the standard library want them: made when asked."""
+
+    def __init__(
+        self, fields: Mapping[str, dataclasses.Field[Any]], kw_only: bool
+    ) -> None:
+        self._fields = fields
+        self._kw_only = kw_only
+
+    def __get__(self, _: object, cls: type) -> dict[str, dataclasses.Field[Any]]:
+        kinds = cls.__annotations__
+        made: Any = dataclasses.make_dataclass(
+            cls.__name__,
+            [(name, kinds[name], one) for name, one in self._fields.items()],
+            # Without a text of its own, the standard library would look for one.
+            namespace={"__doc__": cls.__name__},
+            init=False,
+            repr=False,
+            eq=False,
+            kw_only=self._kw_only,
+        )
+        found: dict[str, dataclasses.Field[Any]] = made.__dataclass_fields__
+        cls.__dataclass_fields__ = found  # type: ignore[attr-defined]  # as theirs have it
+        return found
+
+
+def _known(fields: Mapping[str, Any], what: str) -> dict[str, Any]:
     """What the fields have of it, by name."""
-    found = {one.name: getattr(one, what) for one in fields}
+    found = {name: getattr(one, what) for name, one in fields.items()}
     return {n: one for n, one in found.items() if one is not dataclasses.MISSING}
 
 
@@ -107,7 +162,7 @@ def _hash(self: Any) -> int:
 
 
 def _repr(self: Any) -> str:
-    shown = (field.name for field in self.__record_fields__ if field.repr)
+    shown = (name for name, field in self.__record_fields__.items() if field.repr)
     inside = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
     return f"{type(self).__qualname__}({inside})"
 
@@ -117,12 +172,12 @@ def _refuse(self: Any, name: str, *_: object) -> None:
 
 
 def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, field.name) for field in self.__record_fields__]
+    return [getattr(self, name) for name in self.__record_fields__]
 
 
 def _setstate(self: Any, values: list[Any]) -> None:
-    for field, value in zip(self.__record_fields__, values, strict=True):
-        _set(self, field.name, value)
+    for name, value in zip(self.__record_fields__, values, strict=True):
+        _set(self, name, value)
 
 
 #: Flag -> what it brings, in the order in which a later one replaces an earlier one.

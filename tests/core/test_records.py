@@ -145,3 +145,25 @@ def test_a_method_of_the_class_itself_stays(maker: Maker) -> None:
             return self.name
 
     assert repr(maker(**FROZEN)(Own)(name="a")) == "a"
+
+
+def test_the_standard_library_knows_the_fields(maker: Maker) -> None:
+    """`replace`, `fields` and `asdict` work on classes and on what they make."""
+    shelf = made(maker, **FROZEN)
+    assert [one.name for one in dataclasses.fields(shelf)] == ["name", "width", "books"]
+    assert dataclasses.asdict(shelf(name="a")) == {"name": "a", "width": 3, "books": []}
+    assert dataclasses.fields(shelf)[1].default == 3
+
+
+def test_a_default_can_be_asked_of_a_class_without_slots(maker: Maker) -> None:
+    shelf = made(maker, frozen=True)
+    assert shelf.width == 3
+    assert not hasattr(shelf, "books")
+
+
+def test_a_record_has_no_parents() -> None:
+    class Shelf(dict[str, str]):
+        name: str
+
+    with pytest.raises(TypeError, match="no parents"):
+        records.dataclass(**FROZEN)(Shelf)

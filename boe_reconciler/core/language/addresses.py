@@ -13,14 +13,14 @@ _PLAIN = re.compile(rf"{_WORD}@({_LABEL}\.){{1,3}}[A-Za-z]{{2,20}}\Z")
 
 #: Bounded, so that a text without end costs no time without end.
 _CHARACTER = r"[^\s,;:<>()\[\]{}'\"|]"
-_IN_TEXT = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}{{1,254}}(?<![.!?])")
+_IN_TEXT = rf"{_CHARACTER}{{1,64}}@{_CHARACTER}{{1,254}}(?<![.!?])"
 #: RFC 5321, 4.5.3.1.1 (64), without the tag of a mail (core/bounces.py) and its "+".
 LONGEST_LOCAL_PART = 64 - 1 - 32
 
 
 def addresses_in(text: str) -> Iterator[re.Match[str]]:
     """What looks like an address, wherever it stands in a text."""
-    return _IN_TEXT.finditer(text)
+    return re.finditer(_IN_TEXT, text)
 
 
 def has_room(address: str) -> bool:
@@ -38,7 +38,7 @@ def folded(address: str) -> tuple[str, str]:
 
 
 #: As mail programs part addresses in a line.
-_SEVERAL = re.compile(r"@[^,;]+[,;][^,;]+@")
+_SEVERAL = r"@[^,;]+[,;][^,;]+@"
 
 
 @lru_cache(maxsize=10_000)
@@ -55,7 +55,7 @@ def _judge(text: str, *, named: bool) -> str | None:
 
     if len(text) > 1000:
         return "the address is too long"
-    if _SEVERAL.search(text):
+    if re.search(_SEVERAL, text):
         return f'"{text[:80]}" is several addresses: write them as a list, [a, b]'
     try:
         found = validate_email(

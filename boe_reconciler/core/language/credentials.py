@@ -83,7 +83,7 @@ _SUSPECT = _KNOWN | {
     ),
 }
 #: How a value begins that stands for another.
-_STANDS_FOR = re.compile(r"[:${<%@*?\[(]|\.\.\.|(?i:xxx|example|changeme|placeholder)")
+_STANDS_FOR = r"[:${<%@*?\[(]|\.\.\.|(?i:xxx|example|changeme|placeholder)"
 #: What it is, and where it begins and ends.
 _Match = tuple[str, tuple[int, int]]
 #: Bits a character; words of one's language have less, and no digit.
@@ -153,7 +153,7 @@ def _matches(text: str, table: Mapping[str, tuple[str, str]]) -> Iterator[_Match
 
 def _is_one(what: str, secret: str) -> bool:
     """Whether a password is a value, and neither a name for one nor a word."""
-    if _STANDS_FOR.match(secret):
+    if re.match(_STANDS_FOR, secret):
         return False
     return what not in _GUESSED or _is_random(secret)
 

@@ -106,7 +106,7 @@ _SHOWN_AT_CONTEXT = (
     "did not find expected ','",
     "could not find expected ':'",
 )
-_NO_SPACE = re.compile(r"^[ \t]*(?:- +)?(\w[\w-]*):(?=[^\s:/\\])(.*)$")
+_NO_SPACE = r"^[ \t]*(?:- +)?(\w[\w-]*):(?=[^\s:/\\])(.*)$"
 
 
 def syntax_flaw(error: yaml.YAMLError, text: str, base: int) -> Flaw:
@@ -181,7 +181,7 @@ def _missing_space(words: str, text: str, problem: int) -> Flaw | None:
     start, line = _line_at(text, problem)
     before, line_before = _line_at(text, max(start - 1, 0))
     for at, candidate in ((before, line_before), (start, line)):
-        found = _NO_SPACE.match(candidate)
+        found = re.match(_NO_SPACE, candidate)
         if found and at + found.start(2) <= problem:
             told = (
                 f'there is no space after the colon of "{found[1]}"',

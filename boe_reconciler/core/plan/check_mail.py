@@ -42,12 +42,10 @@ WAYS_OUT = ("url", "mailto")
 #: What each of them sees that nothing else does; how many rows there will be is not known.
 _ROWS: dict[str, Any] = {"rows": 1}
 #: Also one that has no end, which is told of by itself.
-_TEMPLATE = re.compile(r"\{[{%#].*?(?:[}%#]\}|$)")
+_TEMPLATE = r"\{[{%#].*?(?:[}%#]\}|$)"
 #: What may stand in an address: visible ASCII, and nothing that ends it.
-_IN_ADDRESS = re.compile(r"[!-;=?-~]*")
-_URL = re.compile(
-    r"https?://[^/?#<>@\s]+(?:[/?#][!-;=?-~]*)?", re.IGNORECASE | re.ASCII
-)
+_IN_ADDRESS = r"[!-;=?-~]*"
+_URL = r"(?ia)https?://[^/?#<>@\s]+(?:[/?#][!-;=?-~]*)?"
 
 
 def check_texts(check: Check, target: EmailDestination, path: Path) -> None:
@@ -117,7 +115,7 @@ def _check_ways_out(check: Check, wish: Unsubscribe, path: Path) -> None:
         if text is not None:
             check.find_in_text(check_tokens(text), at)
             check_template(check, text, at)
-            bare = _TEMPLATE.sub("x" if key == "mailto" else "", text)
+            bare = re.sub(_TEMPLATE, "x" if key == "mailto" else "", text)
             check.find(_WAYS[key](bare), at)
     if wish.url is None and wish.mailto is None:
         check.add("BOE295", path, "it names neither `url` nor `mailto`", "add one")
@@ -136,7 +134,7 @@ def _says_who(url: str) -> bool:
 
 
 def _of_url(bare: str) -> Iterator[Finding]:
-    if not _URL.fullmatch(bare):
+    if not re.fullmatch(_URL, bare):
         todo = (
             "write https://, a host and the rest, in ASCII; fill in only what follows"
         )
@@ -149,7 +147,7 @@ def _of_url(bare: str) -> Iterator[Finding]:
 def _of_mailto(bare: str) -> Iterator[Finding]:
     address, _, rest = bare.partition("?")
     flaw = address_flaw(address)
-    if flaw or not _IN_ADDRESS.fullmatch(rest):
+    if flaw or not re.fullmatch(_IN_ADDRESS, rest):
         detail = flaw or "what follows the ? has to be percent-encoded"
         yield _way_flaw(detail, "such as stop@example.com?subject=no%20more")
 

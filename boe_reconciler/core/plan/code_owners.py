@@ -17,10 +17,10 @@ from boe_reconciler.core.snapshot import Snapshot
 #: Forges read no larger one.
 _MAX_BYTES = 3_000_000
 #: `[Name]`, `^[Name]` (optional), `[Name][2]`, each perhaps with default owners.
-_SECTION = re.compile(r"\^?\[(?P<name>[^]]+)\](\[\d+\])?(?P<owners>\s.*|)$")
+_SECTION = r"\^?\[(?P<name>[^]]+)\](\[\d+\])?(?P<owners>\s.*|)$"
 #: A backslash takes away what the next character means.
-_WORD = re.compile(r"(?:\\.|\S)+")
-_CHARACTER = re.compile(r"\\?.", re.DOTALL)
+_WORD = r"(?:\\.|\S)+"
+_CHARACTER = r"(?s)\\?."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,10 +96,10 @@ def rules(text: str) -> Iterator[Rule]:
     section = ""
     defaults: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), 1):
-        words = _WORD.findall(line)
+        words = re.findall(_WORD, line)
         if not words or words[0].startswith("#"):
             continue
-        if header := _SECTION.match(line.strip()):
+        if header := re.match(_SECTION, line.strip()):
             section = header["name"].strip().casefold()
             defaults = _owners(header["owners"].split())
             continue
@@ -160,7 +160,7 @@ def _step(text: str) -> str:
     if text == "*":
         return "[^/]+"
     chunks = [""]
-    for character in _CHARACTER.findall(text):
+    for character in re.findall(_CHARACTER, text):
         if character == "*":
             chunks.append("")
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Any
 
 from pydantic_core._pydantic_core import ValidationError
@@ -14,7 +13,6 @@ from boe_reconciler.core.hosts import is_allowed
 from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.names import transform_parts
-from boe_reconciler.core.networks import is_public
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import PolicySpec
@@ -216,6 +214,11 @@ def _host(judge: Judge, host: str, *, webhook: bool) -> Iterator[Finding]:
 
 def is_private(host: str) -> bool:
     """Whether a host is no public address by its text alone."""
+    # Few repos name hosts, and `boe validate` of the others need not load them.
+    from ipaddress import ip_address  # noqa: PLC0415 on use
+
+    from boe_reconciler.core.networks import is_public  # noqa: PLC0415 on use
+
     host = host.rstrip(".")
     try:
         return not is_public(ip_address(host))
