@@ -180,7 +180,7 @@ class People:
 
     def _merged(self, schedule: Document) -> Document:
         """Over its template and the Policy's defaults: each value in its own place."""
-        name = _value(schedule, ("spec", "template"))
+        name = schedule.value(("spec", "template"))
         template = self.named("ScheduleTemplate", name)
         if template:
             self._used.add(("ScheduleTemplate", name))
@@ -190,7 +190,7 @@ class People:
     def _members(
         self, group: Document, use: Use, *, all_: bool = True
     ) -> Iterator[Use]:
-        members = _value(group, ("spec", "members"))
+        members = group.value(("spec", "members"))
         for number, member in enumerate(members if isinstance(members, list) else ()):
             path: Path = ("spec", "members", number)
             until = _last_day(member)
@@ -211,7 +211,7 @@ class People:
                 use = _about(schedule, role)
                 yield from _literal(spot, use)
                 yield from self._group(spot.text, use)
-        targets = _value(schedule, ("spec", "deliver_to"))
+        targets = schedule.value(("spec", "deliver_to"))
         for number, target in enumerate(targets if isinstance(targets, list) else ()):
             yield from self._target(schedule, target, ("spec", "deliver_to", number))
 
@@ -243,14 +243,14 @@ class People:
     def _destinations(
         self, scope: _Scope, document: Document, path: Path, label: str
     ) -> Iterator[Use]:
-        targets = _value(document, path)
+        targets = document.value(path)
         for number, _ in enumerate(targets if isinstance(targets, list) else ()):
             yield from self._mail(scope, document, (*path, number), label)
 
     def _mail(
         self, scope: _Scope, document: Document, path: Path, label: str
     ) -> Iterator[Use]:
-        target = _value(document, path)
+        target = document.value(path)
         if not isinstance(target, dict) or target.get("type") != "email":
             return
         key = f"{label}{target.get('name') or 'email'}"
@@ -325,7 +325,7 @@ class _Scope:
             yield self.distribution, ("spec", "inputs", key, "default")
         if family == "parameters":
             yield self.schedule, ("spec", "parameters", key)
-            report = _value(self.schedule, ("spec", "report"))
+            report = self.schedule.value(("spec", "report"))
             shared = self.people.named("Report", report)
             at: Path = ("spec",) if shared else ("spec", "report")
             yield shared or self.schedule, (*at, "parameters", key, "default")
@@ -334,15 +334,16 @@ class _Scope:
 
     @property
     def _file(self) -> str:
-        return str(_value(self.schedule, ("spec", "burst", "recipients_file")))
+        return str(self.schedule.value(("spec", "burst", "recipients_file")))
 
     @property
     def _parts(self) -> list[dict[str, Spot]]:
         """The rows of the file with recipients: column -> its cell."""
-        part = self.schedule.part(("spec", "burst", "recipients_file"))
-        if part is None or not isinstance(part.data, str):
+        at = ("spec", "burst", "recipients_file")
+        named = self.schedule.value(at)
+        if not isinstance(named, str):
             return []
-        path, wrong = in_repo(part.place[0].filename, part.data)
+        path, wrong = in_repo(self.schedule.file(at), named)
         return [] if wrong else self.people.rows(path)
 
     # Templates that do more than hand on.
@@ -361,10 +362,10 @@ class _Scope:
 
     def _context(self, row: Mapping[str, Spot]) -> dict[str, Any]:
         schedule = self.schedule
-        given = _value(schedule, self.inputs) if self.inputs else None
+        given = schedule.value(self.inputs) if self.inputs else None
         context: dict[str, Any] = {
             "schedule": schedule.name,
-            "owner": _value(schedule, ("metadata", "owner")),
+            "owner": schedule.value(("metadata", "owner")),
             "inputs": {**self._defaults, **(given if isinstance(given, dict) else {})},
         }
         if row:
@@ -373,7 +374,7 @@ class _Scope:
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        declared = self.distribution and _value(self.distribution, ("spec", "inputs"))
+        declared = self.distribution and self.distribution.value(("spec", "inputs"))
         items = declared.items() if isinstance(declared, dict) else ()
         return {
             k: d["default"] for k, d in items if isinstance(d, dict) and "default" in d
@@ -423,7 +424,7 @@ def _literal(spot: Spot, use: Use) -> Iterator[Use]:
 
 def _defaults(distribution: Document) -> Iterator[Use]:
     """Of inputs for addresses, whether a Schedule falls back on them or not."""
-    inputs = _value(distribution, ("spec", "inputs"))
+    inputs = distribution.value(("spec", "inputs"))
     for name, declared in inputs.items() if isinstance(inputs, dict) else ():
         if isinstance(declared, dict) and declared.get("type") in ("email", "emails"):
             for spot in _spots(distribution, ("spec", "inputs", name, "default")):
@@ -431,7 +432,7 @@ def _defaults(distribution: Document) -> Iterator[Use]:
 
 
 def _senders(document: Document, path: Path) -> Iterator[Use]:
-    targets = _value(document, path)
+    targets = document.value(path)
     for number, _ in enumerate(targets if isinstance(targets, list) else ()):
         for role in ("from", "reply_to"):
             for spot in _spots(document, (*path, number, role)):
@@ -446,11 +447,6 @@ def _last_day(member: Any) -> date | None:
         return date.fromisoformat(until)
     except ValueError:
         return None
-
-
-def _value(document: Document, path: Path) -> Any:
-    part = document.part(path)
-    return part.data if part else None
 
 
 def _spots(document: Document, path: Path) -> list[Spot]:

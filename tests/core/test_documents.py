@@ -10,14 +10,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boe_reconciler.core.language import documents as reading
 from boe_reconciler.core.language.documents import (
     MAX_FILE_BYTES,
+    MAX_NESTING,
     read_documents,
     unreadable,
 )
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
-from boe_reconciler.core.problems import Path, Problem, Range
+from boe_reconciler.core.language.values import plain_values
+from boe_reconciler.core.problems import Path, Position, Problem, Range
 
 VALID = """\
 apiVersion: boe/v1
@@ -236,6 +239,48 @@ def test_each_place_leads_back_to_its_value(
         if "\n" not in written:
             (again,) = read(f"[{written}]") if flow else read(f"- {written}")
             assert again.data == [value]
+
+
+# --- Two ways to the same values ------------------------------------------------
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_read_at_a_glance_is_what_a_careful_look_finds(seed: int) -> None:
+    text = mutated(VALID.replace("&l", "").replace("*l", "7"), seed)
+    values = plain_values(text, MAX_NESTING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "plain_values", lambda *_: None)
+        found, problems = read_documents("f.yaml", text.encode())
+    if values is not None and "BOE002" not in {one.code for one in problems}:
+        assert ([document.data for document in found], problems) == (values, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "---\n",
+        "a: &x 1",
+        "a: [*x]",
+        "a: !!str x",
+        "!!map {a: 1}",
+        "&x a: 1",
+        "a: 1\na: 2",
+        "<<: {a: 1}",
+        "{a: 1}: 2",
+        "a: [",
+        "[[[]]]",
+    ],
+)
+def test_what_may_be_a_mistake_takes_a_careful_look(text: str) -> None:
+    assert plain_values(text, 2) is None
+
+
+def test_places_are_found_of_each_document_once_they_are_asked_for() -> None:
+    one, two = read("a: 1\n---\nb: [1, 2]\n")
+    assert two.range(("b", 1)).start == Position(3, 8)
+    assert one.range(("a",)).start == Position(1, 4)
+    assert one.place[0] is two.place[0] is one.source
 
 
 # --- Mistakes -------------------------------------------------------------------

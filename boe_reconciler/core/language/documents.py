@@ -2,6 +2,9 @@
 
 libyaml's events in one pass; scalars as the core schema of YAML 1.2 reads them
 (decimal numbers, true, false, null; all else is text), and every key is text.
+
+Places are found by another pass, once somebody asks for one: a file without Problems is
+never asked (docs/decisions/0044).
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, Final
 
 import yaml
@@ -18,6 +22,7 @@ from yaml.cyaml import (  # type: ignore[attr-defined]  # the stubs leave it out
 )
 
 from boe_reconciler.core.language.places import Document, Place, Source, text_at
+from boe_reconciler.core.language.values import plain, plain_values
 from boe_reconciler.core.language.yaml_errors import Flaw, syntax_flaw
 from boe_reconciler.core.problems import Path, Position, Problem, Range
 
@@ -36,17 +41,6 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 )
 _DOCUMENT_START = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
-_INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?\Z")
-_WORDS: dict[str, bool | None] = {
-    "": None,
-    "~": None,
-    **dict.fromkeys(("null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-#: What a scalar that is neither a word above nor text begins with.
-_NUMBER_STARTS = frozenset("+-.0123456789")
 _PLAIN_TAGS = {
     "!",
     "tag:yaml.org,2002:str",
@@ -68,9 +62,39 @@ def read_documents(
     text, problem = _decode(filename, content)
     if problem:
         return [], [problem]
-    reader = _Reader(Source(filename, text))
+    file = _File(filename, text)
+    values = plain_values(text, MAX_NESTING)
+    if values is not None:
+        return [_document(file, n, data) for n, data in enumerate(values)], []
+    reader = _Reader(file)
     reader.read()
     return reader.documents, reader.problems
+
+
+class _File(Source):
+    """A file of Documents, which are read again when a place is asked for."""
+
+    @cached_property
+    def _places(self) -> dict[int, Place]:
+        reader = _Reader(self)
+        reader.read()
+        return reader.places
+
+    def place(self, index: int) -> Place:
+        """Of a Document, by its number."""
+        return self._places[index]
+
+
+def _document(
+    file: _File, index: int, data: Any, flawed: tuple[Path, ...] = ()
+) -> Document:
+    return Document(
+        source=file,
+        index=index,
+        data=data,
+        find=partial(file.place, index),
+        flawed=flawed,
+    )
 
 
 def unreadable(filename: str, reason: str) -> Problem:
@@ -146,9 +170,11 @@ class _GiveUpError(Exception):
 class _Reader:
     """One file on its way from events to Documents."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: _File) -> None:
         self.source = source
         self.documents: list[Document] = []
+        #: Of each of them, by its number.
+        self.places: dict[int, Place] = {}
         self.problems: list[Problem] = []
         self._base = 0
         self._index = 0
@@ -238,13 +264,9 @@ class _Reader:
         if data is None and place[1] == place[2]:
             self._empty_document(self._base + event.start_mark.index)
             return
-        document = Document(
-            filename=self.source.filename,
-            index=self._index,
-            data=data,
-            place=place,
-            flawed=tuple(path for path, _ in self._flaws),
-        )
+        flawed = tuple(path for path, _ in self._flaws)
+        document = _document(self.source, self._index, data, flawed)
+        self.places[self._index] = place
         self._index += 1
         self.documents.append(document)
         if self._flaws:
@@ -269,7 +291,7 @@ class _Reader:
         start = self._base + event.start_mark.index
         end = self._base + event.end_mark.index
         text: str = event.value
-        plain, _ = event.implicit
+        is_plain, _ = event.implicit
         stack = self._stack
         if event.style in ("|", ">"):
             end = start + len(self.source.text[start:end].rstrip())
@@ -278,7 +300,7 @@ class _Reader:
         if stack and stack[-1].key is None and stack[-1].is_map:
             self._key(text, start, end)
             return
-        value = _plain(text) if plain and event.tag is None else text
+        value = plain(text) if is_plain and event.tag is None else text
         self._add(value, (self.source, start, end, None), event.anchor)
 
     def _key(self, text: str, start: int, end: int) -> None:
@@ -434,19 +456,3 @@ def _weigh(value: Any) -> tuple[int, int]:
     children = value.values() if isinstance(value, dict) else value
     counts, heights = zip(*map(_weigh, children), strict=True)
     return 1 + sum(counts), 1 + max(heights)
-
-
-def _plain(text: str) -> Any:
-    """A scalar without quotes, as the core schema of YAML 1.2 reads it.
-
-    Octal, hexadecimal, infinite and very long numbers stay text.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMBER_STARTS:
-        return text
-    if _INT.match(text):
-        return int(text)
-    if len(text) <= 40 and _FLOAT.match(text):
-        return float(text)
-    return text

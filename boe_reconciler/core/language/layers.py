@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from boe_reconciler.core.language.places import Document, Part, Place
+from boe_reconciler.core.language.places import Document, Part, Place, child
 from boe_reconciler.core.resources.connection import FREE_MAPS
+
+Map = Mapping[str, Any]
+
+#: Fields of a spec that are replaced whole.
+_WHOLE = ("when",)
+_DEFAULTS = ("spec", "defaults")
 
 
 def merged_schedule(
@@ -21,18 +29,19 @@ def merged_schedule(
     spec = _map_at(schedule, "spec")
     if spec is None:
         return schedule
-    defaults = _map_at(policy, "spec", "defaults")
-    under = merge(_map_at(template, "spec"), _without(defaults, "timezone"))
-    merged = merge(spec, _without(under, "template")) or spec
-    zone = policy.part(("spec", "defaults", "timezone")) if policy else None
-    completed = _with_timezone(merged, zone)
-    return schedule if completed is spec else with_spec(schedule, completed)
-
-
-def merge(over: Part | None, under: Part | None) -> Part | None:
-    """One spec laid over another: see `merged_schedule`."""
-    upper = over or under
-    return upper and _merge(upper, under, whole=("when",))
+    below, defaults = _map_at(template, "spec"), _map_at(policy, *_DEFAULTS)
+    general = _without(defaults, "timezone")
+    shared = _merge(general if below is None else below, general, _WHOLE)
+    merged = _merge(spec, _without(shared, "template"), _WHOLE)
+    completed = _with_timezone(merged, defaults)
+    if completed is spec:
+        return schedule
+    return replace(
+        schedule,
+        data=_with(schedule.data, "spec", completed),
+        find=partial(_place, schedule, template, policy, merged, completed),
+        own=schedule.data,
+    )
 
 
 def overlaid(over: Part, under: Part) -> Part:
@@ -40,104 +49,121 @@ def overlaid(over: Part, under: Part) -> Part:
 
     A reference to a secret is one thing, though it is written as a map.
     """
-    return _merge(over, _without_replaced(over, under))
+    data = _merge(over.data, _without_replaced(over.data, under.data))
+    return Part(data=data, place=_laid(data, [over.place, under.place]))
 
 
-def _without_replaced(over: Part, under: Part) -> Part:
+def with_spec(document: Document, spec: Part) -> Document:
+    """The document with another spec, each value in its own place."""
+    data = _with(document.data, "spec", spec.data)
+    place = _with_field(document.place, data, "spec", spec.place)
+    return replace(document, data=data, find=lambda: place, own={})
+
+
+# --- Values ---------------------------------------------------------------------
+
+
+def _map_at(document: Document | None, *path: str) -> dict[str, Any] | None:
+    found = document.value(path) if document else None
+    return found if isinstance(found, dict) else None
+
+
+def _merge(over: Any, under: Any, whole: Sequence[str] = ()) -> Any:
+    below = under if isinstance(under, dict) else {}
+    if not isinstance(over, dict) or not (below or _has_null(over)):
+        return over
+    merged = {key: value for key, value in below.items() if key not in over}
+    for key, value in over.items():
+        merged[key] = value if key in whole else _merge(value, below.get(key))
+    return _without(merged)
+
+
+def _has_null(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    return any(map(_has_null, value.values()))
+
+
+def _without(fields: Map | None, *keys: str) -> dict[str, Any]:
+    """Fields that say something, but for these."""
+    items = (fields or {}).items()
+    return {k: value for k, value in items if value is not None and k not in keys}
+
+
+def _with(fields: Map, key: str, value: Any) -> dict[str, Any]:
+    return _without({**fields, key: value})
+
+
+def _with_timezone(spec: Any, defaults: Map | None) -> Any:
+    zone, when = (defaults or {}).get("timezone"), spec.get("when")
+    if zone is None or not isinstance(when, dict) or not when or "timezone" in when:
+        return spec
+    return _with(spec, "when", _with(when, "timezone", zone))
+
+
+def _without_replaced(over: Any, under: Any) -> Any:
     """`under` without the references that `over` gives anew."""
-    fields, below = _fields(over), _fields(under)
-    if fields is None or below is None:
+    if not isinstance(over, dict) or not isinstance(under, dict):
         return under
     kept = {}
-    for key, (start, end, part) in below.items():
-        upper = fields[key][2] if key in fields and key not in FREE_MAPS else None
-        if upper and _is_reference(upper.data) and _is_reference(part.data):
-            continue
-        inner = _without_replaced(upper, part) if upper else part
-        kept[key] = (start, end, inner)
-    return _map(under.place, kept)
+    for key, value in under.items():
+        upper = over.get(key) if key not in FREE_MAPS else None
+        if not (_is_reference(upper) and _is_reference(value)):
+            kept[key] = _without_replaced(upper, value)
+    return kept
 
 
 def _is_reference(data: object) -> bool:
     return isinstance(data, dict) and [*data] in (["env"], ["file"], ["sops"])
 
 
-def _merge(over: Part, under: Part | None, whole: Sequence[str] = ()) -> Part:
-    fields = None if under is None and not _has_null(over.data) else _fields(over)
-    if fields is None:
-        return over
-    below = _fields(under) or {}
-    merged = {key: entry for key, entry in below.items() if key not in fields}
-    for key, (start, end, part) in fields.items():
-        lower = below[key][2] if key in below else None
-        value = part if key in whole else _merge(part, lower)
-        merged[key] = (start, end, value)
-    return _map(over.place, merged)
+# --- Places ---------------------------------------------------------------------
 
 
-def _has_null(data: object) -> bool:
+def _place(
+    schedule: Document,
+    template: Document | None,
+    policy: Document | None,
+    merged: Map,
+    completed: Map,
+) -> Place:
+    """Of a Schedule whose spec was `merged`, and then `completed` by a time zone."""
+    layers = ((schedule, ("spec",)), (template, ("spec",)), (policy, _DEFAULTS))
+    parts = [document.part(path) for document, path in layers if document]
+    place = _laid(merged, [part.place for part in parts if part])
+    zone = policy.part((*_DEFAULTS, "timezone")) if policy else None
+    if zone and completed is not merged:
+        when = child(place, "when")
+        assert when  # noqa: S101 it was completed
+        when = _with_field(when, completed["when"], "timezone", zone.place)
+        place = _with_field(place, completed, "when", when)
+    data = _with(schedule.data, "spec", completed)
+    return _with_field(schedule.place, data, "spec", place)
+
+
+def _laid(data: Any, places: Sequence[Place]) -> Place:
+    """Of a value that was laid together from those at `places`, the first on top."""
+    source, start, end, _ = places[0]
     if not isinstance(data, dict):
-        return data is None
-    return any(map(_has_null, data.values()))
+        return places[0]
+    children = [found for *_, found in places if isinstance(found, dict)]
+    laid = {}
+    for key, value in data.items():
+        entries = [found[key] for found in children if key in found]
+        key_start, key_end, _ = entries[0]
+        inner = _laid(value, [place for _, _, place in entries])
+        laid[key] = key_start, key_end, inner
+    return source, start, end, laid
 
 
-#: key -> (start of the key, end of the key, the value): the fields of a map.
-_Fields = dict[str, tuple[int, int, Part]]
-
-
-def _fields(part: Part | None) -> _Fields | None:
-    if part is None or not isinstance(part.data, dict):
-        return None
-    children = part.place[3]
-    assert isinstance(children, dict)  # noqa: S101 a map's place has a map's children
-    return {
-        key: (start, end, Part(data=part.data[key], place=place))
-        for key, (start, end, place) in children.items()
-    }
-
-
-def _map(place: Place, fields: _Fields) -> Part:
-    """A map of `fields`, without those that are null."""
-    source, start, end, _ = place
-    kept = {key: entry for key, entry in fields.items() if entry[2].data is not None}
-    children = {key: (a, b, part.place) for key, (a, b, part) in kept.items()}
-    data = {key: part.data for key, (_, _, part) in kept.items()}
-    return Part(data=data, place=(source, start, end, children))
-
-
-def _map_at(document: Document | None, *path: str) -> Part | None:
-    part = document.part(path) if document else None
-    return part if part and isinstance(part.data, dict) else None
-
-
-def _without(part: Part | None, key: str) -> Part | None:
-    fields = _fields(part)
-    if part is None or fields is None:
-        return None
-    return _map(part.place, {k: entry for k, entry in fields.items() if k != key})
-
-
-def _with_field(part: Part, key: str, value: Part, like: Place) -> Part:
-    """`part` with another field, whose key stands where `like` begins.
+def _with_field(place: Place, data: Map, key: str, value: Place) -> Place:
+    """Of a map that holds `data` now, with the value at `key` standing somewhere else.
 
     Its own key counts as long as it stands in the file of the value.
     """
-    fields = _fields(part) or {}
-    known = key in fields and fields[key][2].place[0] is value.place[0]
-    start, end = fields[key][:2] if known else (like[1], like[2])
-    return _map(part.place, {**fields, key: (start, end, value)})
-
-
-def _with_timezone(spec: Part, zone: Part | None) -> Part:
-    when = (_fields(spec) or {}).get("when")
-    if zone is None or when is None or "timezone" in (_fields(when[2]) or {"timezone"}):
-        return spec
-    completed = _with_field(when[2], "timezone", zone, zone.place)
-    return _with_field(spec, "when", completed, completed.place)
-
-
-def with_spec(document: Document, spec: Part) -> Document:
-    """The document with another spec, each value in its own place."""
-    root = Part(data=document.data, place=document.place)
-    whole = _with_field(root, "spec", spec, spec.place)
-    return replace(document, data=whole.data, place=whole.place)
+    source, start, end, children = place
+    assert isinstance(children, dict)  # noqa: S101 a map's place has a map's children
+    known = children.get(key)
+    own = known[:2] if known and known[2][0] is value[0] else value[1:3]
+    fields = {**children, key: (*own, value)}
+    return source, start, end, {name: fields[name] for name in data}

@@ -94,11 +94,11 @@ def _partial_spec(document: Document) -> Iterator[Finding]:
     """The fields of a Schedule's spec that a template or Policy's defaults give."""
     kind = document.data["kind"]
     path = _PARTIAL_SPECS.get(kind)
-    part = document.part(path) if path else None
-    if path is None or part is None or not isinstance(part.data, dict):
+    spec = document.value(path) if path else None
+    if path is None or not isinstance(spec, dict):
         return
     own = ("timezone",) if kind == "Policy" else ("template",)
-    given = {k: v for k, v in part.data.items() if v is not None and k not in own}
+    given = {k: v for k, v in spec.items() if v is not None and k not in own}
     for finding in _validate(ScheduleSpec, given, partly=True)[1]:
         yield replace(finding, path=(*path, *finding.path))
 

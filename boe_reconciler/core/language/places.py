@@ -1,6 +1,6 @@
 """Documents: plain values, and for each the place where it stands.
 
-Places are kept as offsets into the text of a file; lines and columns are counted
+Places are offsets into the text of a file. They, and lines and columns, are found
 on demand.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -50,17 +52,29 @@ class Part:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
-    filename: str
+    #: The file that it is of.
+    source: Source
     #: Its number in the file, from 0.
     index: int
     #: dict (its keys are text), list, str, int, float, bool or None.
     data: Any
-    place: Place
+    #: Gives `place`.
+    find: Callable[[], Place] = field(compare=False)
     #: Paths with Problems found while reading: the document may be looked at for
     #: more Problems, but must not be used.
     flawed: tuple[Path, ...] = ()
+    #: Where some of it is of other files: values that are of its own without doubt.
+    own: Any = None
+
+    @cached_property
+    def place(self) -> Place:
+        return self.find()
+
+    @property
+    def filename(self) -> str:
+        return self.source.filename
 
     @property
     def kind(self) -> str | None:
@@ -78,6 +92,8 @@ class Document:
 
     def file(self, path: Path = ()) -> str:
         """The name of the file that `range` is in."""
+        if self.own is None or _value(self.own, path) is not None:
+            return self.filename
         return self._nearest(path)[-1][0].filename
 
     def key_range(self, path: Path) -> Range:
@@ -90,27 +106,39 @@ class Document:
                 return source.range(start, end)
         return self.range(path)
 
+    def value(self, path: Path) -> Any:
+        """That at `path`; None where there is none."""
+        return _value(self.data, path)
+
     def part(self, path: Path) -> Part | None:
-        """The value at `path`, if it is there."""
-        data = self.data
+        """The value at `path` with its place, if it is there."""
         places = self._nearest(path)
         if len(places) != len(path) + 1:
             return None
-        for key in path:
-            data = data[key]
-        return Part(data=data, place=places[-1])
+        return Part(data=self.value(path), place=places[-1])
 
     def _nearest(self, path: Path) -> list[Place]:
         places = [self.place]
         for key in path:
-            child = _child(places[-1], key)
-            if child is None:
+            inner = child(places[-1], key)
+            if inner is None:
                 break
-            places.append(child)
+            places.append(inner)
         return places
 
 
-def _child(place: Place, key: str | int) -> Place | None:
+def _value(data: Any, path: Path) -> Any:
+    for key in path:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and key in range(len(data)):
+            data = data[int(key)]
+        else:
+            return None
+    return data
+
+
+def child(place: Place, key: str | int) -> Place | None:
     children = place[3]
     if isinstance(children, dict):
         entry = children.get(key) if isinstance(key, str) else None

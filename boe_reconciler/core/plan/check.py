@@ -59,8 +59,8 @@ class Check:
 
     def find_in_text(self, findings: Iterable[TextFinding], path: Path) -> None:
         """Findings in the text at `path`, each where it stands in that text."""
-        part = self.document.part(path)
         for found in findings:
+            part = self.document.part(path)
             problem = problem_at(self.document, _finding(found, path))
             place = within(part, found.offset, found.length) if part else problem.range
             self.problems.append(replace(problem, range=place))

@@ -52,8 +52,7 @@ def check_destination(
     check: Check, target: Any, path: Path, beside: Sequence[Any]
 ) -> None:
     """`beside` are all destinations of the same Distribution."""
-    data = check.document.part(path)
-    raw: Mapping[str, Any] = data.data if data else {}
+    raw: Mapping[str, Any] = check.document.value(path) or {}
     _names(check, raw, path)
     if check.judge:
         check.find(type_findings(check.judge, target.type, path))

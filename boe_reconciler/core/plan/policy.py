@@ -252,8 +252,7 @@ def required_findings(judge: Judge, document: Document) -> Iterator[Finding]:
         path = path if len(path) > 1 else ("metadata", field)
         if path[0] == "spec" and document.kind != "Schedule":
             continue
-        part = document.part(path)
-        if part is None or part.data in (None, "", [], {}):
+        if document.value(path) in (None, "", [], {}):
             where = judge.where("require")
             yield Finding(
                 code="BOE135",

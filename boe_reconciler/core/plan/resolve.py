@@ -136,9 +136,9 @@ def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> 
 def check_file_name(check: Check) -> None:
     """The pattern of the document, whatever else is wrong with it."""
     path = ("spec", "export", "filename_pattern")
-    part = check.document.part(path)
-    if part and isinstance(part.data, str):
-        check.find_in_text(check_pattern(part.data), path)
+    pattern = check.document.value(path)
+    if isinstance(pattern, str):
+        check.find_in_text(check_pattern(pattern), path)
 
 
 def _one_name(
@@ -189,8 +189,8 @@ def _no_period(check: Check) -> None:
         ("spec", "deliver_to", n, "filename_pattern") for n, _ in enumerate(targets)
     ]
     for path in places:
-        part = check.document.part(path)
-        if part and isinstance(part.data, str) and "{period}" in part.data:
+        pattern = check.document.value(path)
+        if isinstance(pattern, str) and "{period}" in pattern:
             todo = "add `period` to the Schedule, such as previous_month"
             check.add("BOE182", path, "{period} stands for nothing here", todo)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -156,10 +156,10 @@ def served_entry(served: ServedObject) -> Entry:
     """The version of an object that is served."""
     source = Source(served.file, "")
     document = Document(
-        filename=served.file,
+        source=source,
         index=served.index,
         data=dict(served.data),
-        place=_nowhere(source, served.data),
+        find=partial(_nowhere, source, served.data),
     )
     resource = None
     if served.kind != "Schedule":
