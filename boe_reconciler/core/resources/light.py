@@ -223,13 +223,18 @@ def _model(model: type[Model]) -> Schema:
         "model_name": name,
         "fields": {name: _field(field) for name, field in fields},
     }
-    return {
+    made = {
         "type": "model",
         "cls": model,
         "ref": f"{model.__module__}.{model.__qualname__}",
         "config": {"title": name, "extra_fields_behavior": "forbid", "strict": True},
         "schema": of_fields,
     }
+    # The core takes it wherever the model stands in another one, instead of making
+    # one anew for each place.
+    model.__pydantic_validator__ = SchemaValidator(made)
+    model.__pydantic_complete__ = True
+    return made
 
 
 def _field(field: FieldInfo) -> Schema:
@@ -251,7 +256,7 @@ def _defaulted(schema: Schema, field: FieldInfo) -> Schema:
 
 @_kept
 def validator_of(annotation: Any) -> SchemaValidator:
-    return SchemaValidator(schema_of(annotation))
+    return SchemaValidator(schema_of(annotation))  # for a model: the one it has
 
 
 @_kept
@@ -276,6 +281,8 @@ class Model:
     #: Name in Python -> field, in the order of their declaration.
     model_fields: ClassVar[dict[str, FieldInfo]] = {}
 
+    __pydantic_validator__: ClassVar[SchemaValidator]
+    __pydantic_complete__: ClassVar[bool] = False
     __pydantic_fields_set__: set[str]
 
     def __init_subclass__(cls) -> None:
