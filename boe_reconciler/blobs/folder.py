@@ -35,6 +35,8 @@ class FolderBlobs:
         self._root = root
         self.incoming = root / "incoming"
         self._placing = Lock()
+        #: Folders in it whose names are known to be on disk.
+        self._there: set[Path] = set()
         for folder in (root, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -78,15 +80,19 @@ class FolderBlobs:
             path.chmod(0o600)
             _sync(path)
         folders = {self._target(sha256).parent for sha256 in waiting.values()}
-        for folder in folders:
+        new = folders - self._there
+        for folder in new:
             folder.mkdir(mode=0o700, exist_ok=True)
         for path, sha256 in waiting.items():
             # When it was stored, which may be again: see `remove_older`.
             os.utime(path)
             with self._placing:
                 path.replace(self._target(sha256))
-        for folder in (*folders, self._root):
+        for folder in folders:
             _sync(folder)
+        if new:
+            _sync(self._root)
+            self._there |= new
 
     def path(self, sha256: str) -> Path:
         """Where it is, to read only. Permanent `blob_missing` if it is not."""

@@ -68,7 +68,8 @@ def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:
 
 def exit_code(app: App, run_ids: Sequence[str]) -> int:
     """1 if one of the runs ended badly, or did not end although nobody holds it."""
-    records = [app.ledger.run(run_id) for run_id in run_ids]
+    known = app.ledger.records(run_ids)
+    records = [known.get(run_id) for run_id in run_ids]
     good = [
         one is not None
         and (one.run.held or (one.run.status.final and not ended_badly(one)))
@@ -122,5 +123,5 @@ def _watched(app: App, run_ids: Sequence[str]) -> None:
 
 
 def _all_ended(app: App, run_ids: Sequence[str]) -> bool:
-    records = (app.ledger.run(run_id) for run_id in run_ids)
-    return all(one is None or one.run.status.final or one.run.held for one in records)
+    records = app.ledger.records(run_ids).values()
+    return all(one.run.status.final or one.run.held for one in records)

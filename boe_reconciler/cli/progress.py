@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the ledger.
 LOOK = 0.2
-#: Runs without an end after which the look at the others waits.
+#: Runs that are looked at together; as many without an end, and the others wait.
 _AHEAD = 16
 #: Looks at which nothing ran before somebody is told what keeps the runs waiting.
 _PATIENCE = 15
@@ -96,18 +96,19 @@ def _look(
     """
     left: list[str] = []
     running = []
-    for number, run_id in enumerate(run_ids):
-        if len(left) > _AHEAD:
-            left += run_ids[number:]
-            break
-        record = _known(ledger, run_id)
-        if record is None or not (record.run.status.final or record.run.held):
-            left.append(run_id)
-            if record and record.run.status is RunStatus.RUNNING:
-                running.append(record.run.schedule)
-            continue
-        say_end(record)
-        progress.advance(task)
+    while run_ids and len(left) < _AHEAD:
+        some, run_ids = run_ids[:_AHEAD], run_ids[_AHEAD:]
+        known = _known(ledger, some)
+        for run_id in some:
+            record = known.get(run_id)
+            if record is None or not (record.run.status.final or record.run.held):
+                left.append(run_id)
+                if record and record.run.status is RunStatus.RUNNING:
+                    running.append(record.run.schedule)
+                continue
+            say_end(record)
+            progress.advance(task)
+    left += run_ids
     count = f"{progress.tasks[0].completed:.0f}/{progress.tasks[0].total:.0f}"
     progress.update(task, description=f"{count} {', '.join(running)}")
     return left, running
@@ -171,21 +172,21 @@ class Telling(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         run_id = str(getattr(record, "run_id", ""))
         if record.msg == "run_finished" and run_id not in self._shown_already:
-            found = _known(self._ledger, run_id)
-            if found:
-                say_end(found)
+            found = _known(self._ledger, [run_id])
+            for one in found.values():
+                say_end(one)
         elif record.msg == "revision_activated":
             count = getattr(record, "problems", 0)
             more = f" {count} problems: `boe validate`." if count else ""
             say(f"The files changed; they are taken up.{more}", style="dim")
 
 
-def _known(ledger: Ledger, run_id: str) -> RunRecord | None:
-    """None also while the ledger cannot be asked: the next look may tell."""
+def _known(ledger: Ledger, run_ids: Sequence[str]) -> Mapping[str, RunRecord]:
+    """None while the ledger cannot be asked: the next look may tell."""
     try:
-        return ledger.run(run_id)
+        return ledger.records(run_ids)
     except Temporary:
-        return None
+        return {}
 
 
 def _places(record: RunRecord) -> list[str]:

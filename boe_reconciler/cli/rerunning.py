@@ -294,8 +294,8 @@ class _Asked:
         return 0
 
     def _interrupted(self, ids: Sequence[str]) -> None:
-        records = [self.app.ledger.run(run_id) for run_id in ids]
-        left = sum(1 for one in records if one and not one.run.status.final)
+        records = self.app.ledger.records(ids).values()
+        left = sum(1 for one in records if not one.run.status.final)
         if left:
             complain(
                 f"Interrupted: {left} of {_counted(len(ids))} are not done.",

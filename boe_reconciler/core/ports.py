@@ -772,6 +772,9 @@ class Ledger(Protocol):
 
     def run(self, run_id: str) -> RunRecord | None: ...
 
+    def records(self, run_ids: Sequence[str]) -> Mapping[str, RunRecord]:
+        """By run id; of those that there are."""
+
     def delivery(self, key: DeliveryKey) -> Delivery | None:
         """One of a run, which may have thousands."""
 

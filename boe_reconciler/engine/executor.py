@@ -37,6 +37,9 @@ LONGEST_IDLE = 20.0
 LOOK_AGAIN = 0.5
 #: Seconds between two looks at the ledger while runs are at work.
 LOOK = 0.05
+#: Seconds between two ticks for which something was written, and nothing is known to be
+#: due: our own runs write all the time.
+TICK_AGAIN = 0.2
 #: Claims in one step, at most: leases and time-outs must get their turn.
 CLAIMS = 50
 #: The longest wait, in seconds: the wall clock is read again at least as often.
@@ -83,6 +86,8 @@ class Executor:
     _last_heartbeat: float = field(init=False, default=0.0)
     _next_heartbeat: float = field(init=False, default=0.0)
     _next_due: datetime | None = field(init=False, default=None)
+    #: Somebody has written since the last tick: something may be due earlier.
+    _written: bool = field(init=False, default=False)
     _last_tick: float = field(init=False, default=0.0)
     _last: _Clocks = field(init=False)
     #: The clock is wrong before it: nothing is started.
@@ -192,6 +197,7 @@ class Executor:
         while self.only is None and self._may_tick(now):
             tick = self.ledger.materialise(now=now)
             self._last_tick, self._next_due = self._last.monotonic, tick.next_due
+            self._written = False
             self.observe(Ticked(tick=tick))
             for late in tick.late:
                 log.warning(
@@ -206,7 +212,8 @@ class Executor:
     def _may_tick(self, now: datetime) -> bool:
         """When something is due, and often enough to show that somebody serves."""
         idle = self._last.monotonic - self._last_tick
-        return self._next_due is None or now >= self._next_due or idle >= LONGEST_IDLE
+        due = self._next_due is None or now >= self._next_due
+        return due or idle >= (TICK_AGAIN if self._written else LONGEST_IDLE)
 
     def _claim(self, now: datetime) -> None:
         """Fill the workers; once more where runs end as soon as they start."""
@@ -283,7 +290,7 @@ class Executor:
             self._wait_for_runs(min(seconds, LOOK))
             seconds = 0.0
         if self.ledger.wait_for_change(seconds):
-            self._next_due = None
+            self._written = True
             soon = self._last_heartbeat + LOOK_AGAIN
             self._next_heartbeat = min(self._next_heartbeat, soon)
 
@@ -317,7 +324,7 @@ class Executor:
         if self._next_due is None:
             return LONGEST_WAIT
         left = (self._next_due - self.clock.now()).total_seconds()
-        return min(max(left, 0.0), LONGEST_WAIT)
+        return min(max(left, 0.0), TICK_AGAIN if self._written else LONGEST_WAIT)
 
     def _alert(self, action: str, message: str) -> None:
         log.error(action, extra={"detail": message})

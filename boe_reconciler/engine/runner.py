@@ -216,8 +216,11 @@ class Runner:
 
     def _expected(self, job: Job) -> bool:
         """False when a burst that reaches many more, or fewer, waits for a release."""
-        wish, record = job.spec.burst, self._record(job.claimed)
-        if wish is None or not job.run.options.whole or _begun(record):
+        wish = job.spec.burst
+        if wish is None or not job.run.options.whole:
+            return True
+        record = self._record(job.claimed)
+        if _begun(record):
             return True
         last = self._tools.ledger.last_delivered(job.run.schedule_uid)
         before = _reach(last) if last else None

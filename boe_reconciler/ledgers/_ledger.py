@@ -107,7 +107,10 @@ class StoredLedger:
         only: Collection[str] | None = None,
     ) -> Sequence[Claimed]:
         wanted = _claims.Wanted(worker=worker, limit=limit, only=only)
-        return self._write(lambda store: _claims.claim(store, wanted, now=now))
+        # It does nothing before `begin_attempt` or `intend`, which brings this along.
+        return self._write(
+            lambda store: _claims.claim(store, wanted, now=now), synced=False
+        )
 
     def heartbeat(
         self, claims: Sequence[Claim], *, now: datetime
@@ -159,7 +162,8 @@ class StoredLedger:
             _work.commit_artifacts(store, claim, artifacts, deliveries, now=now)
             store.insert_events(events)
 
-        self._write(work)
+        # Before a file leaves, `intend` brings it along; until then it can be made again.
+        self._write(work, synced=False)
 
     def owe(
         self, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
@@ -208,7 +212,11 @@ class StoredLedger:
         now: datetime,
     ) -> None:
         end = (status, (reason, message))
-        self._write(lambda store: _work.finish(store, claim, end, rows, now=now))
+        # That its deliveries are settled is on disk: a success follows from them.
+        self._write(
+            lambda store: _work.finish(store, claim, end, rows, now=now),
+            synced=status is not RunStatus.SUCCEEDED,
+        )
 
     # What people ask for.
     def cancel(self, run_id: str, *, by: str, now: datetime) -> RunStatus:
@@ -363,9 +371,12 @@ class StoredLedger:
         self._write(lambda store: store.insert_events(events))
 
     def run(self, run_id: str) -> RunRecord | None:
-        def look(store: Store) -> RunRecord | None:
-            run = store.run(run_id)
-            return _rows.records(store, [run])[0] if run else None
+        return self.records([run_id]).get(run_id)
+
+    def records(self, run_ids: Sequence[str]) -> Mapping[str, RunRecord]:
+        def look(store: Store) -> Mapping[str, RunRecord]:
+            runs = [run for run in map(store.run, run_ids) if run]
+            return {one.run.run_id: one for one in _rows.records(store, runs)}
 
         return self._read(look)
 

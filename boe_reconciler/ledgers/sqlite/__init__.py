@@ -32,7 +32,8 @@ _LOOK = 0.05
 
 
 class SqliteLedger(StoredLedger):
-    """Each verb is durable once it returns."""
+    """What a verb wrote outlives the process once it returns, and, but for those that
+    something else follows before anything leaves the house, the machine's breakdown."""
 
 
 def create(path: Path) -> SqliteLedger:
@@ -49,10 +50,11 @@ class _Sqlite:
         self._writer = Writer(engine)
         self._watches = _Watches(path)
 
-    def write(self, verb: Callable[[Store], T]) -> T:
+    def write(self, verb: Callable[[Store], T], *, synced: bool = True) -> T:
         with _translated(self._path):
             return self._writer.do(
-                lambda connection: verb(SqliteStore(connection, self._specs))
+                lambda connection: verb(SqliteStore(connection, self._specs)),
+                synced=synced,
             )
 
     def read(self, verb: Callable[[Store], T]) -> T:

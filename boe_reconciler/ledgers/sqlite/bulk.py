@@ -33,6 +33,8 @@ from boe_reconciler.ledgers.sqlite.tables import Json
 T = TypeVar("T")
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 _Prepare = Callable[[Any], Any]
+#: Of so many rows, columns are prepared whole.
+_SEVERAL = 4
 
 
 def to_sql(type_: TypeEngine[Any]) -> _Prepare:
@@ -117,13 +119,27 @@ class Reading:
     def _columns(self) -> list[_Prepare | None]:
         return [_from_sql(column.type) for column in self._query.selected_columns]
 
+    @cached_property
+    def _to_prepare(self) -> list[tuple[int, _Prepare]]:
+        """Most columns are as the driver gives them."""
+        places = enumerate(self._columns)
+        return [(place, prepare) for place, prepare in places if prepare]
+
     def rows(self, connection: Connection, **given: Any) -> list[tuple[Any, ...]]:
         sql, places, known = self._compiled
         known = {**known, **given}
         values = tuple(prepare(known[name]) for name, prepare in places)
         raw = driver(connection).execute(sql, values).fetchall()
+        if len(raw) < _SEVERAL:
+            return [self._one(row) for row in raw]
         columns = map(_prepared, self._columns, zip(*raw))  # noqa: B905 as many in each
         return list(zip(*columns))  # noqa: B905 as above
+
+    def _one(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        values = [*row]
+        for place, prepare in self._to_prepare:
+            values[place] = prepare(values[place])
+        return tuple(values)
 
     def value(self, connection: Connection, **given: Any) -> Any:
         """The first value of the first row, if there is one."""

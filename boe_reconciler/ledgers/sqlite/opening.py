@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.tables import NEWEST
 
 T = TypeVar("T")
@@ -72,7 +73,8 @@ def _set_up(connection: sqlite3.Connection, record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: one that read first could not wait for it.
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    begin = connection.get_execution_options().get("begin", "BEGIN")
+    driver(connection).execute(begin)
 
 
 def writing(engine: Engine) -> Connection:

@@ -1,9 +1,13 @@
-"""The one thread that writes: what waits together is committed together."""
+"""The one thread that writes: what waits together is committed together.
+
+Not every commit waits for the disk (docs/decisions/0048): one that does brings all before it there, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -12,12 +16,20 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from boe_reconciler.core.errors import LedgerClosed
+from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.opening import alone, writing
 
 T = TypeVar("T")
 #: Verbs in one transaction, at most: others must get their turn.
 _TOGETHER = 200
-_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    verb: Callable[[Connection], Any]
+    #: Whether it is on disk before anybody hears that it is done.
+    synced: bool
+    future: Future[Any] = field(default_factory=Future)
 
 
 class Writer:
@@ -26,17 +38,23 @@ class Writer:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
+        self._connection: Connection | None = None
         self._thread = Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
-    def do(self, verb: Callable[[Connection], T]) -> T:
-        """Its result once it is committed, or what it raised, having changed nothing."""
-        future: Future[T] = Future()
+    def do(self, verb: Callable[[Connection], T], *, synced: bool = True) -> T:
+        """Its result once it is committed, or what it raised, having changed nothing.
+
+        What is not `synced` outlives this process, but maybe not the machine's next
+        breakdown.
+        """
+        job = _Job(verb=verb, synced=synced)
         with self._closing:
             if self._closed:
                 raise LedgerClosed("the ledger is closed")
-            self._jobs.put((verb, future))
-        return future.result()
+            self._jobs.put(job)
+        found: T = job.future.result()
+        return found
 
     def close(self) -> None:
         with self._closing:
@@ -45,12 +63,12 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
+        more = True
+        while more:
             jobs, more = self._next()
             if jobs:
                 self._commit(jobs)
-            if not more:
-                return
+        self._let_go()
 
     def _next(self) -> tuple[list[_Job], bool]:
         """At least one job, and all that wait behind it; False at the end."""
@@ -67,16 +85,33 @@ class Writer:
         return jobs, False
 
     def _commit(self, jobs: list[_Job]) -> None:
+        """All of them in one transaction."""
         try:
-            with writing(self._engine) as connection, connection.begin():
+            connection = self._ready(synced=any(job.synced for job in jobs))
+            with connection.begin():
                 outcomes = _outcomes(connection, jobs)
         except Exception as error:
+            self._let_go()
             outcomes = [(None, error)] * len(jobs)
-        for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
+        for job, (found, failure) in zip(jobs, outcomes, strict=True):
             if failure is None:
-                future.set_result(found)
+                job.future.set_result(found)
             else:
-                future.set_exception(failure)
+                job.future.set_exception(failure)
+
+    def _ready(self, *, synced: bool) -> Connection:
+        """The same each time: what it knows of the file stays true while only it writes."""
+        if self._connection is None:
+            self._connection = writing(self._engine)
+        wait = "FULL" if synced else "NORMAL"
+        driver(self._connection).execute(f"PRAGMA synchronous = {wait}")
+        return self._connection
+
+    def _let_go(self) -> None:
+        """Of one that broke, too."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _outcomes(
@@ -84,5 +119,5 @@ def _outcomes(
 ) -> list[tuple[Any, Exception | None]]:
     """What each gave or raised. One that is alone needs no savepoint to fail alone."""
     if len(jobs) == 1:
-        return [(jobs[0][0](connection), None)]
-    return [alone(connection, partial(verb, connection)) for verb, _ in jobs]
+        return [(jobs[0].verb(connection), None)]
+    return [alone(connection, partial(job.verb, connection)) for job in jobs]
