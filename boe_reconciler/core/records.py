@@ -95,17 +95,10 @@ class _StandardFields:
         self._kw_only = kw_only
 
     def __get__(self, _: object, cls: type) -> dict[str, dataclasses.Field[Any]]:
-        kinds = cls.__annotations__
-        made: Any = dataclasses.make_dataclass(
-            cls.__name__,
-            [(name, kinds[name], one) for name, one in self._fields.items()],
-            # Without a text of its own, the standard library would look for one.
-            namespace={"__doc__": cls.__name__},
-            init=False,
-            repr=False,
-            eq=False,
-            kw_only=self._kw_only,
-        )
+        plain = {"__doc__": cls.__name__, "__annotations__": cls.__annotations__}
+        made: Any = dataclasses.dataclass(
+            init=False, repr=False, eq=False, kw_only=self._kw_only
+        )(type(cls.__name__, (), {**plain, **self._fields}))
         found: dict[str, dataclasses.Field[Any]] = made.__dataclass_fields__
         cls.__dataclass_fields__ = found  # type: ignore[attr-defined]  # as theirs have it
         return found
