@@ -107,10 +107,7 @@ class StoredLedger:
         only: Collection[str] | None = None,
     ) -> Sequence[Claimed]:
         wanted = _claims.Wanted(worker=worker, limit=limit, only=only)
-        # It does nothing before `begin_attempt` or `intend`, which brings this along.
-        return self._write(
-            lambda store: _claims.claim(store, wanted, now=now), synced=False
-        )
+        return self._write(lambda store: _claims.claim(store, wanted, now=now))
 
     def heartbeat(
         self, claims: Sequence[Claim], *, now: datetime
@@ -162,8 +159,7 @@ class StoredLedger:
             _work.commit_artifacts(store, claim, artifacts, deliveries, now=now)
             store.insert_events(events)
 
-        # Before a file leaves, `intend` brings it along; until then it can be made again.
-        self._write(work, synced=False)
+        self._write(work)
 
     def owe(
         self, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
@@ -212,11 +208,7 @@ class StoredLedger:
         now: datetime,
     ) -> None:
         end = (status, (reason, message))
-        # That its deliveries are settled is on disk: a success follows from them.
-        self._write(
-            lambda store: _work.finish(store, claim, end, rows, now=now),
-            synced=status is not RunStatus.SUCCEEDED,
-        )
+        self._write(lambda store: _work.finish(store, claim, end, rows, now=now))
 
     # What people ask for.
     def cancel(self, run_id: str, *, by: str, now: datetime) -> RunStatus:

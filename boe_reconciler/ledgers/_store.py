@@ -371,12 +371,8 @@ class Store(Protocol):
 class Backend(Protocol):
     """Runs verbs against a Store, each in a transaction of its own."""
 
-    def write(self, verb: Callable[[Store], T], *, synced: bool = True) -> T:
-        """All of it or, when it raises, nothing of it.
-
-        What is not `synced` need not be on disk before it returns; it is there before
-        anything that is written later.
-        """
+    def write(self, verb: Callable[[Store], T]) -> T:
+        """All of it or, when it raises, nothing of it."""
 
     def read(self, verb: Callable[[Store], T]) -> T: ...
 

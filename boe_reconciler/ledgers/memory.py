@@ -106,7 +106,7 @@ class _Memory:
         self._version = 0
         self._seen = local()
 
-    def write(self, verb: Callable[[Store], T], *, synced: bool = True) -> T:
+    def write(self, verb: Callable[[Store], T]) -> T:
         with self._changed:
             tables = self._tables.snapshot()
             found = verb(_MemoryStore(tables))

@@ -25,20 +25,12 @@ from sqlalchemy.pool import Pool
 
 from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.ports import Ledger
-from boe_reconciler.core.runs import DeliveryStatus, Outcome, RunStatus
+from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import opening, tables
 from boe_reconciler.ledgers.sqlite.bulk import maker
 from boe_reconciler.ledgers.sqlite.writer import Writer
-from tests.builders import (
-    a_delivery,
-    a_manual_run,
-    a_schedule,
-    an_activation,
-    an_artifact,
-    at,
-    uid_of,
-)
+from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
 from tests.ledgers.keeping import KEPT
 
 START = at("2026-03-01 06:30")
@@ -252,7 +244,7 @@ def test_a_transaction_that_breaks_is_told_to_all_who_wait(path: Path) -> None:
         writer.do(lambda connection: 1)
 
 
-def test_a_commit_waits_for_the_disk_unless_it_need_not(path: Path) -> None:
+def test_every_commit_waits_for_the_disk(path: Path) -> None:
     engine = opening.open_engine(path)
     writer = Writer(engine)
 
@@ -260,38 +252,9 @@ def test_a_commit_waits_for_the_disk_unless_it_need_not(path: Path) -> None:
         return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar() == FULL)
 
     assert writer.do(waits)
-    assert not writer.do(waits, synced=False)
     assert writer.do(waits)
     writer.close()
     engine.dispose()
-
-
-def test_what_leaves_the_house_is_on_disk_before(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A lost end of the others is as if the process had died before them."""
-    waited: list[bool] = []
-    ready = Writer._ready
-
-    def noted(self: Writer, *, synced: bool) -> Connection:
-        waited.append(synced)
-        return ready(self, synced=synced)
-
-    monkeypatch.setattr(Writer, "_ready", noted)
-    for number, end in enumerate([RunStatus.SUCCEEDED, RunStatus.FAILED]):
-        ledger.enqueue([a_manual_run(now=START, number=number)], now=START)
-        (one,) = ledger.claim("me", now=START, limit=1)
-        given = one.claim
-        owed = a_delivery(given.run_id)
-        ledger.begin_attempt(given, parameters={}, now=START)
-        ledger.commit_artifacts(given, [an_artifact()], [owed], now=START)
-        ledger.intend(given, owed.key, {"name": "daily.csv"}, now=START)
-        accepted = Outcome(status=DeliveryStatus.ACCEPTED)
-        ledger.settle(given, owed.key, accepted, now=START)
-        ledger.finish(given, end, "", "", now=START)
-    #: Enqueued, claimed, begun, committed, intended, settled.
-    life = [True, False, True, False, True, True]
-    assert waited == [*life, False, *life, True]
 
 
 def test_many_threads_write_at_once(ledger: Ledger) -> None:

@@ -32,8 +32,7 @@ _LOOK = 0.05
 
 
 class SqliteLedger(StoredLedger):
-    """What a verb wrote outlives the process once it returns, and, but for those that
-    something else follows before anything leaves the house, the machine's breakdown."""
+    """Each verb is durable once it returns."""
 
 
 def create(path: Path) -> SqliteLedger:
@@ -50,11 +49,10 @@ class _Sqlite:
         self._writer = Writer(engine)
         self._watches = _Watches(path)
 
-    def write(self, verb: Callable[[Store], T], *, synced: bool = True) -> T:
+    def write(self, verb: Callable[[Store], T]) -> T:
         with _translated(self._path):
             return self._writer.do(
-                lambda connection: verb(SqliteStore(connection, self._specs)),
-                synced=synced,
+                lambda connection: verb(SqliteStore(connection, self._specs))
             )
 
     def read(self, verb: Callable[[Store], T]) -> T:

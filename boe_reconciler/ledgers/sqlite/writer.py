@@ -1,13 +1,9 @@
-"""The one thread that writes: what waits together is committed together.
-
-Not every commit waits for the disk (docs/decisions/0048): one that does brings all before it there, too.
-"""
+"""The one thread that writes: what waits together is committed together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -16,7 +12,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from boe_reconciler.core.errors import LedgerClosed
-from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.opening import alone, writing
 
 T = TypeVar("T")
@@ -24,12 +19,7 @@ T = TypeVar("T")
 _TOGETHER = 200
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Job:
-    verb: Callable[[Connection], Any]
-    #: Whether it is on disk before anybody hears that it is done.
-    synced: bool
-    future: Future[Any] = field(default_factory=Future)
+_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 
 class Writer:
@@ -42,19 +32,14 @@ class Writer:
         self._thread = Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
-    def do(self, verb: Callable[[Connection], T], *, synced: bool = True) -> T:
-        """Its result once it is committed, or what it raised, having changed nothing.
-
-        What is not `synced` outlives this process, but maybe not the machine's next
-        breakdown.
-        """
-        job = _Job(verb=verb, synced=synced)
+    def do(self, verb: Callable[[Connection], T]) -> T:
+        """Its result once it is committed, or what it raised, having changed nothing."""
+        future: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise LedgerClosed("the ledger is closed")
-            self._jobs.put(job)
-        found: T = job.future.result()
-        return found
+            self._jobs.put((verb, future))
+        return future.result()
 
     def close(self) -> None:
         with self._closing:
@@ -87,24 +72,22 @@ class Writer:
     def _commit(self, jobs: list[_Job]) -> None:
         """All of them in one transaction."""
         try:
-            connection = self._ready(synced=any(job.synced for job in jobs))
+            connection = self._ready()
             with connection.begin():
                 outcomes = _outcomes(connection, jobs)
         except Exception as error:
             self._let_go()
             outcomes = [(None, error)] * len(jobs)
-        for job, (found, failure) in zip(jobs, outcomes, strict=True):
+        for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
             if failure is None:
-                job.future.set_result(found)
+                future.set_result(found)
             else:
-                job.future.set_exception(failure)
+                future.set_exception(failure)
 
-    def _ready(self, *, synced: bool) -> Connection:
+    def _ready(self) -> Connection:
         """The same each time: what it knows of the file stays true while only it writes."""
         if self._connection is None:
             self._connection = writing(self._engine)
-        wait = "FULL" if synced else "NORMAL"
-        driver(self._connection).execute(f"PRAGMA synchronous = {wait}")
         return self._connection
 
     def _let_go(self) -> None:
@@ -119,5 +102,5 @@ def _outcomes(
 ) -> list[tuple[Any, Exception | None]]:
     """What each gave or raised. One that is alone needs no savepoint to fail alone."""
     if len(jobs) == 1:
-        return [(jobs[0].verb(connection), None)]
-    return [alone(connection, partial(job.verb, connection)) for job in jobs]
+        return [(jobs[0][0](connection), None)]
+    return [alone(connection, partial(verb, connection)) for verb, _ in jobs]
