@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -126,21 +126,16 @@ def as_json(problems: Sequence[Problem]) -> dict[str, Any]:
 def _looks(
     door_: Door, paths: Sequence[Path], *, online: bool = False
 ) -> Iterator[_Look]:
-    from boe_reconciler.core.plan import make_plan
-    from boe_reconciler.core.problems import in_order
-
     base = door_.settings().root
     for root, files in _repos(base, paths).items():
         app = door_.app(root)
         snapshot = app.repo.snapshot()
-        now, env = app.clock.now(), app.settings.env
-        plan = make_plan(snapshot, served=None, now=now, environment=env)
-        if not plan.statuses and not plan.problems:
+        found, objects = _found(app, snapshot, files, online=online)
+        if not objects and not found:
             inside = root != base and root.is_relative_to(base)
             complain(
                 f"There is no YAML of BOE in {root}.", _A_REPO if inside else _FOLDERS
             )
-        found = in_order([*plan.problems, *(asked(app, plan, files) if online else ())])
         problems = [
             problem
             for problem in found
@@ -151,8 +146,23 @@ def _looks(
             snapshot=snapshot,
             problems=problems,
             files=sorted({*snapshot.files} if files is None else files),
-            objects=len(plan.statuses),
+            objects=objects,
         )
+
+
+def _found(
+    app: App, snapshot: Snapshot, files: Collection[str] | None, *, online: bool
+) -> tuple[Sequence[Problem], int]:
+    """All Problems in the one order, and how many objects there are."""
+    from boe_reconciler.core.plan import look_through, make_plan
+    from boe_reconciler.core.problems import in_order
+
+    now, env = app.clock.now(), app.settings.env
+    if not online:
+        look = look_through(snapshot, now=now, environment=env)
+        return look.problems, look.total
+    plan = make_plan(snapshot, served=None, now=now, environment=env)
+    return in_order([*plan.problems, *asked(app, plan, files)]), plan.activation.total
 
 
 def _repos(base: Path, paths: Sequence[Path]) -> dict[Path, set[str] | None]:

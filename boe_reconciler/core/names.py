@@ -189,9 +189,10 @@ def _fit(stem: str, extension: str) -> str:
 def check_pattern(pattern: str, *, marker: bool = False) -> list[TextFinding]:
     """What is wrong with a filename_pattern, or with a done_marker."""
     found = []
+    known = (*TOKENS, "file") if marker else TOKENS
     for match in _PIECE.finditer(pattern):
-        known = (*TOKENS, "file") if marker else TOKENS
-        problem = _check_piece(match[0], match[1], known)
+        sound = match[1] in known
+        problem = None if sound else _check_piece(match[0], match[1], known)
         if problem:
             code, detail, todo = problem
             found.append(
@@ -312,7 +313,8 @@ def transform_parts(transform: str) -> tuple[str, str]:
 
 def check_relative(path: str) -> str:
     """Why a path cannot be used below a root; empty when it can."""
-    if any(unicodedata.category(each)[0] == "C" for each in path):
+    plain = path.isascii() and path.isprintable()
+    if not plain and any(unicodedata.category(each)[0] == "C" for each in path):
         return "it holds a control character"
     if any(len(part.encode()) > MAX_BYTES for part in path.split("/")):
         return f"a part of it is longer than {MAX_BYTES} bytes"
@@ -350,8 +352,10 @@ def check_base_path(path: str, local_roots: Sequence[str] | None) -> str:
 
 def base_root(path: str, local_roots: Sequence[str] | None) -> str | None:
     """The root that a base_path is in: "" for the local root, or an absolute one."""
+    if local_roots is None:
+        return None if path.startswith("/") else ""
     pure = PurePosixPath(re.sub("^/+", "/", path))
-    for root in ["."] if local_roots is None else local_roots:
+    for root in local_roots:
         if pure.is_relative_to(PurePosixPath(root)):
             return root if root.startswith("/") else ""
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,22 +16,31 @@ from boe_reconciler.core.language.suggest import closest
 from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.records import dataclass
 
+#: Space and comments, then a token (or the end): what most tokens are stands first.
 _TOKEN = re.compile(
     r"""
-    (?P<space>\s+|--[^\n]*|/\*.*?\*/)
-  | (?P<string>[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'
-              | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
-  | (?P<name>"(?:[^"]|"")*" | `[^`]*`)
-  | (?P<open_quote>/\*|'|"|`|\$(?:[^\W\d]\w*)?\$)
-  | (?P<word>[^\W\d][\w$]*)
-  | (?P<number>\d[\w.]*)
-  | (?P<skip>::|:=)
-  | (?P<parameter>(?<![\w)\]}'"`:]):[^\W\d]\w*)
-  | (?P<foreign>\$\w+|\?\d*)
-  | (?P<sign>.)
+    (?:\s+|--[^\n]*|/\*.*?\*/)*+
+    ( (?![eE]')[^\W\d][\w$]*
+    | [,()=.*<>+]
+    | \d[\w.]*
+    | [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*'
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    | "(?:[^"]|"")*" | `[^`]*`
+    | /\*|'|"|`|\$(?:[^\W\d]\w*)?\$
+    | ::|:=
+    | (?<![\w)\]}'"`:]):[^\W\d]\w*
+    | \$\w+|\?\d*
+    | .
+    | \Z
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: What a token is, by its text alone.
+_WORD = r"[^\W\d][\w$]*"
+_PARAMETER = r":[^\W\d]\w*"
+_FOREIGN = r"\$\w+|\?\d*"
+_DOLLAR_QUOTE = r"\$(?:[^\W\d]\w*)?\$"
 
 #: The dialects by a Connection's type.
 DIALECTS = {"duckdb": "duckdb", "sqlite": "sqlite", "postgres": "postgres", "sql": ""}
@@ -53,6 +61,7 @@ _FIRST_WORDS = {
     "postgres": ["select", "with", "values", "table"],
 }
 _WRITES = frozenset({"insert", "update", "delete", "merge"})
+_MAY_WRITE = _WRITES | {"into"}
 _NEEDS_MORE = frozenset(
     [
         "from",
@@ -78,25 +87,25 @@ _QUOTES = {"'": "quote", '"': "double quote", "`": "backquote", "/*": "comment"}
 
 
 class Token(NamedTuple):
-    kind: str
     text: str
     offset: int
 
 
-@lru_cache(maxsize=256)
-def tokens(text: str) -> tuple[Token, ...]:
-    """The tokens of a query, without space and comments."""
-    found = _TOKEN.finditer(text)
-    return tuple(
-        Token(str(each.lastgroup), each[0], each.start())
-        for each in found
-        if each.lastgroup != "space"
-    )
+def _words(text: str) -> list[str]:
+    """The tokens of a query, without space and comments, as texts."""
+    return [found for found, _ in _TOKEN.findall(text) if found]
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    """The same, each with its place."""
+    for found in _TOKEN.finditer(text):
+        if found[1]:
+            yield Token(found[1], found.start(1))
 
 
 def parameters(text: str) -> list[Token]:
     """Each place where the query uses a parameter; `text` is `:name`."""
-    return [token for token in tokens(text) if token.kind == "parameter"]
+    return [token for token in _tokens(text) if re.fullmatch(_PARAMETER, token.text)]
 
 
 # --- Binding ------------------------------------------------------------------
@@ -125,37 +134,38 @@ def bind(text: str, placeholder: Callable[[str, int], str]) -> Bound:
 
 def bare(text: str) -> str:
     """One statement without the semicolons that end it, to stand inside another."""
-    ends = [token.offset for token in tokens(text) if token.text == ";"]
-    return text[: ends[0]] if ends else text
+    ends = (token.offset for token in _tokens(text) if token.text == ";")
+    return text[: next(ends, None)]
 
 
 # --- Checking -----------------------------------------------------------------
 
 
+#: What is wrong with a query: the number of the token, a code, a detail, and what to do.
+_Wrong = tuple[int, str, str, str]
+
+
 def check(text: str, *, dialect: str, declared: Collection[str]) -> list[TextFinding]:
     """What is wrong with a query; `dialect` is one of `DIALECTS`'s values."""
-    found = [*tokens(text)]
-    while found and found[-1].text == ";":
+    found = _words(text)
+    while found and found[-1] == ";":
         found.pop()
     if not found:
         return [TextFinding(code="BOE200", detail="the query is empty")]
-    return [
-        *_not_one_statement(found),
-        *_not_reading(found, dialect),
-        *_unbalanced(found),
-        *_gaps(found),
-        *_placeholders(found, dialect),
-        *_undeclared(found, declared),
-    ]
+    wrong = [*_wrong(found, dialect, declared)]
+    tokens = [*_tokens(text)] if wrong else []
+    return [_at(tokens[number], *told) for number, *told in wrong]
 
 
-def unused(texts: Iterable[str], declared: Iterable[str]) -> list[str]:
+def unused(texts: Iterable[str], declared: Collection[str]) -> list[str]:
     """Declared parameters that none of a Report's queries uses."""
-    used = {token.text[1:] for text in texts for token in parameters(text)}
-    return [name for name in declared if name not in used]
+    if not declared:
+        return []
+    used = {word for text in texts for word in _words(text)}
+    return [name for name in declared if f":{name}" not in used]
 
 
-def _at(token: Token, code: str, detail: str, todo: str = "") -> TextFinding:
+def _at(token: Token, code: str, detail: str, todo: str) -> TextFinding:
     return TextFinding(
         code=code,
         detail=detail,
@@ -165,71 +175,89 @@ def _at(token: Token, code: str, detail: str, todo: str = "") -> TextFinding:
     )
 
 
-def _not_one_statement(found: list[Token]) -> Iterator[TextFinding]:
-    for before, token in pairwise(found):
-        if before.text == ";":
-            detail = "a second statement begins here"
-            yield _at(token, "BOE201", detail, "a query is one statement")
-            return
+def _wrong(
+    found: list[str], dialect: str, declared: Collection[str]
+) -> Iterator[_Wrong]:
+    """Most rules are about words that few queries have."""
+    small = [*map(str.lower, found)]
+    words = {*small}
+    signs = {word[0] for word in words}
+    if ";" in words:
+        yield from _not_one_statement(found)
+    yield from _not_reading(found, small, dialect)
+    if not signs.isdisjoint("()'\"`/$"):
+        yield from _unbalanced(found)
+    yield from _gaps(found, small)
+    if not signs.isdisjoint("$?"):
+        yield from _placeholders(found, dialect)
+    if ":" in signs:
+        yield from _undeclared(found, declared)
 
 
-def _not_reading(found: list[Token], dialect: str) -> Iterator[TextFinding]:
-    first = next((token for token in found if token.text != "("), found[0])
+def _not_one_statement(found: list[str]) -> Iterator[_Wrong]:
+    detail = "a second statement begins here"
+    yield found.index(";") + 1, "BOE201", detail, "a query is one statement"
+
+
+def _not_reading(found: list[str], small: list[str], dialect: str) -> Iterator[_Wrong]:
+    number = next((n for n, word in enumerate(found) if word != "("), 0)
     allowed = _FIRST_WORDS.get(dialect, _READS)
-    if first.text.lower() not in allowed:
-        guess = closest(first.text, allowed) if first.kind == "word" else None
+    if small[number] not in allowed:
+        first = found[number]
+        guess = closest(first, allowed) if re.fullmatch(_WORD, first) else None
         todo = f"did you mean {guess}?" if guess else "begin with select or with"
-        detail = f"a report's query only reads, but this begins with {first.text!r}"
-        yield _at(first, "BOE202", detail, todo)
+        detail = f"a report's query only reads, but this begins with {first!r}"
+        yield number, "BOE202", detail, todo
         return
-    for before, token in pairwise(found):
-        word = token.text.lower()
-        writes = word in _WRITES and before.text in ("(", ")")
-        if token.kind == "word" and (writes or word == "into"):
-            detail = f"a report's query only reads, but {token.text!r} would write"
-            yield _at(token, "BOE203", detail, "leave the change out of the query")
+    if _MAY_WRITE.isdisjoint(small):
+        return
+    for number, (before, word) in enumerate(pairwise(small), start=1):
+        if word == "into" or (word in _WRITES and before in ("(", ")")):
+            detail = f"a report's query only reads, but {found[number]!r} would write"
+            yield number, "BOE203", detail, "leave the change out of the query"
 
 
-def _unbalanced(found: list[Token]) -> Iterator[TextFinding]:
-    opened: list[Token] = []
-    for token in found:
-        if token.kind == "open_quote":
-            what = _QUOTES.get(token.text, "dollar quote")
-            yield _at(token, "BOE206", f"this {what} is never closed")
-            return
-        if token.text == "(":
-            opened.append(token)
-        elif token.text == ")" and not opened:
-            yield _at(token, "BOE206", "this parenthesis closes nothing")
-            return
-        elif token.text == ")":
+def _unbalanced(found: list[str]) -> Iterator[_Wrong]:
+    opened: list[int] = []
+    for number, word in enumerate(found):
+        if word == "(":
+            opened.append(number)
+        elif word == ")":
+            if not opened:
+                yield number, "BOE206", "this parenthesis closes nothing", ""
+                return
             opened.pop()
+        elif word in _QUOTES or (word[0] == "$" and re.fullmatch(_DOLLAR_QUOTE, word)):
+            what = _QUOTES.get(word, "dollar quote")
+            yield number, "BOE206", f"this {what} is never closed", ""
+            return
     if opened:
-        yield _at(opened[-1], "BOE206", "this parenthesis is never closed")
+        yield opened[-1], "BOE206", "this parenthesis is never closed", ""
 
 
-def _gaps(found: list[Token]) -> Iterator[TextFinding]:
-    for before, token in pairwise(found):
-        words = before.text.lower(), token.text.lower()
-        if words[0] in _NEEDS_MORE and words[1] in _BEGINS_ANEW:
-            detail = f"something is missing between {before.text} and {token.text}"
-            yield _at(token, "BOE208", detail)
-    if found[-1].text.lower() in _NEEDS_MORE:
-        yield _at(found[-1], "BOE208", f"the query ends after {found[-1].text}")
+def _gaps(found: list[str], small: list[str]) -> Iterator[_Wrong]:
+    for number, (before, word) in enumerate(pairwise(small), start=1):
+        if before in _NEEDS_MORE and word in _BEGINS_ANEW:
+            left, right = found[number - 1 : number + 1]
+            detail = f"something is missing between {left} and {right}"
+            yield number, "BOE208", detail, ""
+    if small[-1] in _NEEDS_MORE:
+        detail = f"the query ends after {found[-1]}"
+        yield len(found) - 1, "BOE208", detail, ""
 
 
-def _placeholders(found: list[Token], dialect: str) -> Iterator[TextFinding]:
-    for token in found:
-        operator = token.text == "?" and dialect == "postgres"  # jsonb ? 'key'
-        if token.kind == "foreign" and not operator:
-            detail = f"{token.text} is a placeholder of another kind"
-            yield _at(token, "BOE207", detail, "write parameters as :name")
+def _placeholders(found: list[str], dialect: str) -> Iterator[_Wrong]:
+    for number, word in enumerate(found):
+        operator = word == "?" and dialect == "postgres"  # jsonb ? 'key'
+        if re.fullmatch(_FOREIGN, word) and not operator:
+            detail = f"{word} is a placeholder of another kind"
+            yield number, "BOE207", detail, "write parameters as :name"
 
 
-def _undeclared(found: list[Token], declared: Collection[str]) -> Iterator[TextFinding]:
-    for token in found:
-        name = token.text[1:]
-        if token.kind == "parameter" and name not in declared:
+def _undeclared(found: list[str], declared: Collection[str]) -> Iterator[_Wrong]:
+    for number, word in enumerate(found):
+        name = word[1:]
+        if re.fullmatch(_PARAMETER, word) and name not in declared:
             guess = closest(name, declared)
             todo = f"did you mean :{guess}?" if guess else f"add {name} to parameters"
-            yield _at(token, "BOE204", f"the parameter :{name} is not declared", todo)
+            yield number, "BOE204", f"the parameter :{name} is not declared", todo

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from boe_reconciler.core.codes import CODES
-from tests.revisions import GOOD, a_document, plan_of, spot, unmarked
+from boe_reconciler.core.plan import look_through
+from tests.revisions import (
+    GOOD,
+    NOW,
+    a_document,
+    a_snapshot,
+    plan_of,
+    spot,
+    unmarked,
+)
 
 SMTP = a_document(
     "Connection", "mail", "{type: smtp, host: mail.example.com, from: r@example.com}"
@@ -1197,6 +1206,21 @@ def test_a_problem_stands_where_its_mistake_is(case: str) -> None:
     found = [spot(problem) for problem in plan_of(files).problems]
     assert set(found) == expected
     assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("case", [*CASES])
+def test_a_look_without_a_plan_finds_the_same(case: str) -> None:
+    files, _ = unmarked({**GOOD, **CASES[case]})
+    plan, look = plan_of(files), look_through(a_snapshot(files), now=NOW)
+    assert (look.problems, look.total) == (plan.problems, plan.activation.total)
+
+
+def test_what_many_schedules_say_of_their_times_is_told_of_each() -> None:
+    night = 'when: {cron: "30 2 * * *", timezone: Europe/Berlin}'
+    names = ("a", "b")
+    files = {f"schedules/{n}.yaml": a_schedule(night, name=n) for n in names}
+    found = plan_of({**GOOD, **files}).problems
+    assert [(one.code, one.name) for one in found] == [("BOE071", n) for n in names]
 
 
 def test_every_code_of_a_revision_has_a_case() -> None:

@@ -81,7 +81,9 @@ def _merge(over: Any, under: Any, whole: Sequence[str] = ()) -> Any:
 def _has_null(value: Any) -> bool:
     if not isinstance(value, dict):
         return value is None
-    return any(map(_has_null, value.values()))
+    return None in value.values() or any(
+        _has_null(one) for one in value.values() if isinstance(one, dict)
+    )
 
 
 def _without(fields: Map | None, *keys: str) -> dict[str, Any]:

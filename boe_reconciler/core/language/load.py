@@ -38,6 +38,8 @@ def load_resource(document: Document) -> tuple[Resource | None, list[Problem]]:
     resource: Resource | None = None
     if not found:
         resource, found = _judge(document)
+    if not found:
+        return (None if document.flawed else resource), []
     fresh = [finding for finding in found if not _known(document, finding.path)]
     problems = in_order(problem_at(document, finding) for finding in fresh)
     broken = document.flawed or any(p.severity == "error" for p in problems)

@@ -12,19 +12,14 @@ from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
+from boe_reconciler.core.plan.look import NOTHING, look, look_through, no_blob
 from boe_reconciler.core.plan.outcome import Outcome
-from boe_reconciler.core.plan.reading import PlanCache, read
-from boe_reconciler.core.plan.removals import removals_of, removed_environment
-from boe_reconciler.core.plan.revision import (
-    Served,
-    judge_for,
-    judge_revision,
-    judging,
-)
+from boe_reconciler.core.plan.reading import PlanCache
+from boe_reconciler.core.plan.revision import Served
 from boe_reconciler.core.plan.serving import Serving
 from boe_reconciler.core.plan.status import REASONS, Telling
 from boe_reconciler.core.plan.world import Key, World
-from boe_reconciler.core.problems import Problem, in_order
+from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import (
@@ -37,9 +32,16 @@ from boe_reconciler.core.spec import (
     ServedObject,
 )
 
-__all__ = ["REASONS", "Plan", "PlanCache", "make_plan", "served_plan", "unusable"]
-
-_NOTHING = Served(attempted=None, serving=None)
+__all__ = [
+    "REASONS",
+    "Plan",
+    "PlanCache",
+    "look_through",
+    "make_plan",
+    "no_blob",
+    "served_plan",
+    "unusable",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +78,6 @@ class Plan:
         return self.activation.by_key
 
 
-def no_blob(sha256: str) -> bytes:
-    """Reads from a Blobs store that nobody has."""
-    raise InputError(f"the file {sha256} is not at hand")
-
-
 def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     snapshot: Snapshot,
     *,
@@ -100,38 +97,29 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     what is served. `environment` is laid over the revision: InputError where there is
     none of that name, neither in the revision nor served.
     """
-    cache = cache or PlanCache()
-    served = served or _NOTHING
-    old = served.by_key
-    reading = read(snapshot, cache)
-    before = judging(served, snapshot.revision)
-    judge = judge_for(reading, before, cache)
-    owners = cache.code_owners_of(snapshot) if judge.spec.codeowners else None
-    court = Court(judge=judge, now=now, code_owners=owners)
-    overlay = ("Environment", environment) if environment else None
-    empty = World.of(snapshot, read_blob, overlay)
-    revision = judge_revision(reading, empty, old, court, cache)
-    removals = removals_of(
-        revision,
-        old,
-        cache.outcome.apart(old, revision.world.entries),
-        judge,
-        allow_removals,
+    cache, served = cache or PlanCache(), served or NOTHING
+    found = look(
+        snapshot,
+        served=served,
+        now=now,
+        allow_removals=allow_removals,
+        cache=cache,
+        read_blob=read_blob,
+        environment=environment,
     )
-    gone = removed_environment(revision, old)
-    problems = in_order(
-        [*reading.problems, *revision.problems, *removals.problems, *gone.values()]
-    )
+    revision, removals, problems = found.revision, found.removals, found.problems
     refused = strict and any(problem.severity == "error" for problem in problems)
     serving = Serving(
-        court=court,
+        court=found.court,
         revision=revision.world,
         judged=revision.judged,
-        old=old,
+        old=served.by_key,
         cache=cache,
     )
     chosen = (
-        serving.as_before() if refused else serving.choose(removals.kept | gone.keys())
+        serving.as_before()
+        if refused
+        else serving.choose(removals.kept | found.gone.keys())
     )
     cache.outcome = outcome = cache.outcome.of(
         chosen, None if refused else served.serving
@@ -147,10 +135,10 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
             schedules=Schedules(outcome.schedules, outcome.connections),
             problems=[problem.as_diagnostic() for problem in problems],
             environment=environment,
-            judge=before,
+            judge=found.judge,
             before=served.serving,
         ),
-        blobs=outcome.blobs(old),
+        blobs=outcome.blobs(served.by_key),
         world=chosen,
     )
 

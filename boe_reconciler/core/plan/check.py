@@ -37,6 +37,8 @@ class Check:
     now: datetime
     #: The object's document; a Schedule's is laid over its template's.
     document: Document
+    #: Whether Problems are all that is asked for, and nothing is planned.
+    only_problems: bool = False
     problems: list[Problem] = field(default_factory=list)
     blocked_by: Key | None = None
     lookups: dict[Key, object] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Check:
         for found in findings:
             part = self.document.part(path)
             problem = problem_at(self.document, _finding(found, path))
+            part = self.document.part(path)
             place = within(part, found.offset, found.length) if part else problem.range
             self.problems.append(replace(problem, range=place))
 

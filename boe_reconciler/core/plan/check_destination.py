@@ -72,8 +72,8 @@ def _names(check: Check, raw: Mapping[str, Any], path: Path) -> None:
             found = check_pattern(raw[key], marker=marker)
             check.find_in_text(found, (*path, key))
     for key in ("base_path", "prefix"):
-        braces = re.search(r"[{}]", str(raw.get(key, "")))
-        if braces:
+        text = str(raw.get(key, ""))
+        if "{" in text or "}" in text:
             check.add(
                 "BOE161",
                 (*path, key),

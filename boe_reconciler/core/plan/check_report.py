@@ -107,8 +107,10 @@ def check_report(
     if connection is None:
         return None
     files |= pinned_files(connection)
-    changes = {"query": text, "query_file": None, "workbook": workbook}
-    resolved = spec.model_copy(update=changes)
+    resolved = spec
+    if spec.query_file is not None or workbook is not None:
+        changes = {"query": text, "query_file": None, "workbook": workbook}
+        resolved = spec.model_copy(update=changes)
     return lambda name, title: ResolvedReport(
         name=name,
         title=title,

@@ -19,19 +19,19 @@ from boe_reconciler.core.spec import PlannedSchedule
 _INCOMPLETE = ("BOE034", "BOE043")
 
 
-def check_schedule(check: Check) -> PlannedSchedule | None:
-    """None where it, or what it needs, cannot be used."""
+def check_schedule(check: Check) -> PlannedSchedule | Schedule | None:
+    """None where it, or what it needs, cannot be used; see `resolve`."""
     under = _layers(check)
     schedule, problems = load_resource(check.document)
     check.problems += [p for p in problems if not (under.incomplete and _gap(p))]
     schedule = schedule or modelled(check.document)
-    planned = None
+    resolved = None
     if isinstance(schedule, Schedule):
-        planned = resolve(check, schedule)
+        resolved = resolve(check, schedule)
     else:
         check_parts(check, incomplete=under.incomplete)
     check.problems = [at for p in check.problems if (at := under.placed(p))]
-    return planned
+    return resolved
 
 
 def _gap(problem: Problem) -> bool:

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from pydantic_core._pydantic_core import ValidationError
 
-from boe_reconciler.core.calendar import Timetable, check_timezone, compile_when
+from boe_reconciler.core.calendar import (
+    Timetable,
+    check_timezone,
+    compile_when,
+    upcoming_warnings,
+)
+from boe_reconciler.core.language.findings import Finding
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.problems import Path
+from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.resources.others import CalendarSpec
 from boe_reconciler.core.resources.when import When
 
 _PATH: Path = ("spec", "when")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """What a `when` says."""
+
+    #: None where it cannot be used.
+    timetable: Timetable | None
+    #: The one that it names.
+    calendar: CalendarSpec | None
+    findings: Sequence[Finding]
+    #: What is ahead of it.
+    warnings: Sequence[Finding]
+
+
 def check_when(
     check: Check, when: When, *, default_timezone: str | None = None
-) -> tuple[Timetable | None, CalendarSpec | None]:
-    """What it says, and the Calendar that it names."""
+) -> Timed:
+    """`when` is that of the document. Many say the same: that is worked out once."""
     calendar = None
     if when.calendar:
-        calendar = check.use("Calendar", when.calendar, (*_PATH, "calendar"))
+        found = check.use("Calendar", when.calendar, (*_PATH, "calendar"))
+        calendar = found.spec if found else None
+    raw = repr(check.document.data["spec"]["when"])
+    key = raw, default_timezone, check.judge is None
+    known = check.world.whens.get(key)
+    if known is None or known.calendar is not calendar:
+        known = _timed(check, when, calendar, default_timezone)
+        check.world.whens[key] = known
+    check.find(known.findings, _PATH)
+    return known
+
+
+def _timed(
+    check: Check, when: When, calendar: CalendarSpec | None, default: str | None
+) -> Timed:
     compiled = compile_when(
         when,
-        calendar=calendar.spec if calendar else None,
-        default_timezone=default_timezone,
+        calendar=calendar,
+        default_timezone=default,
         min_interval=_least(check),
     )
-    check.find(compiled.findings, _PATH)
-    return compiled.timetable, calendar.spec if calendar else None
+    timetable = compiled.timetable
+    return Timed(
+        timetable=timetable,
+        calendar=calendar,
+        findings=compiled.findings,
+        warnings=upcoming_warnings(timetable, check.now.date()) if timetable else (),
+    )
 
 
 def check_when_alone(check: Check, raw: Any, *, default_timezone: str | None) -> None:

@@ -35,9 +35,6 @@ class Holder:
     #: Those that the Distribution declares.
     declared: dict[str, Input] = field(default_factory=dict)
 
-    def planned(self, check: Check) -> list[PlannedDestination]:
-        return [self.one(check, target) for target in self.targets]
-
     def one(self, check: Check, target: Any) -> PlannedDestination:
         return PlannedDestination.model_construct(
             key=self._key(target),

@@ -142,6 +142,8 @@ class Court:
     now: datetime
     #: Of the revision; None: the Policy does not ask for them.
     code_owners: CodeOwners | None = None
+    #: Whether Problems are all that is asked for, and nothing is planned.
+    only_problems: bool = False
 
     def judge_all(self, world: World, last: Judged | None = None) -> Judged:
         """Fill `world.verdicts`: those of `last`, but for what is another now, and for
@@ -206,6 +208,7 @@ class Court:
             judge=None if entry.served else self.judge,
             now=self.now,
             document=entry.document,
+            only_problems=self.only_problems,
             problems=[*entry.problems, *world.extra.get(entry, ())],
         )
         _owner(check)

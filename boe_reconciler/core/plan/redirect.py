@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.check_environment import Overlay
+from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.resources.others import Redirect
 from boe_reconciler.core.spec import PlannedDestination
+
+
+def overlay_of(check: Check) -> Overlay | None:
+    """That of the Environment; a Report without a good one cannot be used anyway."""
+    key = check.world.environment
+    found = check.look_up(key) if key else None
+    return found.product if isinstance(found, Verdict) and found.good else None
 
 
 def redirected(planned: PlannedDestination, overlay: Overlay) -> PlannedDestination:

@@ -1,8 +1,4 @@
-"""A Schedule and all that it refers to -> what a run needs, and when it is due.
-
-What is made here consists of parts that have been validated: `model_construct` spares
-them a second time, and `boe validate` the building of models that nothing else needs.
-"""
+"""A Schedule and all that it refers to: what is wrong with them, and a plan where nothing is."""
 
 from __future__ import annotations
 
@@ -11,92 +7,69 @@ from dataclasses import replace
 from typing import Any
 
 from boe_reconciler.core import sql
-from boe_reconciler.core.calendar import Timetable, upcoming_warnings
+from boe_reconciler.core.calendar import Timetable
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
-from boe_reconciler.core.plan.check_burst import ResolvedBurst, check_burst
+from boe_reconciler.core.plan.check_burst import check_burst
 from boe_reconciler.core.plan.check_destination import check_destination
-from boe_reconciler.core.plan.check_environment import Overlay
 from boe_reconciler.core.plan.check_mail import broken_texts
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_waits import check_waits
 from boe_reconciler.core.plan.check_when import check_when
-from boe_reconciler.core.plan.delivering import Holder, distribution, used
-from boe_reconciler.core.plan.files import blob_id
+from boe_reconciler.core.plan.delivering import Holder, distribution
+from boe_reconciler.core.plan.planned import Resolved, planned
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
-from boe_reconciler.core.plan.redirect import redirected
-from boe_reconciler.core.plan.sops import pin, pinned_files
+from boe_reconciler.core.plan.redirect import overlay_of
+from boe_reconciler.core.plan.sops import pin
 from boe_reconciler.core.plan.world import Verdict
 from boe_reconciler.core.prepare import INPUTS, PARAMETERS, About, Binding
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.resources.connection import SopsSecret
-from boe_reconciler.core.resources.distribution import Input
+from boe_reconciler.core.resources.distribution import EmailDestination, Input
 from boe_reconciler.core.resources.envelope import Schedule
 from boe_reconciler.core.resources.report import Workbook
-from boe_reconciler.core.resources.schedule import (
-    Approval,
-    DistributionRef,
-    Export,
-)
+from boe_reconciler.core.resources.schedule import DistributionRef, Export
 from boe_reconciler.core.run_ids import run_id
-from boe_reconciler.core.spec import (
-    OccurrenceSet,
-    PlannedDestination,
-    PlannedSchedule,
-    RunSpec,
-)
-from boe_reconciler.core.windows import zoned
+from boe_reconciler.core.spec import PlannedSchedule
 
 #: Formats that hold a single table.
 _ONE_TABLE = ("csv", "tsv", "json", "jsonl", "parquet")
 
 
-def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | None:
-    """All Problems of the Schedule go to `check`; None where something is missing."""
-    occurrences, timetable = _when(check, schedule)
+def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | Schedule | None:
+    """All Problems of the Schedule go to `check`; None where something is missing.
+
+    Where Problems are all that is asked for, nothing is planned.
+    """
+    timed = check_when(check, schedule.spec.when)
+    check.find(timed.warnings, ("spec", "when"))
+    timetable = timed.timetable
     report = _report(check, schedule)
     _people(check, schedule)
     check_waits(check, schedule, report, timetable)
     _ping(check, schedule)
     _export(check, schedule, report)
-    planned, holders = _destinations(check, schedule)
-    destinations = _redirected(check, planned)
+    targets, holders = _destinations(check, schedule)
     burst = check_burst(check, schedule, report)
     _values(check, schedule, report, (timetable, burst.part))
-    if report is None or occurrences is None or len(destinations) == 0:
+    if report is None or timetable is None or not targets:
         return None
-    return PlannedSchedule(
-        name=schedule.name,
-        spec=_run_spec(
-            check,
-            schedule,
-            report,
-            occurrences.timezone,
-            (destinations, holders, burst),
-        ),
-        occurrences=occurrences,
-        paused=schedule.spec.paused,
-        renamed_from=schedule.metadata.renamed_from,
-        parts=burst.parts,
+    ping, export = _own_ping(check, schedule.spec.ping), _pinned(check, schedule)
+    if check.only_problems:
+        return schedule
+    resolved = Resolved(
+        schedule=schedule,
+        timezone=timetable.timezone,
+        calendar=timed.calendar,
+        report=report,
+        targets=targets,
+        holders=holders,
+        burst=burst,
+        ping=ping,
+        export=export,
     )
-
-
-# --- When ---------------------------------------------------------------------------
-
-
-def _when(
-    check: Check, schedule: Schedule
-) -> tuple[OccurrenceSet | None, Timetable | None]:
-    timetable, calendar = check_when(check, schedule.spec.when)
-    if timetable is None:
-        return None, None
-    warnings = upcoming_warnings(timetable, check.now.date())
-    check.find(warnings, ("spec", "when"))
-    occurrences = OccurrenceSet.model_construct(
-        when=schedule.spec.when, timezone=timetable.timezone, calendar=calendar
-    )
-    return occurrences, timetable
+    return planned(check, resolved)
 
 
 # --- What -----------------------------------------------------------------------------
@@ -145,7 +118,7 @@ def _one_name(
     check: Check, schedule: Schedule, pattern: str | None, path: Path
 ) -> None:
     """Several formats need names that differ."""
-    if schedule.spec.export.several and pattern and "{format}" not in pattern:
+    if pattern and "{format}" not in pattern and schedule.spec.export.several:
         detail = f"{pattern!r} gives the files of all formats the same name"
         check.add("BOE212", path, detail, "add {format}")
 
@@ -218,29 +191,25 @@ def _ping(check: Check, schedule: Schedule) -> None:
 
 def _destinations(
     check: Check, schedule: Schedule
-) -> tuple[list[PlannedDestination], list[Holder]]:
-    """In order, those in place too; and what they stand in."""
+) -> tuple[list[tuple[Holder | None, Any]], list[Holder]]:
+    """In order, each with the Distribution that it stands in; and all of those."""
     targets = schedule.spec.deliver_to
-    here = Holder(
-        targets=[t for t in targets if not isinstance(t, str | DistributionRef)],
-        file=check.document.file(("spec", "deliver_to")),
-        contents=check.files,
-    )
-    found, holders = [], [here]
+    here = [t for t in targets if not isinstance(t, str | DistributionRef)]
+    found: list[tuple[Holder | None, Any]] = []
+    holders: list[Holder] = []
     for number, target in enumerate(targets):
         path: Path = ("spec", "deliver_to", number)
         if isinstance(target, str | DistributionRef):
             holder = _through(check, target, path)
             if holder is not None:
                 holders.append(holder)
-                planned = list(holder.planned(check))
-                found += planned
-                for one in planned:
-                    _one_name(check, schedule, one.spec.filename_pattern, path)
-                    _preview(check, schedule, one.spec, path)
+                for one in holder.targets:
+                    found.append((holder, one))
+                    _one_name(check, schedule, one.filename_pattern, path)
+                    _preview(check, schedule, one, path)
         else:
-            check_destination(check, target, path, here.targets)
-            found.append(here.one(check, target))
+            check_destination(check, target, path, here)
+            found.append((None, target))
             at = (*path, "filename_pattern")
             _one_name(check, schedule, target.filename_pattern, at)
             _preview(check, schedule, target, (*path, "preview_rows"))
@@ -253,22 +222,6 @@ def _preview(check: Check, schedule: Schedule, target: Any, path: Path) -> None:
         detail = "the mail would show rows of a file that has a password"
         todo = "take preview_rows out, or the password"
         check.add("BOE294", path, detail, todo)
-
-
-def _redirected(
-    check: Check, destinations: list[PlannedDestination]
-) -> list[PlannedDestination]:
-    overlay = _overlay(check)
-    if overlay is None:
-        return destinations
-    return [redirected(one, overlay) for one in destinations]
-
-
-def _overlay(check: Check) -> Overlay | None:
-    """That of the Environment; a Report without a good one cannot be used anyway."""
-    key = check.world.environment
-    found = check.look_up(key) if key else None
-    return found.product if isinstance(found, Verdict) and found.good else None
 
 
 def _through(check: Check, target: str | DistributionRef, path: Path) -> Holder | None:
@@ -298,6 +251,8 @@ def _values(
     known: tuple[Timetable | None, Mapping[str, str] | None],
 ) -> None:
     """Parameters and inputs, as they will be at the next occurrence, of the first part."""
+    if not _is_filled_in(schedule, report):
+        return
     timetable, part = known
     about = About(
         schedule=schedule.name,
@@ -320,22 +275,41 @@ def _values(
     context = {**context, **of_part, "parameters": values}
     for number, target in enumerate(schedule.spec.deliver_to):
         path: Path = ("spec", "deliver_to", number)
-        name = (
-            target if isinstance(target, str) else getattr(target, "distribution", "")
-        )
-        found = check.world.look_up(("Distribution", name), check.entry.kind)
-        if isinstance(found, Verdict) and found.good:
-            declared = found.product.spec.inputs
-            binding = Binding(definitions=declared, context=context, words=INPUTS)
-            given = target.inputs if isinstance(target, DistributionRef) else {}
-            inputs = _bind(check, binding, given, later, (*path, "inputs"))
-            _addresses(check, declared, inputs, (*path, "inputs"))
-            _texts_of(check, found, {**context, "inputs": inputs}, path)
-        elif not isinstance(target, str | DistributionRef):
+        if isinstance(target, str | DistributionRef):
+            _inputs(check, target, context, later, path)
+        else:
             texts = check.document.file(path), check.files
             seen = {**context, "inputs": {}}
             for key, error in broken_texts(check, target, seen, texts):
                 check.add("BOE180", (*path, *key), error.message, error.help)
+
+
+def _is_filled_in(schedule: Schedule, report: ResolvedReport | None) -> bool:
+    """Whether it has parameters, inputs or texts: most have none."""
+    if report and (report.spec.parameters or schedule.spec.parameters):
+        return True
+    holding = (str, DistributionRef, EmailDestination)
+    return any(isinstance(target, holding) for target in schedule.spec.deliver_to)
+
+
+def _inputs(
+    check: Check,
+    target: str | DistributionRef,
+    context: Mapping[str, Any],
+    later: Collection[str],
+    path: Path,
+) -> None:
+    """Those that a Distribution is given, and its texts with them."""
+    name = target if isinstance(target, str) else target.distribution
+    found = check.world.look_up(("Distribution", name), check.entry.kind)
+    if not isinstance(found, Verdict) or not found.good:
+        return
+    declared = found.product.spec.inputs
+    binding = Binding(definitions=declared, context=context, words=INPUTS)
+    given = target.inputs if isinstance(target, DistributionRef) else {}
+    inputs = _bind(check, binding, given, later, (*path, "inputs"))
+    _addresses(check, declared, inputs, (*path, "inputs"))
+    _texts_of(check, found, {**context, "inputs": inputs}, path)
 
 
 def _texts_of(
@@ -406,93 +380,12 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         yield from _texts(item, (*path, key))
 
 
-# --- All together -----------------------------------------------------------------------
-
-
-def _run_spec(
-    check: Check,
-    schedule: Schedule,
-    report: ResolvedReport,
-    timezone: str,
-    delivered: tuple[list[PlannedDestination], list[Holder], ResolvedBurst],
-) -> RunSpec:
-    spec, metadata = schedule.spec, schedule.metadata
-    policy = check.policy
-    destinations, holders, burst = delivered
-    uses = used(check, holders, destinations)
-    ping, export = _own_ping(check, spec.ping), _pinned(check, spec.export)
-    return RunSpec.model_construct(
-        schedule=schedule.name,
-        title=schedule.title,
-        owner=metadata.owner or "",
-        labels=metadata.labels,
-        timezone=timezone,
-        report_name=report.name,
-        report_title=report.title,
-        report=report.spec,
-        connection_name=report.connection_name,
-        connection=_zoned(report.connection, policy.defaults.get("timezone")),
-        period=spec.period,
-        parameters=spec.parameters,
-        export=export,
-        if_empty=spec.if_empty,
-        if_unchanged=spec.if_unchanged,
-        only_if=spec.only_if,
-        wait_for=spec.wait_for,
-        approval=spec.approval,
-        burst=burst.spec,
-        execution=spec.execution,
-        ping=ping,
-        destinations=destinations,
-        connections=_all_zoned(uses.connections, policy.defaults.get("timezone")),
-        groups={**uses.groups, **_approvers(check, spec.approval)},
-        files={
-            **report.files,
-            **pinned_files(ping, export),
-            **uses.files,
-            **burst.files,
-        },
-        blob_ids=_blob_ids(check, holders),
-        max_rows=policy.limits.max_rows,
-        max_artifact=policy.limits.max_artifact,
-        local_roots=policy.allow.local_roots,
-        email_domains=policy.allow.email_domains,
-        hosts=policy.allow.hosts,
-        private_addresses=policy.allow.private_addresses,
-        max_recipients=policy.limits.max_recipients,
-        environment=check.world.environment[1] if check.world.environment else None,
-    )
-
-
-def _blob_ids(check: Check, holders: Sequence[Holder]) -> dict[str, str]:
-    """Of the files that it names itself, and that its Report and its Distributions do."""
-    named: list[Mapping[str, bytes | None]] = [check.files]
-    named += [holder.contents for holder in holders]
-    for (kind, _), one in check.lookups.items():
-        if kind == "Report" and isinstance(one, Verdict):
-            named.append(one.files)
-    contents = {path: found for files in named for path, found in files.items()}
-    return {
-        path: blob_id(content)
-        for path, content in sorted(contents.items())
-        if content is not None
-    }
-
-
-def _approvers(check: Check, approval: Approval | None) -> dict[str, Any]:
-    """The Groups that an approval names."""
-    found = {}
-    for number, name in enumerate(approval.by if approval else ()):
-        if "@" not in name and check.knows("Group", name):
-            group = check.use("Group", name, ("spec", "approval", "by", number))
-            if group is not None:
-                found[name] = group.spec
-    return found
+# --- Secrets of its own ---------------------------------------------------------------
 
 
 def _own_ping(check: Check, ping: Any) -> Any:
     """Who watches the real runs is not told of others."""
-    overlay = _overlay(check)
+    overlay = overlay_of(check)
     if overlay is not None and overlay.redirect.others != "deliver":
         return None
     if isinstance(ping, SopsSecret):
@@ -500,22 +393,11 @@ def _own_ping(check: Check, ping: Any) -> Any:
     return ping
 
 
-def _pinned(check: Check, export: Export) -> Export:
+def _pinned(check: Check, schedule: Schedule) -> Export:
     """With the password's encrypted file as it is in this revision."""
+    export = schedule.spec.export
     if not isinstance(export.password, SopsSecret):
         return export
     path = ("spec", "export", "password", "sops")
     password = SopsSecret(sops=pin(check, export.password.sops, path))
     return export.model_copy(update={"password": password})
-
-
-def _all_zoned(connections: Mapping[str, Any], default: Any) -> dict[str, Any]:
-    return {name: _zoned(spec, default) for name, spec in connections.items()}
-
-
-def _zoned(connection: Any, default: Any) -> Any:
-    """A Connection whose blackouts name their zones."""
-    if all(window.timezone for window in connection.blackouts):
-        return connection
-    windows = zoned(connection.blackouts, default)
-    return connection.model_copy(update={"blackouts": windows})

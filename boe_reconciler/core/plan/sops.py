@@ -89,9 +89,8 @@ def pinned_files(*specs: Any) -> dict[str, str]:
 def secrets_in(spec: Any) -> Iterator[SopsSecret]:
     if isinstance(spec, SopsSecret):
         yield spec
-    elif isinstance(spec, Model):
-        for name in type(spec).model_fields:
-            yield from secrets_in(getattr(spec, name))
-    elif isinstance(spec, list):
-        for one in spec:
+        return
+    below = spec.__dict__.values() if isinstance(spec, Model) else spec
+    for one in below if isinstance(spec, Model | list) else ():
+        if isinstance(one, Model | list):
             yield from secrets_in(one)

@@ -7,7 +7,14 @@ version. Both are judged by the same checks.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Hashable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import field, replace
 from functools import cached_property, partial
 from hashlib import sha256
@@ -220,6 +227,8 @@ class World:
     #: Where no Policy is served, though there is one: nothing can be judged.
     without_policy: bool = False
     verdicts: MutableMapping[Key, Verdict] = field(default_factory=dict)
+    #: What each `when` of it says, by its text and by who judges it.
+    whens: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
