@@ -175,13 +175,17 @@ class Rounds:
 
     def bare(self) -> Took:
         """Plain sqlite3, with the rows that a tick made."""
+        return self.plainly(self.count, BATCH, self.workers)
+
+    def plainly(self, count: int, inserts: int, claims: int) -> Took:
+        """The same for the first of them, with so many in each transaction."""
         now = self.hour()
         while self.ledger.materialise(now=now, limit=BATCH).more:
             pass
         with plain(self.path) as connection:
             rows = connection.execute("SELECT * FROM runs").fetchall()
             connection.execute("DELETE FROM runs")
-            took = insert_and_claim(connection, rows, self.workers)
+            took = insert_and_claim(connection, rows[:count], inserts, claims)
         self.clear()
         return took
 
@@ -196,16 +200,17 @@ def plain(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def insert_and_claim(
-    connection: sqlite3.Connection, rows: list[Any], workers: int
+    connection: sqlite3.Connection, rows: list[Any], inserts: int, claims: int
 ) -> Took:
+    """So many in each transaction."""
     places = ", ".join("?" for _ in rows[0])
     insert = f"INSERT INTO runs VALUES ({places})"  # noqa: S608 nothing but places
     watch = Watch()
-    for batch in batches(rows, BATCH):
+    for batch in batches(rows, inserts):
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(insert, batch)
         connection.execute("COMMIT")
-    for batch in batches(rows, workers):
+    for batch in batches(rows, claims):
         connection.execute("BEGIN IMMEDIATE")
         for row in batch:
             given = (2_000_000_000_000_000, 1_900_000_000_000_000, row[0])

@@ -123,7 +123,7 @@ def test_each_part_has_its_place_on_the_page() -> None:
 def test_what_stands_beside_files_is_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["--only", "changing", "upcoming", "history", "--rows", "2000"]
+    arguments = ["--only", "changing", "upcoming", "due", "history", "--rows", "2000"]
     assert bench.main([*arguments, "--rounds", "1"]) == 0
     said = capsys.readouterr().out
     assert "| all of 20 files, by the time of one changed | at least 20 |" in said

@@ -18,6 +18,7 @@ from benches import pages
 from benches.speed import (
     changing,
     databases,
+    due,
     files,
     growth,
     history,
@@ -39,7 +40,7 @@ class Bench:
     folder: Path
     rounds: int
     #: Rows of a large file. Other sizes follow from it: a tenth and five times as many
-    #: rows, 500 small exports, 10,000 files of YAML or schedules, and a ledger of
+    #: rows, 2,000 small exports, 10,000 files of YAML or schedules, and a ledger of
     #: a million runs for a million.
     rows: int
 
@@ -63,7 +64,7 @@ class Bench:
         return files.held(self._files, self.rows)
 
     def small(self) -> Part:
-        return small.measured(self._files, max(2, self.rows // 2_000))
+        return small.measured(self._files, max(2, self.rows // 500))
 
     def postgres(self) -> Part:
         return databases.postgres(self._files, self.rows)
@@ -82,6 +83,9 @@ class Bench:
 
     def upcoming(self) -> Part:
         return upcoming.measured(self.rows // 100, self.rounds)
+
+    def due(self) -> Part:
+        return due.measured(self.rows // 100, self.rounds)
 
     def history(self) -> Part:
         return history.measured(self.folder, self.rows, self.rounds)
@@ -104,6 +108,7 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "changing": Bench.changing,
     "standing": Bench.standing,
     "upcoming": Bench.upcoming,
+    "due": Bench.due,
     "history": Bench.history,
     "growth": Bench.growth,
     "stages": Bench.stages,

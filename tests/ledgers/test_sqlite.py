@@ -500,6 +500,8 @@ class _Kept:
 def test_what_is_made_of_rows_has_all_its_fields() -> None:
     """Or the field would be missing where it is read, much later."""
     names = ("sha256", "rows")
-    assert maker(_Kept, names)(("a", 1)) == _Kept(rows=1, sha256="a")
+    made = maker(_Kept, names)([("a", "b"), (1, 2)])
+    assert made == [_Kept(rows=1, sha256="a"), _Kept(rows=2, sha256="b")]
+    assert maker(_Kept, names)([]) == []
     with pytest.raises(TypeError, match="_Kept has other fields"):
         maker(_Kept, ["rows"])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, literal_column, select, text
+from sqlalchemy import bindparam, insert, literal_column, select, text
 
 from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey
 from boe_reconciler.core.suppression import Suppression
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, by_run, maker
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -38,7 +37,7 @@ _BAD = Reading(
 _HEARD = Reading(select(news.c.digest).where(news.c.digest == bindparam("digest")))
 # As the indexes have it.
 _MESSAGE_ID: Any = literal_column("json_extract(deliveries.intent, '$.message_id')")
-_MAIL = (
+_MAIL = Reading(
     select(deliveries)
     .where(
         _MESSAGE_ID.is_not(None),
@@ -46,7 +45,7 @@ _MAIL = (
     )
     .limit(1)
 )
-_MAIL_OF = (
+_MAIL_OF = Reading(
     select(deliveries)
     .where(
         text("deliveries.type = 'email' AND deliveries.receipt IS NOT NULL"),
@@ -77,15 +76,14 @@ class Hearing(Sweeping):
 
     def mail(self, identity: str) -> Delivery | None:
         # Identities are hex: "g" comes after all of them.
-        given = {"first": f"<{identity}", "last": f"<{identity}g"}
-        return self._one(_MAIL, given)
+        return self._one(_MAIL, first=f"<{identity}", last=f"<{identity}g")
 
     def mail_of(self, receipt: str) -> Delivery | None:
-        return self._one(_MAIL_OF, {"receipt": receipt})
+        return self._one(_MAIL_OF, receipt=receipt)
 
-    def _one(self, query: Select[Any], given: Mapping[str, str]) -> Delivery | None:
-        found = self._c.execute(query, given).first()
-        return to_delivery(tuple(found)) if found else None
+    def _one(self, reading: Reading, **given: str) -> Delivery | None:
+        found = to_deliveries(reading.columns(self._c, **given))
+        return found[0] if found else None
 
     def heard(self, digest: str) -> bool:
         return bool(_HEARD.rows(self._c, digest=digest))
@@ -94,14 +92,12 @@ class Hearing(Sweeping):
         _PUT.run(self._c, [event])
 
     def news(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[DeliveryEvent]]:
-        found: dict[str, list[DeliveryEvent]] = defaultdict(list)
-        rows = _OF_RUNS.rows(self._c, run_ids=list(run_ids)) if run_ids else ()
-        for one in map(_event, rows):
-            found[one.key.run_id].append(one)
-        return found
+        ids = list(run_ids)
+        found = _OF_RUNS.columns(self._c, run_ids=ids) if ids else ()
+        return by_run(found[1:], _events(found))
 
     def bad_news(self, since: datetime, limit: int) -> Sequence[DeliveryEvent]:
-        return [_event(row) for row in _BAD.rows(self._c, since=since, most=limit)]
+        return _events(_BAD.columns(self._c, since=since, most=limit))
 
     def suppressions(self, mailbox: str | None) -> Sequence[Suppression]:
         query, given = (
@@ -119,12 +115,14 @@ _EVENT = maker(DeliveryEvent, ("key", "digest", *columns(news, "digest", *KEY)))
 _DELIVERY = maker(Delivery, ("key", *columns(deliveries, *KEY)))
 
 
-def to_delivery(row: tuple[Any, ...]) -> Delivery:
-    """Of a whole row: its key comes first."""
-    return _DELIVERY((_KEY(row[: len(KEY)]), *row[len(KEY) :]))
+def to_deliveries(columns: Sequence[Sequence[Any]]) -> list[Delivery]:
+    """Of whole rows: their keys come first."""
+    keys = _KEY(columns[: len(KEY)])
+    return _DELIVERY([keys, *columns[len(KEY) :]]) if keys else []
 
 
-def _event(row: tuple[Any, ...]) -> DeliveryEvent:
-    """Of a whole row: its digest comes first, then its key."""
-    digest, *rest = row
-    return _EVENT((_KEY(rest[: len(KEY)]), digest, *rest[len(KEY) :]))
+def _events(columns: Sequence[Sequence[Any]]) -> list[DeliveryEvent]:
+    """Of whole rows: their digests come first, then their keys."""
+    digests, rest = columns[:1], columns[1:]
+    keys = _KEY(rest[: len(KEY)])
+    return _EVENT([keys, *digests, *rest[len(KEY) :]]) if keys else []

@@ -346,10 +346,10 @@ class Runs(Schedules):
         return self._read(_finding(narrowed), **given)
 
     def _read(self, reading: Reading, **given: Any) -> list[Run]:
-        return [*map(_RUN, reading.rows(self._c, **given))]
+        return _RUN(reading.columns(self._c, **given))
 
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
-        return [*map(_RUN, self._c.execute(query, given).fetchall())]
+        return _RUN([*zip(*self._c.execute(query, given).fetchall())])  # noqa: B905 as many in each
 
 
 @cache

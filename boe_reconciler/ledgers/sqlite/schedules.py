@@ -351,7 +351,7 @@ class Schedules:
         self._c.execute(_PUT_INCIDENT, tables.values(incident))
 
     def owed(self, channel: str) -> Sequence[Owed]:
-        return [*map(_OWED_OF, _OWED.rows(self._c, channel=channel))]
+        return _OWED_OF(_OWED.columns(self._c, channel=channel))
 
     def board(self) -> Board:
         found = self._mark("troubles")

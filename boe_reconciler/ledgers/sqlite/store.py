@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -26,8 +25,8 @@ from boe_reconciler.core.runs import (
     GapRow,
 )
 from boe_reconciler.ledgers.sqlite import counting
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker
-from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_delivery
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, by_run, maker
+from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_deliveries
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.tables import (
     artifacts,
@@ -75,19 +74,15 @@ class SqliteStore(Hearing):
     """One transaction's view of the rows; see `ledgers._store.Store`."""
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
-        found: dict[str, list[Attempt]] = defaultdict(list)
-        for row in self._children(_ATTEMPTS, run_ids):
-            found[row[0]].append(_ATTEMPT(row))
-        return found
+        found = self._children(_ATTEMPTS, run_ids)
+        return by_run(found, _ATTEMPT(found))
 
     def put_attempt(self, attempt: Attempt) -> None:
         _PUT_ATTEMPT.run(self._c, [attempt])
 
     def artifacts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Artifact]]:
-        found: dict[str, list[Artifact]] = defaultdict(list)
-        for row in self._children(_ARTIFACTS, run_ids):
-            found[row[0]].append(_ARTIFACT(row[1:]))
-        return found
+        found = self._children(_ARTIFACTS, run_ids)
+        return by_run(found, _ARTIFACT(found[1:]))
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
         self._many(
@@ -95,14 +90,12 @@ class SqliteStore(Hearing):
         )
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
-        found: dict[str, list[Delivery]] = defaultdict(list)
-        for row in self._children(_DELIVERIES, run_ids):
-            found[row[0]].append(to_delivery(row))
-        return found
+        found = self._children(_DELIVERIES, run_ids)
+        return by_run(found, to_deliveries(found))
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
-        found = _DELIVERY.rows(self._c, **values(key))
-        return to_delivery(found[0]) if found else None
+        found = to_deliveries(_DELIVERY.columns(self._c, **values(key)))
+        return found[0] if found else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         _PUT_DELIVERY.run(self._c, deliveries)
@@ -126,9 +119,9 @@ class SqliteStore(Hearing):
 
     def _children(
         self, reading: Reading, run_ids: Sequence[str]
-    ) -> Sequence[tuple[Any, ...]]:
-        """Whole rows; the run's id is their first value."""
-        return reading.rows(self._c, run_ids=list(run_ids)) if run_ids else ()
+    ) -> Sequence[Sequence[Any]]:
+        """All columns; the run's id is the first."""
+        return reading.columns(self._c, run_ids=list(run_ids)) if run_ids else ()
 
 
 _INSERT_ARTIFACT = insert(artifacts)

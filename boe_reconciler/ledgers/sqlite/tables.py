@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -41,8 +41,9 @@ _MICROSECOND = timedelta(microseconds=1)
 metadata = MetaData()
 
 
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
+def instants(column: Sequence[int | None]) -> list[datetime | None]:
+    """History has a dozen of them in each row."""
+    return [None if one is None else _EPOCH + one * _MICROSECOND for one in column]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -54,9 +55,8 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Bare: history has a dozen of them in each row."""
-        return _instant
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return instants([value])[0]
 
 
 class Word(TypeDecorator[StrEnum]):
@@ -68,12 +68,17 @@ class Word(TypeDecorator[StrEnum]):
     def __init__(self, words: type[StrEnum]) -> None:
         super().__init__()
         self.words = words
+        self._members: Mapping[str | None, StrEnum | None]
+        self._members = {None: None, **{str(one): one for one in words}}
+
+    def members(self, column: Sequence[str | None]) -> list[StrEnum | None]:
+        return [self._members[one] for one in column]
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self.words(value)
+        return self.members([value])[0]
 
 
 #: A mapping of another kind is written like a dict.
