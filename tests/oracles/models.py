@@ -87,9 +87,32 @@ def plain(schema: Any, known: Mapping[str, Any]) -> Any:
         return plain(known[schema["schema_ref"]], known)
     return {
         str(key): plain(value, known)
-        for key, value in schema.items()
+        for key, value in as_model(schema).items()
         if key not in IGNORED and (key not in ASSUMED or value != ASSUMED[key])
     }
+
+
+def as_model(schema: dict[str, Any]) -> dict[str, Any]:
+    """Ours are dataclasses to the core, for their slots: as the model that theirs is."""
+    kind = schema.get("type")
+    if kind == "dataclass":
+        left = {"fields", "slots", "strict"}
+        return {k: v for k, v in schema.items() if k not in left} | {"type": "model"}
+    if kind == "dataclass-args":
+        named = {field["name"]: field for field in schema["fields"]}
+        name = schema["dataclass_name"]
+        return {"type": "model-fields", "model_name": name, "fields": named}
+    if kind == "default" and schema.get("default_factory") in (dict, list):
+        return {
+            "type": kind,
+            "schema": schema["schema"],
+            "default": schema["default_factory"](),
+        }
+    if kind == "dataclass-field":
+        left = {"name", "kw_only"}
+        kept = {k: v for k, v in schema.items() if k not in left}
+        return kept | {"type": "model-field"}
+    return schema
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ _EXPECTED = {
     "float_type": "a number",
     "list_type": "a list",
     "dict_type": "a map",
-    "model_type": "a map",
-    "model_attributes_type": "a map",
+    "dataclass_type": "a map",
 }
 #: pydantic's type -> (code, sentence with what its context holds, what to do).
 _BOUNDS = {
@@ -82,7 +81,7 @@ def findings_of(
 
 def _meant(error: _Error, fields: FieldNames) -> Path | None:
     """The path of the field that an unknown one is a slip of."""
-    if error.type != "extra_forbidden":
+    if error.type != "unexpected_keyword_argument":
         return None
     *above, name = error.path
     found = closest(str(name), fields(tuple(above)))
@@ -131,7 +130,7 @@ def _finding(group: list[_Error], fields: FieldNames) -> Finding:
 def _translate(error: _Error, fields: FieldNames) -> Finding:
     if error.type == "missing":
         return _missing(error)
-    if error.type == "extra_forbidden":
+    if error.type == "unexpected_keyword_argument":
         return _unknown_field(error, fields(error.path[:-1]))
     if error.type == "literal_error":
         return _not_one_of(error)

@@ -7,7 +7,7 @@ resolved spec changes with its file, and a run needs nothing but the Blobs store
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from boe_reconciler.core.plan.check import Check
@@ -90,7 +90,11 @@ def secrets_in(spec: Any) -> Iterator[SopsSecret]:
     if isinstance(spec, SopsSecret):
         yield spec
         return
-    below = spec.__dict__.values() if isinstance(spec, Model) else spec
-    for one in below if isinstance(spec, Model | list) else ():
+    below: Iterable[Any] = ()
+    if isinstance(spec, Model):
+        below = map(spec.__getattribute__, type(spec).model_fields)
+    elif isinstance(spec, list):
+        below = spec
+    for one in below:
         if isinstance(one, Model | list):
             yield from secrets_in(one)

@@ -9,11 +9,12 @@ what the two make of every model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import FrozenInstanceError
 from datetime import date, datetime, time, timedelta
 from functools import cache, reduce
 from inspect import get_annotations
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -217,18 +218,23 @@ def _described(schema: Schema, description: str | None) -> Schema:
 
 
 def _model(model: type[Model]) -> Schema:
-    name, fields = model.__name__, model.model_fields.items()
-    of_fields = {
-        "type": "model-fields",
-        "model_name": name,
-        "fields": {name: _field(field) for name, field in fields},
+    """A dataclass to the core: it fills in slots of those alone."""
+    name, fields = model.__name__, model.model_fields
+    arguments = {
+        "type": "dataclass-args",
+        "dataclass_name": name,
+        "fields": [_field(name, field) for name, field in fields.items()],
     }
     made = {
-        "type": "model",
+        "type": "dataclass",
         "cls": model,
         "ref": f"{model.__module__}.{model.__qualname__}",
         "config": {"title": name, "extra_fields_behavior": "forbid", "strict": True},
-        "schema": of_fields,
+        "schema": arguments,
+        "fields": [*fields],
+        "slots": True,
+        # Models are made of maps; what is strict takes instances alone.
+        "strict": False,
     }
     # The core takes it wherever the model stands in another one, instead of making
     # one anew for each place.
@@ -237,9 +243,9 @@ def _model(model: type[Model]) -> Schema:
     return made
 
 
-def _field(field: FieldInfo) -> Schema:
-    schema = _bounded(schema_of(field.annotation), field.bounds)
-    made = {"type": "model-field", "schema": _defaulted(schema, field)}
+def _field(name: str, field: FieldInfo) -> Schema:
+    schema = _defaulted(_bounded(schema_of(field.annotation), field.bounds), field)
+    made = {"type": "dataclass-field", "name": name, "kw_only": True, "schema": schema}
     if field.alias:
         made |= {"validation_alias": field.alias, "serialization_alias": field.alias}
     return _described(made, field.description)
@@ -251,6 +257,8 @@ def _defaulted(schema: Schema, field: FieldInfo) -> Schema:
         made["validate_default"] = True
     if field.default_factory:
         return {**made, "default_factory": field.default_factory}
+    if field.default in ({}, []):  # The core would have it copied in depth each time.
+        return {**made, "default_factory": type(field.default)}
     return schema if field.default is MISSING else {**made, "default": field.default}
 
 
@@ -267,33 +275,50 @@ def _serializer_of(model: type[Model]) -> SchemaSerializer:
 # --- Models -----------------------------------------------------------------------
 
 
-class Model:
-    """Strict, closed, frozen. The core makes instances and fills in their `__dict__`."""
+class _Fields(type):
+    """Makes the fields of a model its slots: a quarter of the memory of dicts."""
 
-    __slots__ = (
-        "__dict__",
-        "__pydantic_extra__",
-        "__pydantic_fields_set__",
-        "__pydantic_private__",
-    )
+    model_fields: dict[str, FieldInfo]
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], body: dict[str, Any]
+    ) -> _Fields:
+        if not bases:
+            return super().__new__(cls, name, bases, body)
+        said = {field: body.pop(field, MISSING) for field in _names(body)}
+        made = super().__new__(cls, name, bases, {**body, "__slots__": (*said,)})
+        own = {}
+        for field, annotation in get_annotations(made, eval_str=True).items():
+            default = said[field]
+            info = default if isinstance(default, FieldInfo) else FieldInfo(default)
+            info.annotation = annotation
+            own[field] = info
+        made.model_fields = {**made.model_fields, **own}
+        return made
+
+
+def _names(body: Mapping[str, Any]) -> list[str]:
+    """The names that a class's body gives types to."""
+    if "__annotations__" in body:
+        return [*body["__annotations__"]]
+    # Since Python 3.14 they are made when they are asked for.
+    asked = {name: one for name, one in body.items() if name.startswith("__annot")}
+    return [*get_annotations(type("asked", (), asked))]
+
+
+class Model(metaclass=_Fields):
+    """Strict, closed, frozen. The core makes instances and fills in their slots."""
+
+    __slots__ = ()
     #: For JSON Schema: no other fields.
     model_config: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     #: Name in Python -> field, in the order of their declaration.
     model_fields: ClassVar[dict[str, FieldInfo]] = {}
+    #: By its name the core knows what it may write.
+    __dataclass_fields__: ClassVar[dict[str, Any]] = {}
 
     __pydantic_validator__: ClassVar[SchemaValidator]
     __pydantic_complete__: ClassVar[bool] = False
-    __pydantic_fields_set__: set[str]
-
-    def __init_subclass__(cls) -> None:
-        own = {}
-        for name, annotation in get_annotations(cls, eval_str=True).items():
-            said = cls.__dict__.get(name, MISSING)
-            own[name] = said if isinstance(said, FieldInfo) else FieldInfo(said)
-            own[name].annotation = annotation
-            if said is not MISSING:
-                delattr(cls, name)
-        cls.model_fields = {**cls.model_fields, **own}
 
     def __init__(self, **fields: Any) -> None:
         validator_of(type(self)).validate_python(fields, self_instance=self)
@@ -311,15 +336,12 @@ class Model:
     def model_construct(cls, **values: Any) -> Self:
         """Of values that have been validated."""
         made = cls.__new__(cls)
-        fields = cls.model_fields.items()
-        given = {n: values[n] if n in values else f.get_default() for n, f in fields}
-        return made._filled(given, set(values))
+        for name, field in cls.model_fields.items():
+            _set(made, name, values[name] if name in values else field.get_default())
+        return made
 
     def model_copy(self, *, update: Mapping[str, Any]) -> Self:
-        made = type(self).__new__(type(self))
-        return made._filled(
-            {**self.__dict__, **update}, self.model_fields_set | set(update)
-        )
+        return type(self).model_construct(**{**dict(self), **update})
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
         return _serializer_of(type(self)).to_python(self, **how)  # type: ignore[no-any-return]  # a model is a dict
@@ -327,16 +349,9 @@ class Model:
     def model_dump_json(self, **how: Any) -> str:
         return _serializer_of(type(self)).to_json(self, **how).decode()
 
-    @property
-    def model_fields_set(self) -> set[str]:
-        return self.__pydantic_fields_set__
-
-    def _filled(self, values: dict[str, Any], given: Iterable[str]) -> Self:
-        object.__setattr__(self, "__dict__", values)
-        object.__setattr__(self, "__pydantic_fields_set__", set(given))
-        object.__setattr__(self, "__pydantic_extra__", None)
-        object.__setattr__(self, "__pydantic_private__", None)
-        return self
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of each field."""
+        return ((name, getattr(self, name)) for name in self.model_fields)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be set")
@@ -347,19 +362,28 @@ class Model:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.__dict__ == other.__dict__
+        values = _values_of(type(self))
+        return bool(values(self) == values(other))
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
+        return hash(_values_of(type(self))(self))
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in self.__dict__.items())
+        shown = (f"{name}={value!r}" for name, value in self)
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.__dict__, self.model_fields_set)
+        return _rebuilt, (type(self), dict(self))
 
 
-def _rebuilt(model: type[Model], values: dict[str, Any], given: set[str]) -> Model:
+_set = object.__setattr__
+
+
+@_kept
+def _values_of(model: type[Model]) -> attrgetter[Any]:
+    return attrgetter("__class__", *model.model_fields)
+
+
+def _rebuilt(model: type[Model], values: dict[str, Any]) -> Model:
     """For copy and pickle."""
-    return model.__new__(model)._filled(values, given)
+    return model.model_construct(**values)

@@ -157,7 +157,7 @@ def _documents(plan: Plan) -> dict[str, _Spec]:
 def _resolved(sides: Sequence[Side | None]) -> dict[str, _Spec]:
     return {
         side.planned.spec.connection_name: side.planned.spec.connection.model_dump(
-            mode="json", include={*_PLACE}, exclude_unset=True
+            mode="json", include={*_PLACE}
         )
         for side in sides
         if side
