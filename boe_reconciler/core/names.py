@@ -190,9 +190,12 @@ def check_pattern(pattern: str, *, marker: bool = False) -> list[TextFinding]:
     """What is wrong with a filename_pattern, or with a done_marker."""
     found = []
     known = (*TOKENS, "file") if marker else TOKENS
+    changes = False
     for match in _PIECE.finditer(pattern):
         sound = match[1] in known
         problem = None if sound else _check_piece(match[0], match[1], known)
+        word = (match[1] or "").partition(":")[0]
+        changes = changes or word in _CHANGING or word == "file"
         if problem:
             code, detail, todo = problem
             found.append(
@@ -204,7 +207,7 @@ def check_pattern(pattern: str, *, marker: bool = False) -> list[TextFinding]:
                     length=len(match[0]),
                 )
             )
-    if not found and not _changes(pattern, marker):
+    if not found and not changes:
         found.append(_constant(pattern))
     return found
 
@@ -235,11 +238,6 @@ def _instead(name: str, known: Sequence[str]) -> str:
     if guess:
         return f"did you mean {{{guess}}}?"
     return "there are " + " ".join(f"{{{each}}}" for each in known)
-
-
-def _changes(pattern: str, marker: bool) -> bool:
-    names = {(match[1] or "").partition(":")[0] for match in _PIECE.finditer(pattern)}
-    return not names.isdisjoint((*_CHANGING, "file") if marker else _CHANGING)
 
 
 def _constant(pattern: str) -> TextFinding:
@@ -316,7 +314,8 @@ def check_relative(path: str) -> str:
     plain = path.isascii() and path.isprintable()
     if not plain and any(unicodedata.category(each)[0] == "C" for each in path):
         return "it holds a control character"
-    if any(len(part.encode()) > MAX_BYTES for part in path.split("/")):
+    long = len(path.encode()) > MAX_BYTES
+    if long and any(len(part.encode()) > MAX_BYTES for part in path.split("/")):
         return f"a part of it is longer than {MAX_BYTES} bytes"
     reasons = (reason for pattern, reason in _NOT_RELATIVE if pattern.match(path))
     return next(reasons, "")

@@ -113,6 +113,12 @@ def _known(fields: Mapping[str, Any], what: str) -> dict[str, Any]:
 def _init(self: Any, *given: Any, **named: Any) -> None:
     if given or named.keys() != self.__record_names__:
         named = _completed(self, given, named)
+    self.__dict__.update(named)
+
+
+def _init_slots(self: Any, *given: Any, **named: Any) -> None:
+    if given or named.keys() != self.__record_names__:
+        named = _completed(self, given, named)
     for name, value in named.items():
         _set(self, name, value)
 
@@ -121,10 +127,12 @@ def _completed(
     self: Any, given: tuple[Any, ...], named: dict[str, Any]
 ) -> dict[str, Any]:
     """Every field by its name: what was given in order, and defaults for the rest."""
-    first = dict(zip(self.__record_order__, given, strict=False))
-    if len(first) < len(given) or first.keys() & named:
-        raise TypeError(f"{type(self).__name__}: {given} are too many")
-    whole = {**self.__record_defaults__, **first, **named}
+    if given:
+        first = dict(zip(self.__record_order__, given, strict=False))
+        if len(first) < len(given) or first.keys() & named:
+            raise TypeError(f"{type(self).__name__}: {given} are too many")
+        named |= first
+    whole: dict[str, Any] = self.__record_defaults__ | named
     for name, make in self.__record_factories__.items():
         if name not in whole:
             whole[name] = make()
@@ -183,7 +191,11 @@ _METHODS: dict[str, dict[str, Any]] = {
         "__gt__": _compared(operator.gt),
         "__ge__": _compared(operator.ge),
     },
-    "slots": {"__getstate__": _getstate, "__setstate__": _setstate},
+    "slots": {
+        "__init__": _init_slots,
+        "__getstate__": _getstate,
+        "__setstate__": _setstate,
+    },
     "frozen": {"__setattr__": _refuse, "__delattr__": _refuse},
     "hash": {"__hash__": _hash},
 }

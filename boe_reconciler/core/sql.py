@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from boe_reconciler.core.language.suggest import closest
@@ -180,9 +181,8 @@ def _wrong(
 ) -> Iterator[_Wrong]:
     """Most rules are about words that few queries have."""
     small = [*map(str.lower, found)]
-    words = {*small}
-    signs = {word[0] for word in words}
-    if ";" in words:
+    signs = {*map(itemgetter(0), found)}
+    if ";" in signs:
         yield from _not_one_statement(found)
     yield from _not_reading(found, small, dialect)
     if not signs.isdisjoint("()'\"`/$"):
@@ -200,7 +200,9 @@ def _not_one_statement(found: list[str]) -> Iterator[_Wrong]:
 
 
 def _not_reading(found: list[str], small: list[str], dialect: str) -> Iterator[_Wrong]:
-    number = next((n for n, word in enumerate(found) if word != "("), 0)
+    number = 0
+    if found[0] == "(":
+        number = next((n for n, word in enumerate(found) if word != "("), 0)
     allowed = _FIRST_WORDS.get(dialect, _READS)
     if small[number] not in allowed:
         first = found[number]

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from boe_reconciler.core.records import dataclass
@@ -136,7 +137,7 @@ def _without(text: str, found: Iterable[_Match]) -> str:
 def _found(text: str) -> list[_Match]:
     """In order; of two that overlap the first."""
     found: list[_Match] = []
-    for what, span in sorted(_matches(text, _KNOWN), key=lambda one: one[1]):
+    for what, span in sorted(_matches(text, _KNOWN), key=itemgetter(1)):
         if not found or span[0] >= found[-1][1][1]:
             found.append((what, span))
     return found
@@ -145,7 +146,9 @@ def _found(text: str) -> list[_Match]:
 def _matches(text: str, table: Mapping[str, tuple[str, str]]) -> Iterator[_Match]:
     small = text.lower()
     there = [hint for hint in _HINTS if hint in small]
-    for what, (hints, pattern) in table.items() if there else ():
+    if not there:
+        return
+    for what, (hints, pattern) in table.items():
         if not any(hint in there for hint in hints.split()):
             continue
         for match in re.finditer(pattern, text):

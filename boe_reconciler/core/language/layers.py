@@ -26,6 +26,9 @@ def merged_schedule(
     The defaults' time zone completes a `when` that names none. Each value keeps the
     place it came from, in whichever file that is.
     """
+    lies_over_nothing = template is None and policy is None
+    if lies_over_nothing and not _has_null(schedule.data):
+        return schedule
     spec = _map_at(schedule, "spec")
     if spec is None:
         return schedule
@@ -81,8 +84,9 @@ def _merge(over: Any, under: Any, whole: Sequence[str] = ()) -> Any:
 def _has_null(value: Any) -> bool:
     if not isinstance(value, dict):
         return value is None
-    return None in value.values() or any(
-        _has_null(one) for one in value.values() if isinstance(one, dict)
+    return any(
+        one is None or (isinstance(one, dict) and _has_null(one))
+        for one in value.values()
     )
 
 

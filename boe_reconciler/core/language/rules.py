@@ -48,14 +48,10 @@ def _owner(metadata: Map) -> Findings:
 
 
 def _schedule(spec: Map, path: Path) -> Findings:
-    yield from _report(_map(spec, "report"), (*path, "report"))
-    yield from _export(_map(spec, "export"), (*path, "export"))
-    yield from _burst(spec, path)
-    yield from _execution(_map(spec, "execution"), (*path, "execution"))
+    for key, rules in _PARTS.items():
+        if key in spec:
+            yield from rules(_map(spec, key), (*path, key))
     for at, person in _entries(spec, "notify", path):
-        yield from _person(person, at)
-    approval = _map(spec, "approval")
-    for at, person in _entries(approval, "by", (*path, "approval")):
         yield from _person(person, at)
     yield from _url(spec, "ping", path)
     yield from _deliver_to(spec, path)
@@ -83,17 +79,21 @@ def _report(spec: Map, path: Path) -> Findings:
     if not spec:
         return
     yield from _exactly_one(spec, path, ("query", "query_file", "workbook"))
-    workbook = _map(spec, "workbook")
     yield from _split(spec, path)
+    yield from _definitions(spec, "parameters", path)
+    if "workbook" in spec:
+        yield from _sheets(_map(spec, "workbook"), (*path, "workbook"))
+
+
+def _sheets(workbook: Map, path: Path) -> Findings:
     seen: set[str] = set()
-    for at, sheet in _entries(workbook, "sheets", (*path, "workbook")):
+    for at, sheet in _entries(workbook, "sheets", path):
         if isinstance(sheet, dict):
             yield from _sheet(sheet, at, workbook)
             name = sheet.get("name")
             if isinstance(name, str) and name.lower() in seen:
                 yield _twice(name, (*at, "name"))
             seen.add(str(name).lower())
-    yield from _definitions(spec, "parameters", path)
 
 
 def _split(spec: Map, path: Path) -> Findings:
@@ -154,7 +154,7 @@ def _connection(spec: Map, path: Path) -> Findings:
 
 
 def _smtp(spec: Map, path: Path) -> Findings:
-    yield from _at_most_one(spec, path, ("password", "oauth2"))
+    yield from _at_most_one(_given(spec, ("password", "oauth2")), path)
     for key in ("password", "oauth2"):
         if spec.get(key) is not None and spec.get("user") is None:
             yield _needs(key, "user", path)
@@ -243,27 +243,41 @@ def _password(formats: Any, path: Path) -> Findings:
         )
 
 
-def _burst(spec: Map, path: Path) -> Findings:
-    burst, at = _map(spec, "burst"), (*path, "burst")
+def _burst(burst: Map, path: Path) -> Findings:
     if not burst:
         return
     sources = ("recipients_query", "recipients_file", "values_from")
-    yield from _exactly_one(burst, at, sources)
+    yield from _exactly_one(burst, path, sources)
     from_, on = burst.get("values_from"), burst.get("split_on")
     if from_ is not None and on is not None and from_ != on:
         detail = f'split_on is "{on}", but the parts are the values of "{from_}"'
-        at_on = (*at, "split_on")
-        yield Finding(code="BOE043", path=at_on, detail=detail, help="remove split_on")
+        at = (*path, "split_on")
+        yield Finding(code="BOE043", path=at, detail=detail, help="remove split_on")
     if from_ is None and on is None:
         todo = "name the column of the report that says which part a row is of"
         detail = "split_on is missing"
-        yield Finding(code="BOE034", path=(*at, "split_on"), detail=detail, help=todo)
+        at = (*path, "split_on")
+        yield Finding(code="BOE034", path=at, detail=detail, help=todo)
 
 
 def _execution(execution: Map, path: Path) -> Findings:
     allows = execution.get("overlap") == "allow_all"
     if execution.get("max_concurrent_runs") is not None and not allows:
         yield _needs("max_concurrent_runs", "overlap: allow_all", path)
+
+
+def _approval(approval: Map, path: Path) -> Findings:
+    for at, person in _entries(approval, "by", path):
+        yield from _person(person, at)
+
+
+_PARTS: dict[str, Callable[[Map, Path], Findings]] = {
+    "report": _report,
+    "export": _export,
+    "burst": _burst,
+    "execution": _execution,
+    "approval": _approval,
+}
 
 
 # --- Definitions of parameters and inputs ---------------------------------------
@@ -336,18 +350,18 @@ def _given(spec: Map, keys: Sequence[str]) -> list[str]:
 
 
 def _exactly_one(spec: Map, path: Path, keys: Sequence[str]) -> Findings:
-    if not _given(spec, keys):
+    given = _given(spec, keys)
+    if not given:
         todo = f"add {'one of ' if len(keys) > 2 else ''}{listed(keys)}"
         detail = f"{listed(keys)} is missing"
         yield Finding(code="BOE043", path=path, detail=detail, help=todo)
-    yield from _at_most_one(spec, path, keys)
+    yield from _at_most_one(given, path)
 
 
-def _at_most_one(spec: Map, path: Path, keys: Sequence[str]) -> Findings:
-    first, *more = _given(spec, keys) or [""]
-    for key in more:
-        detail = f"{key} stands beside {first}: only one of the two can be"
-        todo = f"remove {key} or {first}"
+def _at_most_one(given: Sequence[str], path: Path) -> Findings:
+    for key in given[1:]:
+        detail = f"{key} stands beside {given[0]}: only one of the two can be"
+        todo = f"remove {key} or {given[0]}"
         yield Finding(
             code="BOE043", path=(*path, key), detail=detail, help=todo, at_key=True
         )

@@ -46,7 +46,8 @@ class Check:
 
     @property
     def faulty(self) -> bool:
-        return any(problem.severity == "error" for problem in self.problems)
+        found = self.problems
+        return bool(found) and any(one.severity == "error" for one in found)
 
     # What is found.
 
@@ -144,6 +145,7 @@ class Check:
         return target, content
 
     def verdict(self, product: Any, context: object) -> Verdict:
+        faulty = self.faulty
         return Verdict(
             entry=self.entry,
             problems=tuple(self.problems),
@@ -153,6 +155,8 @@ class Check:
             context=context,
             files=self.files,
             stamps={path: self.world.stamp(path) for path in self.files},
+            faulty=faulty,
+            good=not faulty and self.blocked_by is None and product is not None,
         )
 
 

@@ -17,8 +17,9 @@ _HELP = (
 
 def check_credentials(check: Check) -> None:
     """In the document, comments included, and in the files that it names."""
+    told = [*_in_document(check.entry.document), *_in_files(check)]
     known = [one.range for one in check.problems if one.code == "BOE049"]
-    for found in (*_in_document(check.entry.document), *_in_files(check)):
+    for found in told:
         if not any(overlap(found.range, one) for one in known):
             check.problems.append(found)
 

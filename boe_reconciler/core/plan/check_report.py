@@ -16,7 +16,6 @@ from boe_reconciler.core.language.texts import TextFinding
 from boe_reconciler.core.names import transform_parts
 from boe_reconciler.core.plan.check import Check
 from boe_reconciler.core.plan.policy import transform_findings
-from boe_reconciler.core.plan.sops import pinned_files
 from boe_reconciler.core.prepare import PARAMETERS, About, Binding, Words
 from boe_reconciler.core.problems import Path
 from boe_reconciler.core.records import dataclass
@@ -32,7 +31,7 @@ from boe_reconciler.core.templates import (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedReport:
     name: str
     title: str
@@ -40,11 +39,11 @@ class ResolvedReport:
     spec: ReportSpec
     connection_name: str
     connection: ConnectionSpec
-    #: Path of each file that a run needs -> sha256.
+    #: Path of each file that it names and a run needs -> sha256.
     files: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class _Queries:
     """The queries of one Report."""
 
@@ -106,7 +105,6 @@ def check_report(
         files |= _transform(check, spec.transform, (*path, "transform"))
     if connection is None:
         return None
-    files |= pinned_files(connection)
     resolved = spec
     if spec.query_file is not None or workbook is not None:
         changes = {"query": text, "query_file": None, "workbook": workbook}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from boe_reconciler.core.language.layers import merged_schedule
 from boe_reconciler.core.language.load import load_resource
@@ -19,13 +20,13 @@ from boe_reconciler.core.spec import PlannedSchedule
 _INCOMPLETE = ("BOE034", "BOE043")
 
 
-def check_schedule(check: Check) -> PlannedSchedule | Schedule | None:
+def check_schedule(check: Check) -> PlannedSchedule | Literal[True] | None:
     """None where it, or what it needs, cannot be used; see `resolve`."""
     under = _layers(check)
     schedule, problems = load_resource(check.document)
     check.problems += [p for p in problems if not (under.incomplete and _gap(p))]
     schedule = schedule or modelled(check.document)
-    resolved = None
+    resolved: PlannedSchedule | Literal[True] | None = None
     if isinstance(schedule, Schedule):
         resolved = resolve(check, schedule)
     else:

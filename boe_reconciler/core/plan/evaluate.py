@@ -7,10 +7,12 @@ depends on it: a World that is new is one in which everything is.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from boe_reconciler.core.maps import Edition, differing
@@ -56,9 +58,9 @@ class Judged:
     #: Verdicts that have Problems, or on what cannot be used.
     odd: dict[Key, Verdict] = field(default_factory=dict)
     #: Who looked up an object, whether it was there or not.
-    users: dict[Key, set[Key]] = field(default_factory=dict)
+    users: dict[Key, set[Key]] = field(default_factory=partial(defaultdict, set))
     #: Who looked into a file.
-    readers: dict[str, set[Key]] = field(default_factory=dict)
+    readers: dict[str, set[Key]] = field(default_factory=partial(defaultdict, set))
 
     @property
     def failing(self) -> list[Verdict]:
@@ -84,7 +86,8 @@ class Judged:
         if before.hides or self.hides:
             seen += self.users.keys() - self.entries.keys()
         for key in seen:
-            found |= self.users.get(key, set())
+            if users := self.users.get(key):
+                found |= users
         for path, readers in self.readers.items():
             stamp = world.stamp(path)
             found |= {
@@ -122,9 +125,9 @@ class Judged:
         if found.problems or not found.good:
             self.odd[key] = found
         for other in found.lookups:
-            self.users.setdefault(other, set()).add(key)
+            self.users[other].add(key)
         for path in found.files:
-            self.readers.setdefault(path, set()).add(key)
+            self.readers[path].add(key)
 
 
 def _by_kind(keys: Iterable[Key]) -> dict[str, set[Key]]:
@@ -229,7 +232,7 @@ class Court:
 
 def _owner(check: Check) -> None:
     owner = check.entry.metadata.get("owner")
-    if isinstance(owner, str) and re.match(NAME_PATTERN, owner):
+    if isinstance(owner, str) and "@" not in owner and re.match(NAME_PATTERN, owner):
         check.use("Group", owner, ("metadata", "owner"))
 
 

@@ -105,7 +105,7 @@ def _run_spec(check: Check, resolved: Resolved) -> RunSpec:
         groups={**uses.groups, **_approvers(check, spec.approval)},
         files={
             **report.files,
-            **pinned_files(resolved.ping, resolved.export),
+            **pinned_files(report.connection, resolved.ping, resolved.export),
             **uses.files,
             **burst.files,
         },

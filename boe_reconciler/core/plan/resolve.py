@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from boe_reconciler.core import sql
 from boe_reconciler.core.calendar import Timetable
@@ -37,10 +37,10 @@ from boe_reconciler.core.spec import PlannedSchedule
 _ONE_TABLE = ("csv", "tsv", "json", "jsonl", "parquet")
 
 
-def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | Schedule | None:
+def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | Literal[True] | None:
     """All Problems of the Schedule go to `check`; None where something is missing.
 
-    Where Problems are all that is asked for, nothing is planned.
+    True where Problems are all that is asked for, and nothing is planned.
     """
     timed = check_when(check, schedule.spec.when)
     check.find(timed.warnings, ("spec", "when"))
@@ -57,7 +57,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | Schedule | No
         return None
     ping, export = _own_ping(check, schedule.spec.ping), _pinned(check, schedule)
     if check.only_problems:
-        return schedule
+        return True
     resolved = Resolved(
         schedule=schedule,
         timezone=timetable.timezone,
@@ -97,7 +97,7 @@ def _export(check: Check, schedule: Schedule, report: ResolvedReport | None) -> 
     pattern = schedule.spec.export.filename_pattern
     _one_name(check, schedule, pattern, ("spec", "export", "filename_pattern"))
     if schedule.spec.period is None:
-        _no_period(check)
+        _no_period(check, schedule)
     dialect = schedule.spec.export.dialect
     if dialect and dialect.separator:
         _separator(check, dialect.separator, dialect.decimal)
@@ -154,18 +154,16 @@ def _formats(check: Check, chosen: str | Sequence[str], workbook: Workbook) -> N
             check.add("BOE113", at, detail, "use xlsx")
 
 
-def _no_period(check: Check) -> None:
+def _no_period(check: Check, schedule: Schedule) -> None:
     """{period} in a file's name needs one."""
-    places: list[Path] = [("spec", "export", "filename_pattern")]
-    targets = check.document.data["spec"].get("deliver_to", ())
-    places += [
-        ("spec", "deliver_to", n, "filename_pattern") for n, _ in enumerate(targets)
-    ]
-    for path in places:
-        pattern = check.document.value(path)
-        if isinstance(pattern, str) and "{period}" in pattern:
+    holders: list[tuple[Path, Any]] = [(("spec", "export"), schedule.spec.export)]
+    for number, target in enumerate(schedule.spec.deliver_to):
+        holders.append((("spec", "deliver_to", number), target))
+    for path, holder in holders:
+        if "{period}" in (getattr(holder, "filename_pattern", None) or ""):
             todo = "add `period` to the Schedule, such as previous_month"
-            check.add("BOE182", path, "{period} stands for nothing here", todo)
+            at = (*path, "filename_pattern")
+            check.add("BOE182", at, "{period} stands for nothing here", todo)
 
 
 # --- To whom --------------------------------------------------------------------------
@@ -284,12 +282,14 @@ def _values(
                 check.add("BOE180", (*path, *key), error.message, error.help)
 
 
+_FILLED_IN = (str, DistributionRef, EmailDestination)
+
+
 def _is_filled_in(schedule: Schedule, report: ResolvedReport | None) -> bool:
     """Whether it has parameters, inputs or texts: most have none."""
     if report and (report.spec.parameters or schedule.spec.parameters):
         return True
-    holding = (str, DistributionRef, EmailDestination)
-    return any(isinstance(target, holding) for target in schedule.spec.deliver_to)
+    return any(isinstance(target, _FILLED_IN) for target in schedule.spec.deliver_to)
 
 
 def _inputs(

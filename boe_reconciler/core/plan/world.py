@@ -72,16 +72,16 @@ class Entry:
     def place(self) -> tuple[str, int]:
         return self.document.filename, self.document.index
 
-    @cached_property
+    @property
     def metadata(self) -> Mapping[str, Any]:
         found = self.document.data.get("metadata")
         return found if isinstance(found, dict) else {}
 
-    @cached_property
+    @property
     def owner(self) -> str | None:
         return text_at(self.metadata, "owner")
 
-    @cached_property
+    @property
     def renamed_from(self) -> str | None:
         return text_at(self.metadata, "renamed_from")
 
@@ -104,6 +104,10 @@ class Verdict:
     files: Mapping[str, bytes | None]
     #: Path of each file it refers to -> `World.stamp` of it.
     stamps: Mapping[str, str | None]
+    #: Whether one of its Problems is an error.
+    faulty: bool
+    #: Whether it can be used.
+    good: bool
 
     @cached_property
     def contents(self) -> Mapping[str, tuple[str, bytes]]:
@@ -127,18 +131,10 @@ class Verdict:
             files={path: sha256 for path, (sha256, _) in self.contents.items()},
         )
 
-    @cached_property
-    def faulty(self) -> bool:
-        return any(problem.severity == "error" for problem in self.problems)
-
     @property
     def at_fault(self) -> bool:
         """Not only by what it refers to."""
         return self.faulty or self.blocked_by is None
-
-    @cached_property
-    def good(self) -> bool:
-        return not self.faulty and self.blocked_by is None and self.product is not None
 
 
 def entry_of(document: Document) -> Entry | None:

@@ -7,7 +7,7 @@ annotations`: every annotation would have to be evaluated a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,7 +72,7 @@ def text_or_inline(value: Any) -> str:
 
 def by_type(value: Any) -> str:
     """Discriminates models by their `type`: "<=duckdb>"; "<=>" where there is none."""
-    is_map = isinstance(value, Mapping)
+    is_map = isinstance(value, dict)
     found = value.get("type") if is_map else getattr(value, "type", None)
     return tag(f"={found or ''}")
 
@@ -81,7 +81,7 @@ def by_key(*keys: str) -> Callable[[Any], str]:
     """Discriminates models by the first of `keys` they have; "<>" where there is none."""
 
     def shape(value: Any) -> str:
-        has = value.__contains__ if isinstance(value, Mapping) else None
+        has = value.__contains__ if isinstance(value, dict) else None
         for key in keys:
             if has(key) if has else hasattr(value, key):
                 return tag(key)
