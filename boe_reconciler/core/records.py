@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,12 +68,29 @@ def _field(said: Any) -> dataclasses.Field[Any]:
 
 
 def _slotted(cls: type, fields: Mapping[str, Any]) -> type:
-    """A copy: a class cannot get slots afterwards."""
-    left = {"__dict__", "__weakref__", *fields}
+    """A copy: a class cannot get slots afterwards. Cached properties have slots, too."""
+    later = {
+        name: one.func
+        for name, one in cls.__dict__.items()
+        if isinstance(one, cached_property)
+    }
+    left = {"__dict__", "__weakref__", *fields, *later}
     kept = {name: one for name, one in cls.__dict__.items() if name not in left}
-    made = type(cls)(cls.__name__, (), {**kept, "__slots__": tuple(fields)})
+    if later:
+        kept |= {"__record_later__": later, "__getattr__": _make_later}
+    made = type(cls)(cls.__name__, (), {**kept, "__slots__": (*fields, *later)})
     made.__qualname__ = cls.__qualname__
     return made
+
+
+def _make_later(self: Any, name: str) -> Any:
+    """What is asked for the first time: its slot is empty."""
+    make = self.__record_later__.get(name)
+    if make is None:
+        raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+    value = make(self)
+    _set(self, name, value)
+    return value
 
 
 def _unslotted(cls: type, fields: Mapping[str, dataclasses.Field[Any]]) -> type:

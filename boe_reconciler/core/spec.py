@@ -154,7 +154,7 @@ def timing_json(occurrences: OccurrenceSet, rules: Execution) -> str:
     return timing.model_dump_json(by_alias=True, exclude_none=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedSchedule:
     """Kept from plan to plan while nothing it depends on changes, with its texts."""
 

@@ -8,6 +8,7 @@ import operator
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -159,6 +160,24 @@ def test_a_default_can_be_asked_of_a_class_without_slots(maker: Maker) -> None:
     shelf = made(maker, frozen=True)
     assert shelf.width == 3
     assert not hasattr(shelf, "books")
+
+
+def test_a_cached_property_is_made_once_and_has_a_slot() -> None:
+    class Shelf:
+        books: list[str]
+
+        @cached_property
+        def first(self) -> list[str]:
+            return self.books[:1]
+
+    maker: Maker = records.dataclass
+    one = maker(**FROZEN)(Shelf)(books=["x", "y"])
+    assert one.first == ["x"]
+    assert one.first is one.first
+    assert not hasattr(one, "__dict__")
+    assert replace(one, books=[]).first == []
+    with pytest.raises(AttributeError, match="Shelf has no attribute last"):
+        _ = one.last
 
 
 def test_a_record_has_no_parents() -> None:

@@ -52,7 +52,7 @@ class Part:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
     #: The file that it is of.
     source: Source

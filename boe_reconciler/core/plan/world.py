@@ -49,7 +49,7 @@ ORDER = (
 RANKS = {kind: number for number, kind in enumerate(ORDER)}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Entry:
     """One version of one object."""
 
@@ -86,7 +86,7 @@ class Entry:
         return text_at(self.metadata, "renamed_from")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Verdict:
     """What looking at an Entry in a World gave."""
 
