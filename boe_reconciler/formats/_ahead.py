@@ -1,6 +1,6 @@
 """Rendering ahead: while one batch is written, the next are rendered by threads.
 
-Arrow and DuckDB let go of Python's lock while they work, and so does igzip, in the caller.
+Arrow lets go of Python's lock while it works, and so does igzip, in the caller.
 """
 
 from __future__ import annotations

@@ -205,13 +205,12 @@ class _Book:
         layout, rows = piece.sheet.layout, piece.rows.num_rows
         if not layout.titles:
             return _Done(sheet=piece.sheet, rows=rows, xml=b"", cuts={})
-        cells = self._renderer.cells(
-            piece.rows, [f' s="{n}"' if n else "" for n in layout.styles]
-        )
+        cells = self._renderer.cells(piece.rows)
+        attributes = [f' s="{n}"' if n else "" for n in layout.styles]
         return _Done(
             sheet=piece.sheet,
             rows=rows,
-            xml=self._renderer.rows(cells),
+            xml=self._renderer.rows(cells, attributes),
             cuts={
                 t: c.cuts for t, c in zip(layout.titles, cells, strict=True) if c.cuts
             },

@@ -1,4 +1,4 @@
-"""Columns as cells: for each column of a batch, the SQL that renders its cells as XML.
+"""Columns as cells: for each column of a batch, the pieces of XML that its cells are made of.
 
 What a batch holds decides how much has to be asked of each cell: text without a
 single `&` is not escaped, numbers that all fit are not looked at one by one.
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from array import array as packed
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from functools import reduce
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -31,10 +33,10 @@ FIRST_DAY = (date(1900, 3, 1) - date(1970, 1, 1)).days
 LAST_DAY = (date(9999, 12, 31) - date(1970, 1, 1)).days
 #: Numbers are doubles: integers up to here, decimals with this many digits are exact.
 MAX_INTEGER, MAX_DIGITS = 2**53, 15
-#: The most digits that the database's own decimals hold.
-DATABASE_DIGITS = 38
-#: In XML on its way to SQL: the row's number, which stands in a column of this name.
-ROW, ROW_COLUMN = "\x1f", "n"
+#: The most digits of a decimal that is none of Arrow's largest ones.
+DECIMAL_DIGITS = 38
+#: In XML: the number of the row.
+ROW = "\x1f"
 
 #: Bytes of text that need no second look; `_` and 0xEF may start something special.
 _SPECIAL = set(range(0x20)) | set(b"&<>_\xef")
@@ -45,76 +47,78 @@ _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _CONTROLS = [chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"]
 _BEYOND = ["\ufffe", "\uffff"]
 _NEEDS_RUNS = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]|_x[0-9A-Fa-f]{4}_"
-_NEEDS_SPACE = r"^[ \t\n\r]|[ \t\n\r]$"
 _RUN = '</t></r><r><t xml:space="preserve">'
+
+
+#: Of each row: the same for all of them, or a text for each.
+Part: TypeAlias = "str | pa.Array"
+
+
+class _Frame(NamedTuple):
+    """What stands around a value, behind the attributes of its cell."""
+
+    before: str
+    behind: str
+
+
+_EMPTY = _Frame("/>", "")
+_NUMBER = _Frame("><v>", "</v></c>")
+_BOOLEAN = _Frame(' t="b"><v>', "</v></c>")
+_TEXT = _Frame(' t="inlineStr"><is><t>', "</t></is></c>")
+_SPACED = _Frame(' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>")
+_RUNS = _Frame(' t="inlineStr"><is><r><t xml:space="preserve">', "</t></r></is></c>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cells:
-    """How one column of one batch is rendered."""
+    """One column of one batch, rendered."""
 
-    #: The columns that the SQL reads, by name.
-    arrays: dict[str, pa.Array]
-    #: XML before the value, SQL of the value, XML behind it.
-    start: str
-    value: str
-    end: str
-    #: (condition, SQL of the whole cell), asked before.
-    instead: tuple[tuple[str, str], ...] = ()
+    #: As XML; a null is an empty cell.
+    values: pa.Array
+    frame: _Frame
+    #: Where a mask is true, another frame; the first that fits.
+    others: tuple[tuple[pa.Array, _Frame], ...] = ()
     #: Texts that were cut.
     cuts: int = 0
 
-    def sql(self) -> list[str]:
-        """What to put between the cells before and after."""
-        parts = [literal(self.start), self.value, literal(self.end)]
-        if not self.instead:
-            return parts
-        cases = "".join(f"WHEN {when} THEN {cell} " for when, cell in self.instead)
-        return [f"CASE {cases}ELSE concat({','.join(parts)}) END"]
+    def parts(self, attributes: str) -> list[Part]:
+        """The cells, each with attributes such as ` s="3"`.
+
+        An empty one has them too where they tell its place.
+        """
+        if ROW in attributes:
+            return [f"<c{attributes}", *self._framed("")]
+        return ["<c", *self._framed(attributes)]
+
+    def _framed(self, attributes: str) -> list[Part]:
+        if not self.others and not self.values.null_count:
+            before, behind = self.frame
+            return [attributes + before, self.values, behind]
+        frames = [self.frame, *(frame for _, frame in self.others)]
+        starts = [_EMPTY.before, *(attributes + frame.before for frame in frames)]
+        ends = [_EMPTY.behind, *(frame.behind for frame in frames)]
+        chosen = self._chosen()
+        return [
+            text_array(starts).take(chosen),
+            self.values,
+            text_array(ends).take(chosen),
+        ]
+
+    def _chosen(self) -> pa.Array:
+        """For each row the number of its frame; 0 is an empty cell's."""
+        chosen = pa.scalar(1, pa.int8())
+        for number, (mask, _) in reversed([*enumerate(self.others, 2)]):
+            chosen = pc.if_else(mask, pa.scalar(number, pa.int8()), chosen)
+        return pc.if_else(self.values.is_null(), pa.scalar(0, pa.int8()), chosen)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Task:
-    """One column of one batch on its way to Cells."""
-
-    array: pa.Array
-    #: Its name in SQL.
-    name: str
-    #: Such as ` s="3"`.
-    attributes: str
-    zone: ZoneInfo
-    #: SQL of the cell of a null.
-    null: str
-
-    @property
-    def nulls(self) -> tuple[tuple[str, str], ...]:
-        return ((f"{self.name} IS NULL", self.null),) if self.array.null_count else ()
-
-
-def literal(text: str) -> str:
-    """Text as SQL; ROW in it is the number of the row."""
-    parts = ["'" + part.replace("'", "''") + "'" for part in text.split(ROW)]
-    return parts[0] if len(parts) == 1 else f"concat({f',{ROW_COLUMN},'.join(parts)})"
-
-
-def cells(array: pa.Array, name: str, attributes: str, zone: ZoneInfo) -> Cells:
-    """The cells of one column, each with these attributes.
-
-    A null has them too where they tell its place.
-    """
+def cells(array: pa.Array, zone: ZoneInfo) -> Cells:
+    """The cells of one column."""
     array = as_plain(array)
-    null = f"<c{attributes}/>" if ROW in attributes else "<c/>"
-    task = _Task(
-        array=array,
-        name=name,
-        attributes=attributes,
-        zone=zone,
-        null=literal(null),
-    )
     for fits, render, _ in KINDS:
         if fits(array.type):
-            return render(task)
-    return _text(_with(task, _values.text(array, zone)))
+            return render(array, zone)
+    return _text(_values.text(array, zone), zone)
 
 
 def default_format(kind: pa.DataType) -> str | None:
@@ -141,160 +145,134 @@ def as_plain(array: pa.Array) -> pa.Array:
 def _as_decimal128(array: pa.Array) -> pa.Array:
     kind = array.type
     digits = max(kind.precision - min(kind.scale, 0), 1)
-    target = pa.decimal128(min(digits, DATABASE_DIGITS), max(kind.scale, 0))
+    target = pa.decimal128(min(digits, DECIMAL_DIGITS), max(kind.scale, 0))
     try:
         return array if kind == target else array.cast(target)
-    except pa.ArrowInvalid:  # more digits than the database counts
+    except pa.ArrowInvalid:  # more digits than that
         return array.cast(pa.large_string())
-
-
-def _with(task: _Task, array: pa.Array) -> _Task:
-    return replace(task, array=array)
 
 
 # --- Numbers --------------------------------------------------------------------
 
 
-def _number(
-    task: _Task, value: str | None = None, instead: tuple[tuple[str, str], ...] = ()
-) -> Cells:
-    return Cells(
-        arrays={task.name: task.array},
-        start=f"<c{task.attributes}><v>",
-        value=value or task.name,
-        end="</v></c>",
-        instead=task.nulls + instead,
-    )
+def _number(values: pa.Array, words: pa.Array | None = None) -> Cells:
+    """Numbers by their digits; where `words` is true, they are a text."""
+    if words is None or not pc.any(words).as_py():
+        return Cells(values=values, frame=_NUMBER)
+    return Cells(values=values, frame=_NUMBER, others=((words, _TEXT),))
 
 
-def _as_text(task: _Task, value: str) -> str:
-    """A whole cell whose text holds nothing special."""
-    start = literal(f'<c{task.attributes} t="inlineStr"><is><t>')
-    return f"concat({start},{value},'</t></is></c>')"
+def _integer(array: pa.Array, _: ZoneInfo) -> Cells:
+    values = array.cast(_values.TEXT)
+    if array.type.bit_width < 64:
+        return _number(values)
+    return _number(values, _outside(array, -MAX_INTEGER, MAX_INTEGER))
 
 
-def _integer(task: _Task) -> Cells:
-    if task.array.type.bit_width < 64:
-        return _number(task)
-    low, high = _range(task.array)
-    if max(-low, high) <= MAX_INTEGER:
-        return _number(task)
-    return _number(task, instead=(_beyond(task),))
-
-
-def _beyond(task: _Task) -> tuple[str, str]:
-    when = f"{task.name} NOT BETWEEN {-MAX_INTEGER} AND {MAX_INTEGER}"
-    return when, _as_text(task, f"{task.name}::VARCHAR")
-
-
-def _range(array: pa.Array) -> tuple[Any, Any]:
-    """The least and the greatest; zeros where there is none."""
+def _outside(array: pa.Array, least: Any, most: Any) -> pa.Array | None:
+    """Which values do not lie between the two; None where all of them do."""
     found = pc.min_max(array).as_py()
-    return (0, 0) if found["min"] is None else (found["min"], found["max"])
+    if found["min"] is None or (least <= found["min"] and found["max"] <= most):
+        return None
+    # Its type may not hold what lies beyond all of them.
+    least, most = max(least, found["min"]), min(most, found["max"])
+    low, high = (pa.scalar(end, array.type) for end in (least, most))
+    return pc.or_(pc.less(array, low), pc.greater(array, high))
 
 
-def _float(task: _Task) -> Cells:
-    if pc.all(pc.is_finite(task.array)).as_py() in {True, None}:
-        return _number(task)
-    return _number(task, instead=((f"NOT isfinite({task.name})", task.null),))
+def _float(array: pa.Array, zone: ZoneInfo) -> Cells:
+    return _number(_values.text(array, zone))
 
 
-def _decimal(task: _Task) -> Cells:
-    kind = task.array.type
+def _decimal(array: pa.Array, zone: ZoneInfo) -> Cells:
+    kind, values = array.type, _values.text(array, zone)
     if kind.precision <= MAX_DIGITS:
-        return _number(task)
+        return _number(values)
     if kind.scale == 0:
-        return _number(task, instead=(_beyond(task),))
-    text = f"{task.name}::VARCHAR"
-    digits = f"rtrim(replace(ltrim({text},'-0.'),'.',''),'0')"
-    certain = f"abs({task.name}) < {10.0 ** (MAX_DIGITS - kind.scale):.{kind.scale}f}"
-    when = f"NOT ({certain}) AND length({digits}) > {MAX_DIGITS}"
-    return _number(task, instead=((when, _as_text(task, text)),))
+        return _number(values, _outside(array, -MAX_INTEGER, MAX_INTEGER))
+    certain = Decimal(10) ** (MAX_DIGITS - kind.scale)
+    if _outside(array, -certain, certain) is None:
+        return _number(values)
+    digits = pc.replace_substring(pc.ascii_ltrim(values, "-0."), ".", "")
+    length = pc.binary_length(pc.ascii_rtrim(digits, "0"))
+    return _number(values, pc.greater(length, MAX_DIGITS))
 
 
-def _boolean(task: _Task) -> Cells:
-    return Cells(
-        arrays={task.name: task.array},
-        start=f'<c{task.attributes} t="b"><v>',
-        value=f"{task.name}::TINYINT",
-        end="</v></c>",
-        instead=task.nulls,
-    )
+def _boolean(array: pa.Array, _: ZoneInfo) -> Cells:
+    return Cells(values=array.cast(pa.int8()).cast(_values.TEXT), frame=_BOOLEAN)
 
 
 # --- Dates and times ------------------------------------------------------------
 
 
-def _date(task: _Task) -> Cells:
-    counts = task.array.cast(pa.date32()).cast(pa.int32())
-    return _serial(task, counts, f"{task.name} + {EPOCH_SERIAL}", 1)
+def _date(array: pa.Array, zone: ZoneInfo) -> Cells:
+    counts = array.cast(pa.date32()).cast(pa.int32())
+    return _serial(array, counts, pc.add(counts, EPOCH_SERIAL), 1, zone)
 
 
-def _timestamp(task: _Task) -> Cells:
-    kind = task.array.type
-    if kind.tz:
-        task = _with(task, _values.wall_clock(task.array, task.zone)[0])
-    day = _values.DAY * _values.PER_SECOND[kind.unit]
-    value = f"{task.name} / {day}e0 + {EPOCH_SERIAL}"
-    return _serial(task, task.array.cast(pa.int64()), value, day)
+def _timestamp(array: pa.Array, zone: ZoneInfo) -> Cells:
+    if array.type.tz:
+        array = _values.wall_clock(array, zone)[0]
+    counts, day = _counted(array)
+    serials = pc.add(_in_days(counts, day), float(EPOCH_SERIAL))
+    return _serial(array, counts, serials, day, zone)
 
 
-def _serial(task: _Task, counts: pa.Array, value: str, day: int) -> Cells:
+def _serial(
+    array: pa.Array, counts: pa.Array, serials: pa.Array, day: int, zone: ZoneInfo
+) -> Cells:
     """Days since Excel's day 0, or ISO text for days that it does not know."""
-    first, end = FIRST_DAY * day, (LAST_DAY + 1) * day
-    low, high = _range(counts)
-    rendered = _number(_with(task, counts), value)
-    if first <= low and high < end:
-        return rendered
-    text = f"{task.name}_text"
-    unknown = f"{task.name} < {first} OR {task.name} >= {end}"
-    return Cells(
-        arrays={**rendered.arrays, text: _values.text(task.array, task.zone)},
-        start=rendered.start,
-        value=rendered.value,
-        end=rendered.end,
-        instead=(*task.nulls, (unknown, _as_text(task, text))),
-    )
+    values = serials.cast(_values.TEXT)
+    unknown = _outside(counts, FIRST_DAY * day, (LAST_DAY + 1) * day - 1)
+    if unknown is None:
+        return _number(values)
+    return _number(pc.if_else(unknown, _values.text(array, zone), values), unknown)
 
 
-def _time(task: _Task) -> Cells:
-    day = _values.DAY * _values.PER_SECOND[task.array.type.unit]
-    whole = pa.int32() if types.is_time32(task.array.type) else pa.int64()
-    return _number(_with(task, task.array.cast(whole)), f"{task.name} / {day}e0")
+def _time(array: pa.Array, _: ZoneInfo) -> Cells:
+    return _number(_in_days(*_counted(array)).cast(_values.TEXT))
 
 
-def _duration(task: _Task) -> Cells:
+def _duration(array: pa.Array, zone: ZoneInfo) -> Cells:
     """A part of days; Excel cannot show less than nothing, so that is ISO text."""
-    day = _values.DAY * _values.PER_SECOND[task.array.type.unit]
-    text = f"{task.name}_text"
-    counts = task.array.cast(pa.int64())
-    less = ((f"{task.name} < 0", _as_text(task, text)),)
-    rendered = _number(_with(task, counts), f"{task.name} / {day}e0", less)
-    rendered.arrays[text] = _values.text(task.array, task.zone)
-    return rendered
+    counts, day = _counted(array)
+    values = _in_days(counts, day).cast(_values.TEXT)
+    less = pc.less(counts, 0)
+    if not pc.any(less).as_py():
+        return _number(values)
+    return _number(pc.if_else(less, _values.text(array, zone), values), less)
+
+
+def _counted(array: pa.Array) -> tuple[pa.Array, int]:
+    """What a time counts, and how much of it a day has."""
+    whole = pa.int32() if types.is_time32(array.type) else pa.int64()
+    return array.cast(whole), _values.DAY * _values.PER_SECOND[array.type.unit]
+
+
+def _in_days(counts: pa.Array, day: int) -> pa.Array:
+    return pc.divide(counts.cast(pa.float64(), safe=False), float(day))
 
 
 # --- Text -----------------------------------------------------------------------
 
 
-def _text(task: _Task) -> Cells:
-    array, cuts = cut_long(task.array)
-    data = _bytes(array)
+def _text(array: pa.Array, _: ZoneInfo) -> Cells:
+    array, cuts = cut_long(array)
+    data = bytes(_values.raw(array))
     special = set(data.translate(None, _HARMLESS))
-    value = task.name
+    values, others = array, []
     for character, entity in _MARKUP.items():
         if ord(character) in special:
-            value = f"replace({value},{literal(character)},{literal(entity)})"
-    return Cells(
-        arrays={task.name: array},
-        start=f'<c{task.attributes} t="inlineStr"><is><t>',
-        value=value,
-        end="</t></is></c>",
-        instead=task.nulls
-        + _runs(task, value, _present(special, data))
-        + _spaces(task, value, array, special),
-        cuts=cuts,
-    )
+            values = pc.replace_substring(values, character, entity)
+    if present := _present(special, data):
+        runs = pc.match_substring_regex(array, _NEEDS_RUNS).fill_null(False)
+        coded = _coded(values.filter(runs), present)
+        values = pc.replace_with_mask(values, runs, coded)
+        others.append((runs, _RUNS))
+    spaced = _spaced(array, special)
+    if pc.any(spaced).as_py():
+        others.append((spaced, _SPACED))
+    return Cells(values=values, frame=_TEXT, others=tuple(others), cuts=cuts)
 
 
 def _present(special: set[int], data: bytes) -> list[str]:
@@ -307,40 +285,24 @@ def _present(special: set[int], data: bytes) -> list[str]:
     return found
 
 
-def _runs(task: _Task, value: str, present: list[str]) -> tuple[tuple[str, str], ...]:
+def _coded(texts: pa.Array, present: list[str]) -> pa.Array:
     """Text with control characters or a literal `_x0041_`.
 
     A literal one is torn in two runs of rich text, which every reader joins again
     as it stands: an escaped `_x005F_x0041_` is only understood by some, and by
     openpyxl nowhere but in shared strings.
     """
-    if not present:
-        return ()
     for found in present:
         code = "_" + _RUN + "x" if found == "_x" else f"_x{ord(found):04X}_"
-        value = f"replace({value},{_character(found)},{literal(code)})"
-    start = literal(
-        f'<c{task.attributes} t="inlineStr"><is><r><t xml:space="preserve">'
-    )
-    cell = f"concat({start},{value},'</t></r></is></c>')"
-    return ((f"regexp_matches({task.name},{literal(_NEEDS_RUNS)})", cell),)
+        texts = pc.replace_substring(texts, found, code)
+    return texts
 
 
-def _character(text: str) -> str:
-    return literal(text) if len(text) > 1 else f"chr({ord(text)})"
-
-
-def _spaces(
-    task: _Task, value: str, array: pa.Array, special: set[int]
-) -> tuple[tuple[str, str], ...]:
-    """Text with blanks at its ends says that they matter."""
-    edges = (pc.starts_with, pc.ends_with)
+def _spaced(array: pa.Array, special: set[int]) -> pa.Array:
+    """Which texts have blanks at their ends: they say that these matter."""
     blanks = [" ", *(c for c in "\t\n\r" if ord(c) in special)]
-    if not any(pc.any(at(array, c)).as_py() for c in blanks for at in edges):
-        return ()
-    start = literal(f'<c{task.attributes} t="inlineStr"><is><t xml:space="preserve">')
-    cell = f"concat({start},{value},'</t></is></c>')"
-    return ((f"regexp_matches({task.name},{literal(_NEEDS_SPACE)})", cell),)
+    edges = (pc.starts_with, pc.ends_with)
+    return reduce(pc.or_, (at(array, c) for c in blanks for at in edges))
 
 
 def cut_long(array: pa.Array) -> tuple[pa.Array, int]:
@@ -363,16 +325,6 @@ def text_array(texts: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
-def _bytes(array: pa.Array) -> bytes:
-    """All of a large_string's text."""
-    _, offsets, data = array.buffers()
-    if not len(array) or data is None:
-        return b""
-    places = memoryview(offsets).cast("q")
-    start, end = places[array.offset], places[array.offset + len(array)]
-    return bytes(memoryview(data)[start:end])
-
-
 # --- The table of kinds ---------------------------------------------------------
 
 
@@ -386,7 +338,7 @@ _Fits = Callable[[pa.DataType], bool]
 _Format = str | Callable[[pa.DataType], str | None] | None
 
 #: Kind of column, its cells, its number format.
-KINDS: tuple[tuple[_Fits, Callable[[_Task], Cells], _Format], ...] = (
+KINDS: tuple[tuple[_Fits, Callable[[pa.Array, ZoneInfo], Cells], _Format], ...] = (
     (types.is_large_string, _text, None),
     (types.is_integer, _integer, "0"),
     (types.is_floating, _float, None),

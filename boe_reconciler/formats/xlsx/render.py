@@ -1,41 +1,19 @@
-"""Rows as XML: one vectorised expression of an embedded DuckDB for a whole batch."""
+"""Rows as XML: the pieces of all cells of a batch joined, column by column, by Arrow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from boe_reconciler.core.errors import Permanent
-from boe_reconciler.formats.xlsx.cells import Cells, cells, literal, text_array
+from boe_reconciler.formats import _values
+from boe_reconciler.formats.xlsx.cells import ROW, Cells, Part, cells, text_array
 
-if TYPE_CHECKING:
-    import duckdb
-
-#: A chunk that is rendered at once holds no more than this: twice as much takes a
-#: sixth less of the processor, and 80 MB more (docs/decisions/0043).
+#: A chunk that is rendered at once holds no more than this (docs/decisions/0043).
 CHUNK_ROWS, CHUNK_BYTES = 8_192, 8 << 20
-
-
-@cache
-def _database() -> duckdb.DuckDBPyConnection:
-    """In memory, for the process; it can reach nothing outside."""
-    import duckdb
-
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "threads": 1,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "enable_external_access": False,
-            "lock_configuration": True,
-        },
-    )
 
 
 class Renderer:
@@ -44,76 +22,50 @@ class Renderer:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
 
-    def cells(self, chunk: pa.Table, attributes: Sequence[str]) -> list[Cells]:
-        """For each column of `chunk`; all its cells have these attributes."""
-        return [
-            cells(one_array(column), f"c{number}", text, self._zone)
-            for number, (column, text) in enumerate(
-                zip(chunk.columns, attributes, strict=True)
-            )
-        ]
+    def cells(self, chunk: pa.Table) -> list[Cells]:
+        """For each column of `chunk`."""
+        return [cells(one_array(column), self._zone) for column in chunk.columns]
 
-    def rows(self, columns: Sequence[Cells]) -> memoryview:
-        """The `<row>` elements of a chunk, as UTF-8."""
-        parts = ["'<row>'"] + [sql for c in columns for sql in c.sql()] + ["'</row>'"]
-        arrays = {name: a for column in columns for name, a in column.arrays.items()}
-        return text_of(self.query(parts, arrays))
+    def rows(self, columns: Sequence[Cells], attributes: Sequence[str]) -> memoryview:
+        """The `<row>` elements of a chunk, as UTF-8; a column's cells share attributes."""
+        pairs = zip(columns, attributes, strict=True)
+        inside = [part for column, text in pairs for part in column.parts(text)]
+        return _values.raw(joined(["<row>", *inside, "</row>"]))
 
     def header(self, titles: Sequence[str], style: int) -> bytes:
         """One `<row>` of texts, all in one style; longer ones than fit are cut."""
-        column = cells(text_array(titles), "title", f' s="{style}"', self._zone)
-        rendered = text_of(self.query(column.sql(), column.arrays))
+        column = cells(text_array(titles), self._zone)
+        rendered = _values.raw(joined(column.parts(f' s="{style}"')))
         return b"<row>" + bytes(rendered) + b"</row>"
 
-    def query(self, parts: Sequence[str], arrays: dict[str, pa.Array]) -> pa.Array:
-        """For each row the texts that these pieces of SQL give, joined."""
-        import duckdb
 
-        expression = _joined(parts)
-        try:
-            with _database().cursor() as cursor:
-                cursor.register("chunk", _batch(arrays))
-                found = cursor.sql(f"SELECT {expression} FROM chunk")  # noqa: S608 made here, of no outside text
-                return one_array(found.to_arrow_table().column(0))
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise Permanent(
-                "format_failed",
-                f"the rows cannot be written as a workbook: {error}",
-                "look at the values that the query gives, or export another format",
-            ) from error
-
-
-def _batch(arrays: dict[str, pa.Array]) -> pa.RecordBatch:
-    """`pa.table` would do, but it loads pandas to see whether it was given some."""
-    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
-
-
-def _joined(parts: Sequence[str]) -> str:
-    pieces: list[str] = []
-    for constant, group in groupby(parts, _is_literal):
+def joined(parts: Iterable[Part], numbers: pa.Array | None = None) -> pa.Array:
+    """For each row its pieces as one text; ROW in them is its number."""
+    pieces: list[Part] = []
+    for constant, group in groupby(parts, lambda part: isinstance(part, str)):
         found = list(group)
-        pieces += [literal("".join(p[1:-1] for p in found))] if constant else found
-    return f"concat({','.join(pieces)})"
+        pieces += _numbered("".join(found), numbers) if constant else found
+    try:
+        return _values.join(pieces)
+    except pa.ArrowException as error:
+        raise Permanent(
+            "format_failed",
+            f"the rows cannot be written as a workbook: {error}",
+            "look at the values that the query gives, or export another format",
+        ) from error
 
 
-def _is_literal(sql: str) -> bool:
-    """XML made here holds no quote, so a literal has but its own two."""
-    return sql.startswith("'") and sql.endswith("'") and sql.count("'") == 2
+def _numbered(text: str, numbers: pa.Array | None) -> Iterator[Part]:
+    first, *others = text.split(ROW)
+    yield first
+    for other in others:
+        yield numbers
+        yield other
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
     """Without a copy where there is one piece."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def text_of(texts: pa.Array) -> memoryview:
-    """The bytes of all texts, one after the other, without a copy."""
-    _, offsets, data = texts.buffers()
-    if not len(texts) or data is None:
-        return memoryview(b"")
-    places = memoryview(offsets).cast("i" if texts.type == pa.string() else "q")
-    start, end = places[texts.offset], places[texts.offset + len(texts)]
-    return memoryview(data)[start:end]
 
 
 def chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

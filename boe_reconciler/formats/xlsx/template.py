@@ -22,13 +22,9 @@ import pyarrow as pa
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import FormatOptions, Table, Written
 from boe_reconciler.core.resources.report import Column
+from boe_reconciler.formats import _values
 from boe_reconciler.formats.xlsx.book import check_columns, cut_notes
-from boe_reconciler.formats.xlsx.cells import (
-    ROW,
-    ROW_COLUMN,
-    literal,
-    text_array,
-)
+from boe_reconciler.formats.xlsx.cells import ROW, Part, text_array
 from boe_reconciler.formats.xlsx.markup import patched
 from boe_reconciler.formats.xlsx.names import column_letters
 from boe_reconciler.formats.xlsx.package import Package
@@ -42,7 +38,7 @@ from boe_reconciler.formats.xlsx.patch import (
     cell_name,
     check_rows,
 )
-from boe_reconciler.formats.xlsx.render import Renderer, chunks, text_of
+from boe_reconciler.formats.xlsx.render import Renderer, chunks, joined
 from boe_reconciler.formats.xlsx.restyle import TemplateStyles
 from boe_reconciler.formats.xlsx.target import Place, TableSpec, Targets
 
@@ -194,24 +190,19 @@ class _Filling:
         """How many texts were cut, by the number of their column."""
         filled = [slot for slot in slots if slot.source is not None]
         chosen = chunk.select([slot.source for slot in filled])
-        cells = self._renderer.cells(chosen, [slot.attributes for slot in filled])
-        ready = dict(zip(filled, cells, strict=True))
-        parts: list[str] = []
+        ready = dict(zip(filled, self._renderer.cells(chosen), strict=True))
+        parts: list[Part] = []
         for slot in slots:
             known = ready.get(slot)
-            parts += known.sql() if known else [literal(slot.constant)]
+            parts += known.parts(slot.attributes) if known else [slot.constant]
         first = patch.next_row
-        numbers = packed_numbers(range(first, first + chunk.num_rows))
-        arrays = {ROW_COLUMN: numbers}
-        for column in cells:
-            arrays.update(column.arrays)
+        numbers = row_numbers(range(first, first + chunk.num_rows))
         if patch.rows_below:
-            for text in self._renderer.query(parts, arrays).to_pylist():
+            for text in joined(parts, numbers).to_pylist():
                 patch.add(text.encode())
         else:
-            whole = [literal(f'<row r="{ROW}">'), *parts, "'</row>'"]
-            rendered = text_of(self._renderer.query(whole, arrays))
-            patch.add_rows(rendered, chunk.num_rows)
+            whole = [f'<row r="{ROW}">', *parts, "</row>"]
+            patch.add_rows(_values.raw(joined(whole, numbers)), chunk.num_rows)
         return {s.source or 0: c.cuts for s, c in ready.items() if c.cuts}
 
 
@@ -224,9 +215,11 @@ def _blank_row(slots: Sequence[_Slot], row: int) -> bytes:
     return "".join(blank(row, slot.column, slot.style) for slot in slots).encode()
 
 
-def packed_numbers(numbers: range) -> pa.Array:
+def row_numbers(numbers: range) -> pa.Array:
+    """As texts. `pa.array` would do, but it loads pandas."""
     buffers = [None, pa.py_buffer(array("q", numbers))]
-    return pa.Array.from_buffers(pa.int64(), len(numbers), buffers)
+    found = pa.Array.from_buffers(pa.int64(), len(numbers), buffers)
+    return found.cast(_values.TEXT)
 
 
 # --- Tables ---------------------------------------------------------------------
