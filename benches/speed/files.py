@@ -204,7 +204,7 @@ def held(files: Files, rows: int) -> Part:
 
 
 def memory(files: Files, sizes: Sequence[int]) -> Part:
-    """A workbook's memory grows by what DuckDB keeps of the file that it reads, no more."""
+    """A workbook's memory does not grow with its rows, nor with the file that they are in."""
     lines, goals, peaks = [], [], []
     for rows in sizes:
         tell(f"  a workbook of {rows:,} rows")

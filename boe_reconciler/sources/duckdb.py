@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, Timer
@@ -26,6 +26,7 @@ from boe_reconciler.sources._stream import (
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 #: The function that reads a file, by how its name ends.
 READERS = {
@@ -47,6 +48,14 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 #: Seconds that an instance is kept for a next query: opening one takes 30 ms.
 _LINGER = 0.5
+#: Bytes of rows until what DuckDB keeps of its file is looked at, and how much of it
+#: may stay then.
+_LOOKED_AT, _KEPT = 32 << 20, 16 << 20
+_MEMORY = """
+    SELECT sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'),
+        sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE')
+    FROM duckdb_memory()
+"""
 #: What may be otherwise at the next attempt, by the first words of DuckDB's message.
 _TEMPORARY = {
     "IO Error": "database_io",
@@ -102,6 +111,28 @@ class _Instance:
     spill: tempfile.TemporaryDirectory[str]
     users: int = field(default=0)
 
+    @contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.connection.cursor() as cursor:
+            if self.files.database:
+                path = f"{_catalog(self.files.database)}.main,memory.main"
+                cursor.execute(f"SET search_path = {_text(path)}")
+            yield cursor
+
+    def forget(self, limit: str) -> None:
+        """Drop most of what is kept of the database file: a lower limit for a moment.
+
+        Nobody should meet that limit: no other query may be running, and one that sorts
+        or joins is left alone.
+        """
+        import duckdb
+
+        with self.connection.cursor() as cursor, suppress(duckdb.OutOfMemoryException):
+            kept, others = cursor.execute(_MEMORY).fetchall()[0]
+            if kept > _KEPT > others:
+                lower = f"SET memory_limit = '{others + _KEPT}B'"
+                cursor.execute(f"{lower}; SET memory_limit = {_text(limit)}")
+
     def close(self) -> None:
         self.connection.close()
         self.spill.cleanup()
@@ -131,18 +162,19 @@ class DuckDBSource:
         watch = Watch(cancel, self._spec.timeout)
         with ExitStack() as held:
             with watch.translating(self._translate):
-                cursor = held.enter_context(self._cursor())
+                instance = held.enter_context(self._borrowed())
+                cursor = held.enter_context(instance.cursor())
                 held.enter_context(watch.interrupting(cursor.interrupt))
                 _only_reads(cursor, text)
                 cursor.execute("BEGIN TRANSACTION READ ONLY")
                 reader = cursor.sql(text, params=values).to_arrow_reader(BATCH_ROWS)
-            batches = watched(reader, watch, self._translate)
+            batches = watched(self._sparing(instance, reader), watch, self._translate)
             return Stream(reader.schema, batches, held.pop_all())
         raise AssertionError  # pragma: no cover - ExitStack swallows nothing
 
     def check(self) -> None:
         try:
-            with self._cursor() as cursor:
+            with self._borrowed() as instance, instance.cursor() as cursor:
                 cursor.execute("SELECT 1")
                 for view in self._spec.files:
                     cursor.execute(f"DESCRIBE {_quoted(view)}")
@@ -162,14 +194,10 @@ class DuckDBSource:
             timer.join()
 
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _borrowed(self) -> Iterator[_Instance]:
         instance = self._borrow()
         try:
-            with instance.connection.cursor() as cursor:
-                if instance.files.database:
-                    path = f"{_catalog(instance.files.database)}.main,memory.main"
-                    cursor.execute(f"SET search_path = {_text(path)}")
-                yield cursor
+            yield instance
         finally:
             self._give_back(instance)
 
@@ -181,6 +209,20 @@ class DuckDBSource:
                 if old and not old.users:
                     old.close()
         return told
+
+    def _sparing(
+        self, instance: _Instance, batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches, in memory that does not grow with the database file."""
+        read = 0
+        for batch in batches:
+            yield batch
+            read += batch.nbytes
+            if read >= _LOOKED_AT:
+                read = 0
+                with self._lock:
+                    if instance.users == 1:
+                        instance.forget(self._bounds.memory_limit)
 
     def _borrow(self) -> _Instance:
         files = _find(self._spec, self._root)
@@ -287,6 +329,7 @@ def _open(files: _Files, *, read_only: bool, bounds: _Bounds) -> _Instance:
             name = _catalog(files.database)
             connection.execute(f"ATTACH {_text(str(files.database))} AS {name}{mode}")
         connection.execute("SET enable_external_access = false")
+        connection.execute("SET allowed_configs = ['memory_limit']")
         connection.execute("SET lock_configuration = true")
     except BaseException:
         connection.close()

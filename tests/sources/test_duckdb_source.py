@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ import duckdb
 import pytest
 
 from boe_reconciler.core.errors import Cancelled, Permanent, RunError, Temporary
+from boe_reconciler.core.ports import Cancel, Rows
 from boe_reconciler.core.resources.connection import DuckDBConnection
 from boe_reconciler.sources import duckdb as source
 
@@ -142,9 +144,9 @@ def test_threads_share_one_instance_and_a_file_is_let_go_when_idle(
     barrier = threading.Barrier(4)
 
     def work() -> None:
-        with shop._cursor() as cursor:
+        with shop._borrowed() as instance, instance.cursor() as cursor:
             barrier.wait()
-            seen.append(shop._instance)
+            seen.append(instance)
             barrier.wait()
             cursor.execute("select count(*) from sales")
 
@@ -173,6 +175,7 @@ def test_rows_that_nobody_closed_do_not_keep_python_from_ending(data: Path) -> N
 import sys
 from pathlib import Path
 from boe_reconciler.core.ports import Never
+from boe_reconciler.core.ports import Cancel, Rows
 from boe_reconciler.core.resources.connection import DuckDBConnection
 from boe_reconciler.sources import duckdb
 
@@ -268,6 +271,57 @@ def test_check_asks_for_the_files_and_the_database(make: Open) -> None:
         make(files={"a": "nope.csv"}).check()
     with pytest.raises(Permanent, match="by name"):
         make(files={"a": "shop.duckdb"}).check()
+
+
+# --- Memory -------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(
+    data: Path, make: Open, monkeypatch: pytest.MonkeyPatch
+) -> source.DuckDBSource:
+    """A file of 48 MB, of which 2 may be kept."""
+    with duckdb.connect(str(data / "large.duckdb")) as db:
+        db.execute("CREATE TABLE t AS SELECT hash(range) AS n FROM range(6_000_000)")
+    monkeypatch.setattr(source, "_LOOKED_AT", 1 << 20)
+    monkeypatch.setattr(source, "_KEPT", 2 << 20)
+    return make(path="large.duckdb")
+
+
+def kept(opened: source.DuckDBSource, rows: Rows) -> int:
+    """The most bytes of the file that DuckDB has while the rows are read."""
+    return max(asked(opened, BASE_TABLE) for _ in rows)
+
+
+def asked(opened: source.DuckDBSource, query: str) -> Any:
+    assert opened._instance
+    with opened._instance.connection.cursor() as cursor:
+        return cursor.execute(query).fetchall()[0][0]
+
+
+BASE_TABLE = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+LIMIT = "SELECT current_setting('memory_limit')"
+
+
+def test_a_large_file_is_read_in_little_memory(
+    large: source.DuckDBSource, cancel: Cancel
+) -> None:
+    with closing(large.rows("select n from t", {}, cancel)) as rows:
+        limit = asked(large, LIMIT)
+        assert kept(large, rows) < 24 << 20
+        assert asked(large, LIMIT) == limit
+
+
+def test_no_other_query_and_no_sort_meets_a_lower_limit(
+    large: source.DuckDBSource, cancel: Cancel
+) -> None:
+    with (
+        closing(large.rows("select 1", {}, cancel)),
+        closing(large.rows("select n from t", {}, cancel)) as rows,
+    ):
+        assert kept(large, rows) > 36 << 20
+    with closing(large.rows("select n from t order by n", {}, cancel)) as rows:
+        assert kept(large, rows) > 36 << 20
 
 
 # --- Attacks ------------------------------------------------------------------
