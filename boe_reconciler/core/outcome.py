@@ -42,6 +42,22 @@ class Verdict:
     message: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """What is known of a run's end while a last delivery is open."""
+
+    #: In its files.
+    rows: int | None
+    #: Told behind what came of its deliveries.
+    addition: str = ""
+
+    def of(self, deliveries: Sequence[Delivery]) -> Verdict:
+        """What it became; all are final."""
+        found = verdict(deliveries)
+        told = " ".join(filter(None, [found.message, self.addition]))
+        return Verdict(status=found.status, reason=found.reason, message=told)
+
+
 def verdict(deliveries: Sequence[Delivery]) -> Verdict:
     """Succeeded only if every planned delivery was accepted; all are final.
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.holds import Hold, Wait
     from boe_reconciler.core.limits import ConnectionState
     from boe_reconciler.core.notices import Incident, Owed
+    from boe_reconciler.core.outcome import Ending, Verdict
     from boe_reconciler.core.preview import Preview
     from boe_reconciler.core.resources.report import Column
     from boe_reconciler.core.retention import Swept
@@ -570,10 +571,10 @@ class Ledger(Protocol):
         *,
         events: Sequence[Event] = (),
         now: datetime,
-    ) -> None:
+    ) -> RunRecord:
         """The export is done: its artifacts and the deliveries they owe; the attempt succeeded.
 
-        `events` are what the run's history says of them.
+        `events` are what the run's history says of them. The run, as it is then.
         """
 
     def owe(
@@ -594,16 +595,20 @@ class Ledger(Protocol):
     ) -> None:
         """Before the act: the row is `sending`, with the names the act will use."""
 
-    def settle(
+    def settle(  # noqa: PLR0913 what came of it, and what follows
         self,
         claim: Claim,
         key: DeliveryKey,
         outcome: Outcome,
         *,
         next_attempt_at: datetime | None = None,
+        ending: Ending | None = None,
         now: datetime,
-    ) -> None:
-        """After the act: what it gave; deferred rows get their next attempt."""
+    ) -> Verdict | None:
+        """After the act: what it gave; deferred rows get their next attempt.
+
+        With an `ending` the run ends, unless another delivery is open: what it became.
+        """
 
     def wait(
         self, claim: Claim, until: datetime, reason: str, message: str, *, now: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from boe_reconciler.core import gone, retry
 from boe_reconciler.core.errors import Permanent, Temporary
 from boe_reconciler.core.facts import Delivered
 from boe_reconciler.core.mail import encoded_size
-from boe_reconciler.core.outcome import GONE
+from boe_reconciler.core.outcome import GONE, Ending, Verdict
 from boe_reconciler.core.ports import Destination, Linking, Shipment
 from boe_reconciler.core.recipients import with_links
 from boe_reconciler.core.resources.distribution import Attach
@@ -62,13 +62,14 @@ class Later:
 
 
 def deliver(
-    job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
-) -> Later | None:
-    """Try what is open and due; None when all are final.
+    job: Job, record: RunRecord, ending: Ending, tell: Callable[[Verdict], None]
+) -> Later | Verdict | None:
+    """Try what is open and due. With the last that is settled the run ends: what it became.
 
+    `tell` hears of that at once. When it goes on otherwise; None: nothing was open.
     What goes to one destination goes over one connection, one after the other.
     """
-    open_ = [one for one in deliveries if not one.status.final]
+    open_ = [one for one in record.deliveries if not one.status.final]
     now, waits = job.tools.clock.now(), []
     due: dict[str, list[Delivery]] = {}
     for one in open_:
@@ -76,11 +77,39 @@ def deliver(
             waits.append(Later(until=one.next_attempt_at))
         else:
             due.setdefault(one.key.destination, []).append(one)
-    rows = Rows.of(job, artifacts, deliveries)
+    rows = Rows.of(job, record)
+    end = End(open_, ending, tell)
     for key in _in_order(job, due):
         those = sorted(due[key], key=_place)
-        waits += Counter(job, rows, planned_as(job, key)).serve(those)
-    return _soonest(waits)
+        waits += Counter(job, rows, planned_as(job, key), end).serve(those)
+    return end.found or _soonest(waits)
+
+
+class End:
+    """Of a run: it comes with the last delivery that is settled."""
+
+    def __init__(
+        self,
+        open_: Iterable[Delivery],
+        ending: Ending,
+        tell: Callable[[Verdict], None],
+    ) -> None:
+        self._open = {one.key for one in open_}
+        self._ending = ending
+        self._tell = tell
+        self.found: Verdict | None = None
+
+    def ending_with(self, key: DeliveryKey) -> Ending | None:
+        """None while others are open: nobody looks through all of them each time."""
+        return self._ending if self._open <= {key} else None
+
+    def settled(self, key: DeliveryKey, status: DeliveryStatus) -> None:
+        if status.final:
+            self._open.discard(key)
+
+    def came(self, found: Verdict) -> None:
+        self.found = found
+        self._tell(found)
 
 
 def leaves(job: Job, record: RunRecord) -> bool:
@@ -141,12 +170,10 @@ class Rows:
     notes: Sequence[str]
 
     @classmethod
-    def of(
-        cls, job: Job, artifacts: Sequence[Artifact], deliveries: Sequence[Delivery]
-    ) -> Rows:
+    def of(cls, job: Job, record: RunRecord) -> Rows:
         return cls(
-            artifacts=files_by_part(artifacts),
-            named=named(deliveries),
+            artifacts=files_by_part(record.artifacts),
+            named=named(record.deliveries),
             meant=Meant(job),
             notes=_notes(job),
         )
@@ -166,10 +193,11 @@ class Counter:
     """Where the deliveries to one destination are handed over."""
 
     def __init__(
-        self, job: Job, rows: Rows, planned: PlannedDestination | None
+        self, job: Job, rows: Rows, planned: PlannedDestination | None, end: End
     ) -> None:
         self._job = job
         self._rows = rows
+        self._end = end
         self._planned = planned
         self._line = Line(job, planned)
         self._waits: list[Later] = []
@@ -353,7 +381,7 @@ class Counter:
         ledger.owe(self._job.claimed.claim, [new], now=now)
         row = ledger.delivery(key)
         assert row is not None  # noqa: S101 it is owed
-        self._waits += Counter(self._job, self._rows, planned).serve([row])
+        self._waits += Counter(self._job, self._rows, planned, self._end).serve([row])
         return ledger.delivery(key) or row
 
     def _begin(self, delivery: Delivery, intent: Mapping[str, str]) -> None:
@@ -377,18 +405,22 @@ class Counter:
         if self._planned is not None and _is_gone(delivery, outcome):
             wait = gone.wait(self._planned, self._job.spec, claim.run_id)
             tools.ledger.switch_off(claim, wait, now=now)
-        tools.ledger.settle(
+        end = tools.ledger.settle(
             claim,
             delivery.key,
             outcome,
             next_attempt_at=until,
+            ending=self._end.ending_with(delivery.key),
             now=now,
         )
+        self._end.settled(delivery.key, outcome.status)
         tools.observe(Delivered(key=delivery.key, type=delivery.type, outcome=outcome))
         if until is not None:
             self._waits.append(Later(until=until))
         if outcome.status is DeliveryStatus.ACCEPTED:
             self._drop_stored(delivery)
+        if end is not None:
+            self._end.came(end)
 
     def _told(self, message: str) -> str:
         """Without a secret; whoever has a link to a file can read that."""

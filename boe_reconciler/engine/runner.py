@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from threading import current_thread
 
 from boe_reconciler.core import approval, burst, manifest, retry, waits
 from boe_reconciler.core.errors import (
@@ -19,7 +21,7 @@ from boe_reconciler.core.errors import (
 )
 from boe_reconciler.core.facts import AttemptBegun, Built, RunEnded, RunPutOff
 from boe_reconciler.core.holds import HoldKind, Wait
-from boe_reconciler.core.outcome import EMPTY, Verdict, verdict
+from boe_reconciler.core.outcome import EMPTY, Ending, Verdict
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.prepare import prepare
 from boe_reconciler.core.runs import DeliveryStatus, RunRecord, RunStatus
@@ -27,7 +29,7 @@ from boe_reconciler.core.spec import RunSpec
 from boe_reconciler.core.waits import Missing
 from boe_reconciler.engine import waiting
 from boe_reconciler.engine.cancel import CancelToken, Drained
-from boe_reconciler.engine.deliver import Again, deliver, leaves
+from boe_reconciler.engine.deliver import Again, Later, deliver, leaves
 from boe_reconciler.engine.export import Exported, export, holds
 from boe_reconciler.engine.job import Job, Tools
 from boe_reconciler.engine.owing import owed, wanted
@@ -64,26 +66,27 @@ class Runner:
 
     def _steps(self, claimed: Claimed, cancel: CancelToken) -> None:
         with self._job(claimed, cancel) as job:
-            if not claimed.record.artifacts and not (
-                self._waited(job) and self._build(job)
-            ):
-                return
-            if self._expected(job) and self._approved(job):
-                self._deliver(job)
+            record: RunRecord | None = claimed.record
+            if not claimed.record.artifacts:
+                record = self._build(job) if self._waited(job) else None
+            if record and self._expected(job, record) and self._approved(job, record):
+                self._deliver(job, record)
 
     # --- The steps ------------------------------------------------------------
 
     @contextmanager
     def _job(self, claimed: Claimed, cancel: CancelToken) -> Iterator[Job]:
         """Prepare: parameters, period, the name of a folder for unfinished files."""
-        claim, run = claimed.claim, claimed.record.run
+        run = claimed.record.run
         prepared = prepare(
             claimed.spec,
             run_id=run.run_id,
             occurrence=run.occurrence,
             options=run.options,
         )
-        folder = self._tools.scratch / f"{claim.run_id}.{claim.fence}"
+        # One for each thread, which does one run at a time: to remove it takes the
+        # system milliseconds while others wait for the disk.
+        folder = self._tools.scratch / current_thread().name
         try:
             yield Job(
                 tools=self._tools,
@@ -94,7 +97,7 @@ class Runner:
                 built_by=self._built_by(claimed),
             )
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _empty(folder)
 
     def _waited(self, job: Job) -> bool:
         """Look for what it waits for. False when it goes on waiting, or has ended."""
@@ -146,8 +149,8 @@ class Runner:
             known = manifest.recorded(self._tools.ledger.events(claimed.claim.run_id))
         return known[0] if known else self._tools.version
 
-    def _build(self, job: Job) -> bool:
-        """One attempt: gate, export, commit. False when the run ended at a gate."""
+    def _build(self, job: Job) -> RunRecord | None:
+        """One attempt: gate, export, commit. None when the run ended at a gate."""
         self._begin(job)
         with self._source_watched(job):
             reason = self._gate(job)
@@ -159,9 +162,8 @@ class Runner:
                     reason = _skipped("unchanged", _SAME_ROWS)
         if reason is not None:
             self._finish(job.claimed, reason)
-            return False
-        self._commit(job, exported, unchanged=unchanged)
-        return True
+            return None
+        return self._commit(job, exported, unchanged=unchanged)
 
     def _begin(self, job: Job) -> None:
         self._tools.ledger.begin_attempt(
@@ -191,14 +193,14 @@ class Runner:
         last = self._tools.ledger.last_rows_digest(job.run.schedule_uid)
         return exported.rows_digest == last
 
-    def _commit(self, job: Job, exported: Exported, *, unchanged: bool) -> None:
+    def _commit(self, job: Job, exported: Exported, *, unchanged: bool) -> RunRecord:
         artifacts = [
             replace(artifact, rows_digest=exported.rows_digest)
             for artifact in exported.artifacts
         ]
         job.cancel.check()
         deliveries = owed(job, artifacts, unchanged=unchanged)
-        self._tools.ledger.commit_artifacts(
+        record = self._tools.ledger.commit_artifacts(
             job.claimed.claim,
             artifacts,
             deliveries,
@@ -213,14 +215,12 @@ class Runner:
             now=self._now(),
         )
         self._tools.observe(Built(artifacts=artifacts))
+        return record
 
-    def _expected(self, job: Job) -> bool:
+    def _expected(self, job: Job, record: RunRecord) -> bool:
         """False when a burst that reaches many more, or fewer, waits for a release."""
         wish = job.spec.burst
-        if wish is None or not job.run.options.whole:
-            return True
-        record = self._record(job.claimed)
-        if _begun(record):
+        if wish is None or not job.run.options.whole or _begun(record):
             return True
         last = self._tools.ledger.last_delivered(job.run.schedule_uid)
         before = _reach(last) if last else None
@@ -237,44 +237,46 @@ class Runner:
         self._tools.observe(RunPutOff(reason=wait.kind.value))
         return False
 
-    def _approved(self, job: Job) -> bool:
+    def _approved(self, job: Job, record: RunRecord) -> bool:
         """False when its files wait for somebody's release."""
         wanted_by = job.spec.approval
-        if wanted_by is None or not leaves(job, self._record(job.claimed)):
+        if wanted_by is None or not leaves(job, record):
             return True
         zone, now = job.spec.timezone, self._now()
         wait = approval.wait(wanted_by, job.run.run_id, zone, now)
         return self._released(job, wait)
 
-    def _deliver(self, job: Job) -> None:
-        """Deliver what is open, then record: a final state, or a wait for the next try."""
+    def _deliver(self, job: Job, record: RunRecord) -> None:
+        """Deliver what is open. The run ends with the last of it, or waits for a try."""
         self._limit(job)
-        record = self._record(job.claimed)
-        later = deliver(job, record.artifacts, record.deliveries)
-        if later is not None:
-            text = self._tools.backends.redact(later.message)
-            self._put_off(job, later.until, later.reason, text)
-            return
-        record = self._record(job.claimed)
-        end = self._with_left_out(job, self._verdict(record))
-        self._finish(job.claimed, end, _rows(job, record))
+        ending = Ending(rows=_rows(job, record), addition=self._left_out(job))
 
-    def _with_left_out(self, job: Job, end: Verdict) -> Verdict:
+        def tell(end: Verdict) -> None:
+            self._tell(job.claimed, end, ending.rows)
+
+        came = deliver(job, record, ending, tell)
+        if isinstance(came, Later):
+            text = self._tools.backends.redact(came.message)
+            self._put_off(job, came.until, came.reason, text)
+        elif came is None:
+            end = self._verdict(self._record(job.claimed), ending)
+            self._finish(job.claimed, end, ending.rows)
+
+    def _left_out(self, job: Job) -> str:
         """It is said of the run, too, that rows of a burst went to nobody."""
         if job.spec.burst is None:
-            return end
+            return ""
         events = self._tools.ledger.events(job.run.run_id)
-        told = [one.message for one in events if one.action == _LEFT_OUT][-1:]
-        return replace(end, message=" ".join(filter(None, [end.message, *told])))
+        return "".join([one.message for one in events if one.action == _LEFT_OUT][-1:])
 
-    def _verdict(self, record: RunRecord) -> Verdict:
+    def _verdict(self, record: RunRecord, ending: Ending) -> Verdict:
         if record.run.options.dry_run:
             return Verdict(
                 status=RunStatus.SUCCEEDED,
                 reason="dry_run",
                 message="Built, and delivered to nobody.",
             )
-        return verdict(record.deliveries)
+        return ending.of(record.deliveries)
 
     def _put_off(self, job: Job, until: datetime, reason: str, message: str) -> None:
         self._tools.ledger.wait(
@@ -418,6 +420,13 @@ def _no_parts(job: Job, exported: Exported) -> Verdict | None:
         "The burst has no parts: nobody gets a file.",
         "Look at where its parts come from; `if_empty: skip` ends such a run as skipped.",
     )
+
+
+def _empty(folder: Path) -> None:
+    """The folder itself is used again."""
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _begun(record: RunRecord) -> bool:

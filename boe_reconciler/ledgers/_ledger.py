@@ -9,6 +9,7 @@ from boe_reconciler.core.census import Census
 from boe_reconciler.core.holds import Hold, Wait
 from boe_reconciler.core.limits import ConnectionState
 from boe_reconciler.core.notices import Incident, Owed
+from boe_reconciler.core.outcome import Ending, Verdict
 from boe_reconciler.core.ports import Claimed
 from boe_reconciler.core.retention import Swept
 from boe_reconciler.core.runs import (
@@ -154,12 +155,12 @@ class StoredLedger:
         *,
         events: Sequence[Event] = (),
         now: datetime,
-    ) -> None:
-        def work(store: Store) -> None:
-            _work.commit_artifacts(store, claim, artifacts, deliveries, now=now)
+    ) -> RunRecord:
+        def work(store: Store) -> RunRecord:
             store.insert_events(events)
+            return _work.commit_artifacts(store, claim, artifacts, deliveries, now=now)
 
-        self._write(work)
+        return self._write(work)
 
     def owe(
         self, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
@@ -176,18 +177,19 @@ class StoredLedger:
     ) -> None:
         self._write(lambda store: _work.intend(store, claim, key, intent, now=now))
 
-    def settle(
+    def settle(  # noqa: PLR0913 what came of it, and what follows
         self,
         claim: Claim,
         key: DeliveryKey,
         outcome: Outcome,
         *,
         next_attempt_at: datetime | None = None,
+        ending: Ending | None = None,
         now: datetime,
-    ) -> None:
-        self._write(
+    ) -> Verdict | None:
+        return self._write(
             lambda store: _work.settle(
-                store, claim, (key, outcome), next_attempt_at, now=now
+                store, claim, (key, outcome), next_attempt_at, ending, now=now
             )
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from boe_reconciler.core import lifecycle
+from boe_reconciler.core.outcome import Ending, Verdict
 from boe_reconciler.core.runs import (
     Artifact,
     Attempt,
@@ -17,6 +18,7 @@ from boe_reconciler.core.runs import (
     NewDelivery,
     Outcome,
     Run,
+    RunRecord,
     RunStatus,
 )
 from boe_reconciler.ledgers import _failures, _limits, _rows
@@ -59,13 +61,15 @@ def commit_artifacts(
     deliveries: Sequence[NewDelivery],
     *,
     now: datetime,
-) -> None:
+) -> RunRecord:
     run = _rows.prove(store, claim, now)
     store.insert_artifacts(run.run_id, artifacts)
     store.put_deliveries([lifecycle.planned(new, now) for new in deliveries])
     ended = _rows.end_attempt(store, run, AttemptStatus.SUCCEEDED, now)
-    store.put_runs([replace(ended, connection=None)])
+    read = replace(ended, connection=None)
+    store.put_runs([read])
     _source_answered(store, run, now)
+    return _rows.records(store, [read])[0]
 
 
 def owe(
@@ -94,19 +98,31 @@ def intend(
     store.put_deliveries([lifecycle.intended(delivery, intent, now)])
 
 
-def settle(
+def settle(  # noqa: PLR0913 as the verb
     store: Store,
     claim: Claim,
     outcome: tuple[DeliveryKey, Outcome],
     next_attempt_at: datetime | None,
+    ending: Ending | None,
     *,
     now: datetime,
-) -> None:
-    _rows.prove(store, claim, now)
+) -> Verdict | None:
+    run = _rows.prove(store, claim, now)
     key, found = outcome
     delivery = _open_delivery(store, key)
     settled = lifecycle.settled(delivery, found, next_attempt_at, now)
     store.put_deliveries([settled])
+    return _ended(store, run, ending, now) if ending else None
+
+
+def _ended(store: Store, run: Run, ending: Ending, now: datetime) -> Verdict | None:
+    """Once nothing of it is open."""
+    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
+    if not all(one.status.final for one in deliveries):
+        return None
+    end = ending.of(deliveries)
+    _end(store, run, (end.status, (end.reason, end.message)), ending.rows, now)
+    return end
 
 
 def _open_delivery(store: Store, key: DeliveryKey) -> Delivery:
@@ -133,15 +149,26 @@ def finish(
     now: datetime,
 ) -> None:
     run = _rows.prove(store, claim, now)
-    status, why = end
-    if status is RunStatus.CANCELLED and run.reason:
-        # Whoever asked it to stop has said why.
-        why = (run.reason, run.message)
+    status, _ = end
     deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
     if status is RunStatus.SUCCEEDED and not all(
         one.status.final for one in deliveries
     ):
         raise ValueError(f"{run.run_id} still has open deliveries")
+    _end(store, run, end, rows, now)
+
+
+def _end(
+    store: Store,
+    run: Run,
+    end: tuple[RunStatus, Why],
+    rows: int | None,
+    now: datetime,
+) -> None:
+    status, why = end
+    if status is RunStatus.CANCELLED and run.reason:
+        # Whoever asked it to stop has said why.
+        why = (run.reason, run.message)
     run = replace(run, rows=run.rows if rows is None else rows)
     _rows.end_run(store, run, status, now, why=why)
     if status is RunStatus.SKIPPED:

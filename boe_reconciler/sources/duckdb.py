@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Lock, Timer, current_thread
 from typing import TYPE_CHECKING, Any
 
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
@@ -46,7 +46,8 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
-#: Seconds that an instance is kept for a next query: opening one takes 30 ms.
+#: Seconds that an instance is kept for a next query, or up to twice as long: opening one
+#: takes 30 ms.
 _LINGER = 0.5
 #: Bytes of rows until what DuckDB keeps of its file is looked at, and how much of it
 #: may stay then.
@@ -110,6 +111,8 @@ class _Instance:
     #: Where it spills what does not fit into memory.
     spill: tempfile.TemporaryDirectory[str]
     users: int = field(default=0)
+    #: Since the timer began to run: it runs once more.
+    used: bool = field(default=False)
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -238,6 +241,7 @@ class DuckDBSource:
                     old.close()
             assert self._instance  # noqa: S101 for the type checker
             self._instance.users += 1
+            self._instance.used = True
             return self._instance
 
     def _give_back(self, instance: _Instance) -> None:
@@ -248,11 +252,15 @@ class DuckDBSource:
             # While Python ends, a timer would never start, and be waited for for ever.
             if instance is not self._instance or sys.is_finalizing():
                 instance.close()
-            else:
-                self._stop_timer()
-                self._timer = Timer(_LINGER, self._let_go, [instance])
-                self._timer.daemon = True
-                self._timer.start()
+            elif self._timer is None:
+                self._wait(instance)
+
+    def _wait(self, instance: _Instance) -> None:
+        """One thread for many queries: starting one for each would hold them up."""
+        instance.used = False
+        self._timer = Timer(_LINGER, self._let_go)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _stop_timer(self) -> Timer | None:
         timer, self._timer = self._timer, None
@@ -260,10 +268,18 @@ class DuckDBSource:
             timer.cancel()
         return timer
 
-    def _let_go(self, instance: _Instance) -> None:
+    def _let_go(self) -> None:
         with self._lock:
-            if instance is self._instance and not instance.users:
-                instance.close()
+            if self._timer is not current_thread():  # it was stopped too late
+                return
+            self._timer = None
+            found = self._instance
+            if found is None or found.users:
+                return
+            if found.used and not sys.is_finalizing():
+                self._wait(found)
+            else:
+                found.close()
                 self._instance = None
 
 

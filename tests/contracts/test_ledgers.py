@@ -14,6 +14,7 @@ from boe_reconciler.core import due, lifecycle
 from boe_reconciler.core.due import Standing
 from boe_reconciler.core.errors import InputError, LeaseLost
 from boe_reconciler.core.limits import ConnectionState, Phase
+from boe_reconciler.core.outcome import Ending, Verdict
 from boe_reconciler.core.overlap import Candidate
 from boe_reconciler.core.ports import Claimed, Ledger
 from boe_reconciler.core.punctual import pattern
@@ -843,6 +844,29 @@ def test_what_was_settled_stays_settled(hourly: Ledger) -> None:
         hourly.settle(claimed.claim, key, REFUSED, now=now)
     with pytest.raises(ValueError, match="no open delivery"):
         hourly.intend(claimed.claim, key, {}, now=now)
+
+
+def test_a_run_ends_with_the_last_of_its_deliveries(hourly: Ledger) -> None:
+    claim, now = one_claim(hourly).claim, START + HOUR
+    one, other = (a_delivery(claim.run_id, destination=name) for name in "ab")
+    hourly.begin_attempt(claim, parameters={}, now=now)
+    found = hourly.commit_artifacts(claim, [an_artifact()], [one, other], now=now)
+    assert found == record(hourly, claim.run_id)
+    ending = Ending(rows=7, addition="Two went to nobody.")
+    ends = [
+        hourly.settle(claim, new.key, outcome, ending=ending, now=now)
+        for new, outcome in ((one, REFUSED), (other, ACCEPTED))
+    ]
+    run = record(hourly, claim.run_id).run
+    last = ends.pop()
+    assert ends == [None]
+    assert last == Verdict(
+        status=RunStatus.PARTIAL, reason=run.reason, message=run.message
+    )
+    assert run.message.endswith(" Two went to nobody.")
+    assert (run.status, run.rows, run.finished_at) == (RunStatus.PARTIAL, 7, now)
+    with pytest.raises(LeaseLost):
+        hourly.finish(claim, RunStatus.SUCCEEDED, "", "", now=now)
 
 
 def test_what_is_said_of_files_is_committed_with_them(hourly: Ledger) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from boe_reconciler.core.outcome import Verdict, verdict
+from boe_reconciler.core.outcome import Ending, Verdict, verdict
 from boe_reconciler.core.runs import Delivery, DeliveryKey, DeliveryStatus, RunStatus
 
 ACCEPTED, FAILED = DeliveryStatus.ACCEPTED, DeliveryStatus.FAILED
@@ -54,6 +54,13 @@ def test_a_run_succeeds_only_if_every_planned_delivery_was_accepted(
 ) -> None:
     found = verdict([a_delivery(n, state, why) for n, (state, why) in enumerate(ends)])
     assert (found.status, found.reason) == (status, reason)
+
+
+def test_what_else_is_known_is_told_behind_it() -> None:
+    bad = [a_delivery(1, FAILED, "no_space", "The disk is full.")]
+    said = Ending(rows=3, addition="Two went to nobody.").of(bad)
+    assert said.message == "to-1: The disk is full. Two went to nobody."
+    assert Ending(rows=3).of(bad) == verdict(bad)
 
 
 def test_the_message_names_the_destination() -> None:

@@ -32,7 +32,6 @@ VERBS = {
     "intend": "boe_reconciler.ledgers._work:intend",
     "settle": "boe_reconciler.ledgers._work:settle",
     "wait": "boe_reconciler.ledgers._work:wait",
-    "finish": "boe_reconciler.ledgers._work:finish",
 }
 _METHODS = {
     "tick": "materialise",
@@ -57,6 +56,9 @@ POINTS: dict[str, tuple[str, str]] = {
         for verb, transaction in VERBS.items()
         for point, place in _of_verb(verb, transaction).items()
     },
+    # The run ends in the transaction of its last delivery.
+    "end, before": ("boe_reconciler.ledgers._work:_end", "before"),
+    "end, inside": ("boe_reconciler.ledgers._work:_end", "after"),
     "export, before": ("boe_reconciler.engine.runner:export", "before"),
     "export, file begun": ("boe_reconciler.engine.packing:_compressed", "half"),
     "export, file finished": (f"{EXPORT}_size", "before"),
@@ -76,8 +78,10 @@ POINTS: dict[str, tuple[str, str]] = {
 }
 
 #: Met only by a process that takes over what another left, that drains, that sweeps, that
-#: serves a branch of git, whose mail links to a file, or whose files wait for a release.
+#: serves a branch of git, whose mail links to a file, whose files wait for a release, or
+#: whose run ends otherwise than with a delivery.
 OTHERS = {
+    **_of_verb("finish", "boe_reconciler.ledgers._work:finish"),
     **_of_verb("await_release", "boe_reconciler.ledgers._holds:await_release"),
     **_of_verb("switch_off", "boe_reconciler.ledgers._holds:switch_off"),
     **_of_verb("owe", "boe_reconciler.ledgers._work:owe"),

@@ -60,7 +60,10 @@ SIGNALS = {
 KILL = SIGNALS["SIGKILL"]
 #: A death here, of a delivery to a far side that cannot be asked, is one of which nobody
 #: can know whether it arrived. Everywhere else it is known.
-UNKNOWN = ("intend, after", "settle, before", "settle, inside")
+UNKNOWN = (
+    *("intend, after", "settle, before", "settle, inside"),
+    *("end, before", "end, inside"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -229,11 +232,8 @@ def delivered(folder: Path) -> dict[str, bytes]:
 
 def left_over(folder: Path) -> list[Path]:
     state = folder / ".boe"
-    return [
-        path
-        for path in (*state.glob("scratch/*"), *state.glob("blobs/incoming/*"))
-        if path.exists()
-    ]
+    found = (*state.glob("scratch/**/*"), *state.glob("blobs/incoming/*"))
+    return [path for path in found if path.is_file()]
 
 
 @pytest.mark.slow
@@ -297,6 +297,19 @@ def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
     assert (record.run.occurrence, record.run.status) == (DUE, RunStatus.SUCCEEDED)
     assert [one.status for one in record.deliveries] == [DeliveryStatus.ACCEPTED]
     assert len(world.files()) == 1
+    assert world.ledger.broken_invariants(now=world.clock.now()) == []
+
+
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_a_death_as_a_run_fails_lets_it_fail_once(world: World, where: str) -> None:
+    world.serve(a_spec("select nothing from nowhere"))
+    run_id = world.ask("daily")
+    with trap(f"finish, {where}", death):
+        world.work_until(Death)
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    world.work()
+    record = world.record(run_id)
+    assert (record.run.status, record.run.reason) == (RunStatus.FAILED, "query_failed")
     assert world.ledger.broken_invariants(now=world.clock.now()) == []
 
 

@@ -196,7 +196,7 @@ def test_a_death_before_the_hold_stands_asks_once(
     assert world.files() == []
 
 
-@pytest.mark.parametrize("step", ["await_release", "intend", "settle", "finish"])
+@pytest.mark.parametrize("step", ["await_release", "intend", "settle"])
 def test_a_death_after_the_release_sends_once_and_asks_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

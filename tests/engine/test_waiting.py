@@ -222,7 +222,7 @@ def _back(world: World) -> None:
     world.work()
 
 
-@pytest.mark.parametrize("verb", ["wait", "finish", "note"])
+@pytest.mark.parametrize("verb", ["wait", "settle", "note"])
 def test_a_death_while_it_waits_prolongs_and_doubles_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
