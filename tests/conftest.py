@@ -13,9 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from boe_reconciler.ledgers.sqlite import opening
-from tests import ready_tables
-
 #: What a test may see of the environment that started it: the machine, not the person.
 KEPT = (
     "PATH",
@@ -69,13 +66,6 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("PYTEST_DEBUG_TEMPROOT", raising=False)  # it was read
         patch.setenv("TZ", "Asia/Kathmandu")  # where no test would expect to be
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ready_tables() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "_migrate", ready_tables.migrate_once)
         yield
 
 

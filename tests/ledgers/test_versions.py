@@ -21,7 +21,6 @@ from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import DeliveryStatus, RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers.sqlite import opening, tables
-from tests import ready_tables
 from tests.folders import a_folder
 from tests.ledgers.keeping import END, KEPT, a_history
 
@@ -133,17 +132,19 @@ def test_it_becomes_what_a_new_ledger_is(path: Path, tmp_path: Path) -> None:
     assert ask(path, "PRAGMA foreign_key_check") == []
 
 
-def test_the_tables_that_other_tests_are_given_are_those(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sqlite.create(tmp_path / "migrated.sqlite").close()
-    monkeypatch.setattr(opening, "_migrate", ready_tables.migrate_once)
-    sqlite.create(tmp_path / "ready.sqlite").close()
-    assert schema_of(tmp_path / "ready.sqlite") == schema_of(
-        tmp_path / "migrated.sqlite"
-    )
-    version = ask(tmp_path / "ready.sqlite", "SELECT * FROM alembic_version")
-    assert version == [(tables.NEWEST,)]
+def test_a_new_ledger_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """`make schema` writes it down."""
+    made, migrated = tmp_path / "made.sqlite", tmp_path / "migrated.sqlite"
+    sqlite.create(made).close()
+    engine = opening.connected(migrated)
+    opening.migrate(engine, migrated)
+    engine.dispose()
+    assert schema_of(made) == schema_of(migrated)
+    contents, expected = contents_of(made), contents_of(migrated)
+    (key,), (other,) = (each.pop("return_key") for each in (contents, expected))
+    assert len(key[0]) == len(other[0]) == 64
+    assert key != other
+    assert contents == expected
 
 
 def test_it_keeps_every_row(path: Path, kept: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ PATIENCE = 30.0
 INTEGRITY_ERRORS = (IntegrityError, sqlite3.IntegrityError)
 DATABASE_ERRORS = (DatabaseError, sqlite3.DatabaseError)
 MIGRATIONS = Path(__file__).parent / "migrations"
+#: What they leave: see tools/ledger.py.
+SCHEMA = Path(__file__).parent / "schema.sql"
 
 
 def open_engine(path: Path) -> Engine:
@@ -31,19 +33,15 @@ def open_engine(path: Path) -> Engine:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _make_private(path)
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": PATIENCE},
-        max_overflow=-1,
-    )
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", _begin)
+    engine = connected(path)
     try:
         _use_wal(path)
         with engine.connect() as connection:
             version = _version(connection)
+        if version is None:
+            version = _make(engine)
         if version != NEWEST:
-            _migrate(engine, path)
+            migrate(engine, path)
     except DATABASE_ERRORS as error:
         engine.dispose()
         raise InputError(
@@ -54,6 +52,18 @@ def open_engine(path: Path) -> Engine:
     except InputError:
         engine.dispose()
         raise
+    return engine
+
+
+def connected(path: Path) -> Engine:
+    """Whose transactions begin as SQLite wants it."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": PATIENCE},
+        max_overflow=-1,
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -120,9 +130,32 @@ def _version(connection: Connection) -> str | None:
     return row[0] if row else None
 
 
-def _migrate(engine: Engine, path: Path) -> None:
+def _make(engine: Engine) -> str:
+    """All tables as the migrations leave them, without loading what runs those.
+
+    Under the write lock, so that of several processes one does it; the version then.
+    """
+    with writing(engine) as connection, connection.begin():
+        version = _version(connection)
+        if version is None:
+            for statement in _statements(SCHEMA.read_text()):
+                driver(connection).execute(statement)
+        return version or NEWEST
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A trigger has several lines that end like a statement."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def migrate(engine: Engine, path: Path) -> None:
     """Under the write lock, so that of several processes one does it."""
-    # 0.8 s to import, and needed once a version.
+    # A second to import, and needed once a version.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
