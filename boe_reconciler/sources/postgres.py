@@ -372,8 +372,11 @@ def _finite(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     if pa.types.is_decimal(wanted):
-        number = pc.match_substring_regex(column, r"^-?[0-9]")
-        return pc.if_else(number, column, None).cast(wanted)
+        try:
+            return column.cast(wanted)
+        except pa.ArrowInvalid:  # words: NaN, infinity
+            number = pc.match_substring_regex(column, r"^-?[0-9]")
+            return pc.if_else(number, column, None).cast(wanted)
     if pa.types.is_date32(wanted):
         first = pa.scalar(_FIRST_DAY, pa.int32()).cast(wanted)
     elif pa.types.is_timestamp(wanted):
