@@ -9,8 +9,9 @@ from boe_reconciler.core.language.documents import read_documents
 from boe_reconciler.core.maps import differing
 from boe_reconciler.core.plan.files import is_resource_file, referenced_files
 
-#: A YAML file without any of these refers to no other file.
-_MAY_REFER = re.compile(rb"""(_file|file|sops|workbook|text|html|transform)["']?\s*:""")
+#: A YAML file without a key that ends so refers to no other file.
+_REFERRING = (b"file", b"sops", b"workbook", b"text", b"html", b"transform")
+_KEY_ENDS = re.compile(rb"""["']?\s*:""")
 
 
 class References:
@@ -62,11 +63,17 @@ class References:
 
 
 def _references(path: str, content: bytes) -> tuple[str, ...]:
-    if not _MAY_REFER.search(content):
+    if not _may_refer(content):
         return ()
     documents, _ = read_documents(path, content)
     return tuple(
         target
         for document in documents
         for target in referenced_files(path, document.data)
+    )
+
+
+def _may_refer(content: bytes) -> bool:
+    return any(
+        _KEY_ENDS.match(rest) for word in _REFERRING for rest in content.split(word)[1:]
     )

@@ -366,11 +366,14 @@ def _is_mounted(real: Path, full: str) -> bool:
 
 def _read(path: str) -> bytes:
     """The bytes of a regular file; OSError otherwise."""
-    with open(_open(path), "rb", buffering=0) as file:
-        info = os.fstat(file.fileno())
+    file = _open(path)
+    try:
+        info = os.fstat(file)
         if not stat.S_ISREG(info.st_mode):
             raise OSError("it is not a regular file")
-        return file.read(min(info.st_size, MAX_BYTES) + 1)
+        return os.read(file, min(info.st_size, MAX_BYTES) + 1)
+    finally:
+        os.close(file)
 
 
 def _open(path: str) -> int:

@@ -40,6 +40,8 @@ MAX_UNREADABLE: Final = 100
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 )
+#: Letters, digits and signs of ASCII, and white space that editors make.
+_SIMPLE = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])
 _DOCUMENT_START = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 _PLAIN_TAGS = {
     "!",
@@ -94,6 +96,7 @@ def _document(
         data=data,
         find=partial(file.place, index),
         flawed=flawed,
+        own=None,
     )
 
 
@@ -112,6 +115,8 @@ def _decode(filename: str, content: bytes) -> tuple[str, Problem | None]:
     if len(content) > MAX_FILE_BYTES:
         detail = f"the file has {len(content):,} bytes, {MAX_FILE_BYTES:,} are allowed"
         return "", _file_problem(filename, "BOE003", detail, "split it")
+    if not content.translate(None, _SIMPLE):
+        return content.decode("ascii"), None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

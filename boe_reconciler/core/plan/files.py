@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from boe_reconciler.core.names import check_relative, transform_parts
@@ -44,13 +45,17 @@ TOO_LARGE = f"it has more than {MAX_BYTES:,} bytes"
 
 def is_resource_file(path: str) -> bool:
     """Whether a file of the repo holds resources, by its path from the root."""
-    folder, *below = path.split("/")
-    return path == POLICY_FILE or (
-        folder in FOLDERS
-        and path.endswith((".yaml", ".yml"))
-        and not any(is_ignored(name) for name in below)
-        and bool(below)
-    )
+    folder, _, name = path.rpartition("/")
+    if not name.endswith((".yaml", ".yml")):
+        return False
+    return path == POLICY_FILE or (_counts(folder) and not is_ignored(name))
+
+
+@lru_cache
+def _counts(folder: str) -> bool:
+    """Whether files in it may hold resources: many are in the same."""
+    first, *below = folder.split("/")
+    return first in FOLDERS and not any(map(is_ignored, below))
 
 
 def kind_of_path(path: str) -> str | None:
@@ -72,9 +77,10 @@ def wrong_path(path: str) -> str:
     """
     if path.count("/") > MAX_FOLDERS:
         return f"it is more than {MAX_FOLDERS} folders deep"
-    if len(path.encode(errors="surrogateescape")) > MAX_PATH:
+    is_ascii = path.isascii()
+    if len(path if is_ascii else path.encode(errors="surrogateescape")) > MAX_PATH:
         return f"its path is longer than {MAX_PATH:,} bytes"
-    if path.isascii() and path.isprintable():
+    if is_ascii and path.isprintable():
         return ""
     categories = {unicodedata.category(each) for each in path}
     if "Cs" in categories:
