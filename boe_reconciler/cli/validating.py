@@ -154,12 +154,13 @@ def _found(
     app: App, snapshot: Snapshot, files: Collection[str] | None, *, online: bool
 ) -> tuple[Sequence[Problem], int]:
     """All Problems in the one order, and how many objects there are."""
+    from boe_reconciler.cli.shares import in_shares
     from boe_reconciler.core.plan import look_through, make_plan
     from boe_reconciler.core.problems import in_order
 
     now, env = app.clock.now(), app.settings.env
     if not online:
-        look = look_through(snapshot, now=now, environment=env)
+        look = look_through(snapshot, now=now, environment=env, spread=in_shares)
         return look.problems, look.total
     plan = make_plan(snapshot, served=None, now=now, environment=env)
     return in_order([*plan.problems, *asked(app, plan, files)]), plan.activation.total

@@ -474,11 +474,11 @@ def test_a_reason_that_changes_is_told_as_it_is() -> None:
 
 def test_one_changed_file_is_parsed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
-    read = reading.read_documents
+    read = reading.documents_of
     monkeypatch.setattr(
         reading,
-        "read_documents",
-        lambda path, content: (parsed.append(path), read(path, content))[1],
+        "documents_of",
+        lambda path, *content: (parsed.append(path), read(path, *content))[1],
     )
     files = {**GOOD, **crowd(5)}
     ledger, cache = Ledger(), PlanCache()

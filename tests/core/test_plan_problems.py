@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +18,9 @@ from tests.revisions import (
     spot,
     unmarked,
 )
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SMTP = a_document(
     "Connection", "mail", "{type: smtp, host: mail.example.com, from: r@example.com}"
@@ -1213,6 +1217,12 @@ def test_a_look_without_a_plan_finds_the_same(case: str) -> None:
     files, _ = unmarked({**GOOD, **CASES[case]})
     plan, look = plan_of(files), look_through(a_snapshot(files), now=NOW)
     assert (look.problems, look.total) == (plan.problems, plan.activation.total)
+    shared = look_through(a_snapshot(files), now=NOW, spread=one_by_one)
+    assert (shared.problems, shared.total) == (look.problems, look.total)
+
+
+def one_by_one(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+    return [found for item in items for found in work([item])]
 
 
 def test_what_many_schedules_say_of_their_times_is_told_of_each() -> None:

@@ -285,13 +285,13 @@ def parsed_again(
     cache = PlanCache()
     assert len(read(repo.snapshot(), cache).entries) == count
     seen: list[str] = []
-    parse = plan_reading.read_documents
+    parse = plan_reading.documents_of
 
-    def count_it(path: str, content: bytes):
+    def count_it(path: str, content: bytes, values):
         seen.append(path)
-        return parse(path, content)
+        return parse(path, content, values)
 
-    monkeypatch.setattr(plan_reading, "read_documents", count_it)
+    monkeypatch.setattr(plan_reading, "documents_of", count_it)
     upstream.commit_many({"calendars/7.yaml": CALENDAR.format("x")})
     snapshot = repo.snapshot()
     assert len(read(snapshot, cache).entries) == count

@@ -51,23 +51,36 @@ _PLAIN_TAGS = {
 }
 
 
+def values_of(content: bytes) -> list[Any] | None:
+    """The values of each document; None where it takes a careful look to know them."""
+    text, problem = _decode("", content)
+    return None if problem else plain_values(text, MAX_NESTING)
+
+
 def read_documents(
     filename: str, content: bytes
+) -> tuple[list[Document], list[Problem]]:
+    """See `documents_of`."""
+    return documents_of(filename, content, values_of(content))
+
+
+def documents_of(
+    filename: str, content: bytes, values: list[Any] | None
 ) -> tuple[list[Document], list[Problem]]:
     """All Documents of a file and all Problems of reading it. Never raises.
 
     A document with a mistake that hides its rest gives Problems alone (with kind
     and name where they were read before it) and reading goes on after the next
     `---`; one with a smaller mistake is there too, with `flawed` paths. Documents
-    without content are warned of and left out.
+    without content are warned of and left out. `values` are those of `values_of`.
     """
+    if values is not None:
+        file = _File(filename, content.decode("utf-8-sig"))
+        return [_document(file, n, data) for n, data in enumerate(values)], []
     text, problem = _decode(filename, content)
     if problem:
         return [], [problem]
     file = _File(filename, text)
-    values = plain_values(text, MAX_NESTING)
-    if values is not None:
-        return [_document(file, n, data) for n, data in enumerate(values)], []
     reader = _Reader(file)
     reader.read()
     return reader.documents, reader.problems

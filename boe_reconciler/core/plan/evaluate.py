@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from boe_reconciler.core.plan.check_parts import check_parts, modelled
 from boe_reconciler.core.plan.check_schedule import check_schedule
 from boe_reconciler.core.plan.code_owners import CodeOwners
 from boe_reconciler.core.plan.policy import Judge, required_findings
+from boe_reconciler.core.plan.spread import Spread, alone
 from boe_reconciler.core.plan.world import (
     MISSING,
     ORDER,
@@ -147,6 +148,8 @@ class Court:
     code_owners: CodeOwners | None = None
     #: Whether Problems are all that is asked for, and nothing is planned.
     only_problems: bool = False
+    #: By whom the Schedules are looked through then, which nobody refers to.
+    spread: Spread = alone
 
     def judge_all(self, world: World, last: Judged | None = None) -> Judged:
         """Fill `world.verdicts`: those of `last`, but for what is another now, and for
@@ -158,12 +161,28 @@ class Court:
         asked = _by_kind(judged.stale(last, world))
         for kind in ORDER:
             # Each in the same order, however it came to be asked.
-            for key in sorted(asked.pop(kind, ())):
+            keys = sorted(asked.pop(kind, ()))
+            if self.only_problems and kind == "Schedule":
+                keys = self.spread(partial(self._suspects, world, context), keys)
+            for key in keys:
                 entry = world.entries.get(key)
                 found = self._verdict(entry, world, context) if entry else None
                 for other in judged.note(key, found):
                     asked.setdefault(other[0], set()).add(other)
         return judged
+
+    def _suspects(
+        self, world: World, context: tuple[object, ...], keys: Sequence[Key]
+    ) -> list[Key]:
+        """Those with Problems, which are judged as ever: nobody asks for the others."""
+        found = []
+        for key in keys:
+            entry = world.entries[key]
+            if self._verdict(entry, world, context).problems:
+                found.append(key)
+            else:
+                entry.memory.clear()
+        return found
 
     def _goes_on(self, world: World, context: object, last: Judged) -> bool:
         """Whether all that every Verdict depends on is as it was."""

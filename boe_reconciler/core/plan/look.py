@@ -20,6 +20,7 @@ from boe_reconciler.core.plan.revision import (
     judge_revision,
     judging,
 )
+from boe_reconciler.core.plan.spread import Spread, alone
 from boe_reconciler.core.plan.world import Key, World
 from boe_reconciler.core.problems import Problem, in_order
 from boe_reconciler.core.records import dataclass
@@ -53,7 +54,11 @@ def no_blob(sha256: str) -> bytes:
 
 
 def look_through(
-    snapshot: Snapshot, *, now: datetime, environment: str | None = None
+    snapshot: Snapshot,
+    *,
+    now: datetime,
+    environment: str | None = None,
+    spread: Spread = alone,
 ) -> Look:
     """Look for Problems alone: nothing is served, and nothing is planned."""
     return look(
@@ -65,6 +70,7 @@ def look_through(
         read_blob=no_blob,
         environment=environment,
         only_problems=True,
+        spread=spread,
     )
 
 
@@ -78,14 +84,21 @@ def look(  # noqa: PLR0913 what a plan depends on, each by its name
     read_blob: Callable[[str], bytes],
     environment: str | None,
     only_problems: bool = False,
+    spread: Spread = alone,
 ) -> Look:
     """Read the files, and judge each object; see `make_plan`."""
     old = served.by_key
-    reading = read(snapshot, cache)
+    reading = read(snapshot, cache, spread)
     before = judging(served, snapshot.revision)
     judge = judge_for(reading, before, cache)
     owners = cache.code_owners_of(snapshot) if judge.spec.codeowners else None
-    court = Court(judge=judge, now=now, code_owners=owners, only_problems=only_problems)
+    court = Court(
+        judge=judge,
+        now=now,
+        code_owners=owners,
+        only_problems=only_problems,
+        spread=spread,
+    )
     overlay = ("Environment", environment) if environment else None
     empty = World.of(snapshot, read_blob, overlay)
     revision = judge_revision(reading, empty, old, court, cache)

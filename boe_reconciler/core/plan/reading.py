@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 from operator import attrgetter
+from typing import Any
 
 from boe_reconciler.core.errors import InputError
-from boe_reconciler.core.language.documents import read_documents, unreadable
+from boe_reconciler.core.language.documents import (
+    documents_of,
+    unreadable,
+    values_of,
+)
 from boe_reconciler.core.language.load import load_resource
 from boe_reconciler.core.language.places import Document
 from boe_reconciler.core.maps import but, differing
@@ -26,6 +31,7 @@ from boe_reconciler.core.plan.files import (
 )
 from boe_reconciler.core.plan.outcome import Outcome
 from boe_reconciler.core.plan.policy import Judge, judge_of
+from boe_reconciler.core.plan.spread import Spread, alone
 from boe_reconciler.core.plan.world import Entry, Key, entry_of, served_entry
 from boe_reconciler.core.problems import Problem
 from boe_reconciler.core.records import dataclass
@@ -168,25 +174,29 @@ class PlanCache:
         return self.code_owners
 
 
-def read(snapshot: Snapshot, cache: PlanCache) -> Reading:
+def read(snapshot: Snapshot, cache: PlanCache, spread: Spread = alone) -> Reading:
     """Every YAML file; what has not changed since the last Reading is taken from it."""
-    cache.reading = reading = _read_on(cache.reading, snapshot)
+    cache.reading = reading = _read_on(cache.reading, snapshot, spread)
     if not snapshot.unreadable:
         return reading
     unread = {**reading.unread, **_unreadable(snapshot, reading)}
     return replace(reading, unread=unread)
 
 
-def _read_on(last: Reading, snapshot: Snapshot) -> Reading:
+def _read_on(last: Reading, snapshot: Snapshot, spread: Spread) -> Reading:
     """What could not be read is tried again."""
     paths = differing(last.paths, snapshot.files)
     touched = {p for p in paths if last.paths.get(p) != snapshot.files.get(p)}
     touched |= last.unread.keys()
-    loaded = {
-        path: _load(path, snapshot.files[path], snapshot.read)
-        for path in sorted(touched)
-        if path in snapshot.files and is_resource_file(path)
-    }
+    loaded = _loaded(
+        [
+            path
+            for path in sorted(touched)
+            if path in snapshot.files and is_resource_file(path)
+        ],
+        snapshot,
+        spread,
+    )
     holding = {path: one for path, one in loaded.items() if one.entries}
     odd = {p: one for p, one in holding.items() if one.problems or one.hidden}
     before = (last.files[path] for path in touched if path in last.files)
@@ -257,37 +267,47 @@ def _counted(
 
 
 def _owners(entries: Iterable[Entry]) -> list[str]:
-    return [one.owner for one in entries if one.kind == "Schedule" and one.owner]
+    owners = (one.owner for one in entries if one.kind == "Schedule")
+    return [owner for owner in owners if owner]
 
 
 # --- One file -------------------------------------------------------------------------
 
 
-def _load(path: str, blob: str, read_file: Callable[[str], bytes]) -> Loaded:
-    try:
-        content = read_file(path)
-    except InputError as error:
-        return _unread(path, error.message)
-    documents, problems = read_documents(path, content)
+def _loaded(
+    paths: Sequence[str], snapshot: Snapshot, spread: Spread
+) -> dict[str, Loaded]:
+    loaded, contents = {}, {}
+    for path in paths:
+        try:
+            contents[path] = snapshot.read(path)
+        except InputError as error:
+            loaded[path] = _unread(path, error.message)
+    values = spread(_values, [*contents.values()])
+    for (path, content), found in zip(contents.items(), values, strict=True):
+        loaded[path] = _load(path, snapshot.files[path], content, found)
+    return loaded
+
+
+def _values(contents: Sequence[bytes]) -> list[list[Any] | None]:
+    return [values_of(content) for content in contents]
+
+
+def _load(path: str, blob: str, content: bytes, values: list[Any] | None) -> Loaded:
+    documents, problems = documents_of(path, content, values)
+    found = [(document, entry_of(document)) for document in documents]
+    entries = [entry for _, entry in found if entry]
+    if not problems and len(entries) == len(found):
+        return Loaded(blob=blob, entries=entries)
     text = content.decode(errors="replace")
-    hidden = [
-        _anonymous(path, text, problem.kind, problem.name)
-        for problem in problems
-        if problem.severity == "error"
-    ]
-    entries, stray = [], []
-    for document in documents:
-        entry = entry_of(document)
-        if entry is not None:
-            entries.append(entry)
-        else:
-            hidden.append(_anonymous(path, text, document.kind, document.name))
-            stray += load_resource(document)[1]
+    nameless = [document for document, entry in found if entry is None]
+    flawed = [problem for problem in problems if problem.severity == "error"]
+    hidden = [_anonymous(path, text, one.kind, one.name) for one in flawed + nameless]
     known = {entry.key for entry in entries}
     return Loaded(
         blob=blob,
         entries=entries,
-        problems=[*problems, *stray],
+        problems=[*problems, *(p for one in nameless for p in load_resource(one)[1])],
         hidden=[each for each in hidden if each.known not in known],
     )
 
