@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-#: Events that change nothing.
-_READS = ("opened", "closed_no_write")
+#: Events that change nothing: each look through all folders would make many.
+_READS = ("FileOpenedEvent", "FileClosedNoWriteEvent")
 
 
 class Watcher:
@@ -25,9 +25,12 @@ class Watcher:
     """
 
     def __init__(self, interesting: Callable[[str], bool]) -> None:
-        from watchdog.events import FileSystemEventHandler
+        from watchdog.events import FileSystemEvent, FileSystemEventHandler
         from watchdog.observers import Observer
 
+        self._events = [
+            one for one in _kinds(FileSystemEvent) if one.__name__ not in _READS
+        ]
         self._handler = FileSystemEventHandler()
         self._handler.on_any_event = self._on_event  # type: ignore[method-assign]  # a class of its own would need watchdog at import time
         self._interesting = interesting
@@ -47,7 +50,10 @@ class Watcher:
             if inode and (folder, inode) not in self._watches:
                 with suppress(OSError):
                     watch = self._observer.schedule(
-                        self._handler, str(folder), recursive=recursive
+                        self._handler,
+                        str(folder),
+                        recursive=recursive,
+                        event_filter=self._events,
                     )
                     self._watches[folder, inode] = watch
 
@@ -67,12 +73,19 @@ class Watcher:
         self._observer.join()
 
     def _on_event(self, event: FileSystemEvent) -> None:
-        noise = event.is_directory and event.event_type == "modified"
-        if event.event_type in _READS or noise:
-            return
+        if event.is_directory and event.event_type == "modified":
+            return  # What is in it tells by itself.
         paths = (event.src_path, event.dest_path)
         if any(path and self._interesting(os.fsdecode(path)) for path in paths):
             self._happened.set()
+
+
+def _kinds(
+    parent: type[FileSystemEvent],
+) -> Iterator[type[FileSystemEvent]]:
+    for kind in parent.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def _identity(folder: Path) -> tuple[Path, int]:

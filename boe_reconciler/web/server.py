@@ -87,7 +87,7 @@ class Server:
         #: Where it really listens.
         self.url = f"http://{shown or str(bound)}:{port}"
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="http", daemon=True
+            target=self._server.serve_forever, args=(0.25,), name="http", daemon=True
         )
         self._thread.start()
 
