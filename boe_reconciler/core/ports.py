@@ -471,6 +471,8 @@ class Claimed:
     claim: Claim
     record: RunRecord
     spec: RunSpec
+    #: Its attempt has begun with the claim.
+    begun: bool = False
 
 
 class Ledger(Protocol):
@@ -518,11 +520,13 @@ class Ledger(Protocol):
         now: datetime,
         limit: int,
         only: Collection[str] | None = None,
+        begin: bool = False,
     ) -> Sequence[Claimed]:
         """Take up to `limit` runs that may start; overlap and deadlines decided here (R7).
 
         With `only`, no run but those named is looked at: a command that executes
-        its own rows while nobody serves.
+        its own rows while nobody serves. With `begin` the attempt of each begins with its
+        claim, where the run waits for nothing and has no parameters to be worked out.
         """
 
     def heartbeat(

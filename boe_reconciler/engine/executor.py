@@ -222,7 +222,9 @@ class Executor:
             free = self.workers - len(self._active)
             if free <= 0:
                 return
-            claims = self.ledger.claim(self.worker, now=now, limit=free, only=self.only)
+            claims = self.ledger.claim(
+                self.worker, now=now, limit=free, only=self.only, begin=True
+            )
             for claimed in claims:
                 self._start(claimed)
             if len(claims) < free:

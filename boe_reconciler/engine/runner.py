@@ -166,9 +166,10 @@ class Runner:
         return self._commit(job, exported, unchanged=unchanged)
 
     def _begin(self, job: Job) -> None:
-        self._tools.ledger.begin_attempt(
-            job.claimed.claim, parameters=job.parameters, now=self._now()
-        )
+        if not job.claimed.begun:
+            self._tools.ledger.begin_attempt(
+                job.claimed.claim, parameters=job.parameters, now=self._now()
+            )
         self._tools.observe(AttemptBegun(claimed=job.claimed))
         self._limit(job)
         job.folder.mkdir(parents=True, exist_ok=True)

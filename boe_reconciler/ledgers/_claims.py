@@ -26,7 +26,7 @@ from boe_reconciler.core.runs import (
     RunStatus,
     event_of,
 )
-from boe_reconciler.ledgers import _failures, _limits, _rows
+from boe_reconciler.ledgers import _failures, _limits, _rows, _work
 from boe_reconciler.ledgers._store import Lease, Page, Store
 
 #: Rows looked at in one go, at least and at most.
@@ -54,6 +54,8 @@ class Wanted:
     worker: str
     limit: int
     only: Collection[str] | None
+    #: As `Ledger.claim` says.
+    begin: bool
 
 
 def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
@@ -91,7 +93,7 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
             full={*page.full, *decision.full},
             waiting={*page.waiting, *decision.waiting},
         )
-    claims = _start(store, started, wanted.worker, now)
+    claims = _start(store, started, wanted, now)
     _limits.count(store, gate, [one.record.run for one in claims], now)
     return claims
 
@@ -101,16 +103,17 @@ def _one_only(candidates: Sequence[Candidate]) -> Collection[str]:
 
 
 def _start(
-    store: Store, run_ids: Sequence[str], worker: str, now: datetime
+    store: Store, run_ids: Sequence[str], wanted: Wanted, now: datetime
 ) -> list[Claimed]:
     if not run_ids:
         return []
+    worker = wanted.worker
     claims = Lease(worker=worker, now=now, until=now + LEASE)
     begun = store.start(run_ids, claims)
     runs = [run for run in begun if _readable(store, run, now)]
     again = _rows.records(store, [run for run in runs if run.fence > 1])
     known = {record.run.run_id: record for record in again}
-    return [
+    made = [
         Claimed(
             claim=Claim(run_id=run.run_id, fence=run.fence, worker=worker),
             record=known.get(run.run_id) or RunRecord(run=run),
@@ -118,6 +121,18 @@ def _start(
         )
         for run in runs
     ]
+    return [_begun(store, one, now) for one in made] if wanted.begin else made
+
+
+def _begun(store: Store, one: Claimed, now: datetime) -> Claimed:
+    """With its attempt, where nothing has to be found out before that."""
+    spec, record = one.spec, one.record
+    unknown = spec.wait_for or spec.report.parameters or record.run.options.parameters
+    used_up = record.run.attempts >= record.run.max_attempts
+    if record.artifacts or unknown or used_up:
+        return one
+    begun, _ = _work.begin(store, record.run, one.claim, {}, now)
+    return replace(one, record=replace(record, run=begun), begun=True)
 
 
 def _readable(store: Store, run: Run, now: datetime) -> bool:
@@ -137,7 +152,7 @@ def _readable(store: Store, run: Run, now: datetime) -> bool:
 def _carry_out(store: Store, decision: Decision, now: datetime) -> None:
     skipped = [
         lifecycle.finished(run, RunStatus.SKIPPED, *_OVERLAP, now)
-        for run in store.runs(decision.skip)
+        for run in (store.runs(decision.skip) if decision.skip else ())
     ]
     store.put_runs(skipped)
     for uid in decision.make_way:

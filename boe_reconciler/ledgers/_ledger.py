@@ -106,8 +106,9 @@ class StoredLedger:
         now: datetime,
         limit: int,
         only: Collection[str] | None = None,
+        begin: bool = False,
     ) -> Sequence[Claimed]:
-        wanted = _claims.Wanted(worker=worker, limit=limit, only=only)
+        wanted = _claims.Wanted(worker=worker, limit=limit, only=only, begin=begin)
         return self._write(lambda store: _claims.claim(store, wanted, now=now))
 
     def heartbeat(

@@ -31,6 +31,14 @@ def begin_attempt(
     store: Store, claim: Claim, parameters: Mapping[str, str], *, now: datetime
 ) -> int:
     run = _rows.prove(store, claim, now)
+    _, number = begin(store, run, claim, parameters, now)
+    return number
+
+
+def begin(
+    store: Store, run: Run, claim: Claim, parameters: Mapping[str, str], now: datetime
+) -> tuple[Run, int]:
+    """A row for a try of the export; the run then, and the number of the try."""
     if run.attempts >= run.max_attempts:
         raise ValueError(f"{run.run_id} has used up its {run.max_attempts} attempts")
     before = store.attempts([run.run_id]).get(run.run_id, ())
@@ -51,7 +59,7 @@ def begin_attempt(
     store.put_attempt(attempt)
     begun = replace(run, attempts=run.attempts + 1, parameters=parameters)
     store.put_runs([begun])
-    return number
+    return begun, number
 
 
 def commit_artifacts(

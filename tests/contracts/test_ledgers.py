@@ -846,6 +846,52 @@ def test_what_was_settled_stays_settled(hourly: Ledger) -> None:
         hourly.intend(claimed.claim, key, {}, now=now)
 
 
+def test_an_attempt_begins_with_its_claim_where_that_is_wished(hourly: Ledger) -> None:
+    now = START + HOUR
+    hourly.materialise(now=now)
+    (claimed,) = hourly.claim("worker", now=now, limit=1, begin=True)
+    found = record(hourly, claimed.claim.run_id)
+    assert claimed.begun
+    assert (claimed.record.run, found.run.attempts) == (found.run, 1)
+    assert [one.status for one in found.attempts] == [AttemptStatus.RUNNING]
+    with pytest.raises(ValueError, match="in its attempt 1 already"):
+        hourly.begin_attempt(claimed.claim, parameters={}, now=now)
+    hourly.expire(now=now, all_leases=True)
+    (again,) = hourly.claim("worker", now=now, limit=1, begin=True)
+    delivery = a_delivery(again.claim.run_id)
+    hourly.commit_artifacts(again.claim, [an_artifact()], [delivery], now=now)
+    hourly.wait(again.claim, now, "later", "", now=now)
+    # Its file is there: there is nothing to begin.
+    (last,) = hourly.claim("worker", now=now, limit=1, begin=True)
+    assert not last.begun
+    states = [one.status for one in record(hourly, claimed.claim.run_id).attempts]
+    assert states == [AttemptStatus.LOST, AttemptStatus.SUCCEEDED]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"wait_for": [{"file": "a.csv", "deadline": "1h"}]},
+        {
+            "report": {
+                "connection": "flights",
+                "query": "select :n as n",
+                "parameters": {"n": {"type": "int"}},
+            }
+        },
+    ],
+    ids=["wait_for", "parameters"],
+)
+def test_an_attempt_that_needs_more_before_begins_later(
+    ledger: Ledger, fields: dict[str, Any]
+) -> None:
+    ledger.activate(an_activation(a_schedule(**fields)), now=START)
+    ledger.materialise(now=START + HOUR)
+    (claimed,) = ledger.claim("worker", now=START + HOUR, limit=1, begin=True)
+    assert not claimed.begun
+    assert record(ledger, claimed.claim.run_id).attempts == ()
+
+
 def test_a_run_ends_with_the_last_of_its_deliveries(hourly: Ledger) -> None:
     claim, now = one_claim(hourly).claim, START + HOUR
     one, other = (a_delivery(claim.run_id, destination=name) for name in "ab")

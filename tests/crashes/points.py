@@ -27,17 +27,12 @@ VERBS = {
     "activate": "boe_reconciler.ledgers._activate:activate",
     "tick": "boe_reconciler.ledgers._time:materialise",
     "claim": "boe_reconciler.ledgers._claims:claim",
-    "begin": "boe_reconciler.ledgers._work:begin_attempt",
     "commit": "boe_reconciler.ledgers._work:commit_artifacts",
     "intend": "boe_reconciler.ledgers._work:intend",
     "settle": "boe_reconciler.ledgers._work:settle",
     "wait": "boe_reconciler.ledgers._work:wait",
 }
-_METHODS = {
-    "tick": "materialise",
-    "begin": "begin_attempt",
-    "commit": "commit_artifacts",
-}
+_METHODS = {"tick": "materialise", "commit": "commit_artifacts"}
 
 
 def _of_verb(verb: str, transaction: str) -> dict[str, tuple[str, str]]:
@@ -56,7 +51,10 @@ POINTS: dict[str, tuple[str, str]] = {
         for verb, transaction in VERBS.items()
         for point, place in _of_verb(verb, transaction).items()
     },
-    # The run ends in the transaction of its last delivery.
+    # The attempt begins in the transaction of the claim, and the run ends in that of its
+    # last delivery.
+    "begin, before": ("boe_reconciler.ledgers._work:begin", "before"),
+    "begin, inside": ("boe_reconciler.ledgers._work:begin", "after"),
     "end, before": ("boe_reconciler.ledgers._work:_end", "before"),
     "end, inside": ("boe_reconciler.ledgers._work:_end", "after"),
     "export, before": ("boe_reconciler.engine.runner:export", "before"),
@@ -79,8 +77,9 @@ POINTS: dict[str, tuple[str, str]] = {
 
 #: Met only by a process that takes over what another left, that drains, that sweeps, that
 #: serves a branch of git, whose mail links to a file, whose files wait for a release, or
-#: whose run ends otherwise than with a delivery.
+#: whose run has parameters, or ends otherwise than with a delivery.
 OTHERS = {
+    **_of_verb("begin_attempt", "boe_reconciler.ledgers._work:begin_attempt"),
     **_of_verb("finish", "boe_reconciler.ledgers._work:finish"),
     **_of_verb("await_release", "boe_reconciler.ledgers._holds:await_release"),
     **_of_verb("switch_off", "boe_reconciler.ledgers._holds:switch_off"),

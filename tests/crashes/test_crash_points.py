@@ -301,6 +301,22 @@ def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
 
 
 @pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_a_death_as_an_attempt_begins_costs_none(world: World, where: str) -> None:
+    """Of a run whose parameters have to be worked out first."""
+    year = {"type": "int", "default": 2013}
+    world.serve(a_spec("select :year as n", report={"parameters": {"year": year}}))
+    run_id = world.ask("daily")
+    with trap(f"begin_attempt, {where}", death):
+        world.work_until(Death)
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    world.work()
+    record = world.record(run_id)
+    assert (record.run.status, record.run.attempts) == (RunStatus.SUCCEEDED, 1)
+    assert record.run.parameters == {"year": "2013"}
+    assert world.ledger.broken_invariants(now=world.clock.now()) == []
+
+
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
 def test_a_death_as_a_run_fails_lets_it_fail_once(world: World, where: str) -> None:
     world.serve(a_spec("select nothing from nowhere"))
     run_id = world.ask("daily")

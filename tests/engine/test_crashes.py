@@ -263,13 +263,14 @@ def test_a_cancel_that_meets_a_failure_is_not_put_off_to_the_next_try(
 ) -> None:
     world.serve(a_spec(connection=BROKEN))
     run_id = world.ask("daily")
-    real = world.ledger.begin_attempt
+    real = world.ledger.claim
 
-    def cancelled_meanwhile(*given: Any, **named: Any) -> int:
+    def cancelled_meanwhile(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
         world.ledger.cancel(run_id, by="ada", now=world.clock.now())
-        return real(*given, **named)
+        return found
 
-    monkeypatch.setattr(world.ledger, "begin_attempt", cancelled_meanwhile)
+    monkeypatch.setattr(world.ledger, "claim", cancelled_meanwhile)
     world.work()
     record = world.record(run_id)
     assert record.run.status is RunStatus.CANCELLED

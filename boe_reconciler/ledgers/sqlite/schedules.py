@@ -96,11 +96,12 @@ _PUT = Bulk(
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
 _PUT_PAUSE = upsert(pauses, "target", "value")
-_HOLDS = select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID)
-_HOLD = select(holds).where(holds.c.hold_id == bindparam("hold_id"))
-_HOLDS_OF = (
+_HOLDS = Reading(select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID))
+_HOLD = Reading(select(holds).where(holds.c.hold_id == bindparam("hold_id")))
+_HOLDS_OF = Reading(
     select(holds).where(holds.c.subject == bindparam("subject")).order_by(_ROWID)
 )
+_HOLD_OF = maker(Hold, holds.c.keys())
 _PUT_HOLD = upsert(holds, "hold_id")
 _INCIDENTS = select(incidents).order_by(incidents.c.subject)
 _PUT_INCIDENT = upsert(incidents, "subject")
@@ -331,15 +332,14 @@ class Schedules:
         self._c.execute(delete(pauses).where(*same))
 
     def holds(self) -> Sequence[Hold]:
-        return [Hold(**row._mapping) for row in self._c.execute(_HOLDS)]
+        return _HOLD_OF(_HOLDS.columns(self._c))
 
     def hold(self, hold_id: str) -> Hold | None:
-        found = self._c.execute(_HOLD, {"hold_id": hold_id}).first()
-        return Hold(**found._mapping) if found else None
+        found = _HOLD_OF(_HOLD.columns(self._c, hold_id=hold_id))
+        return found[0] if found else None
 
     def holds_of(self, subject: str) -> Sequence[Hold]:
-        found = self._c.execute(_HOLDS_OF, {"subject": subject})
-        return [Hold(**row._mapping) for row in found]
+        return _HOLD_OF(_HOLDS_OF.columns(self._c, subject=subject))
 
     def put_holds(self, new: Sequence[Hold]) -> None:
         self._many(_PUT_HOLD, [tables.values(one) for one in new])

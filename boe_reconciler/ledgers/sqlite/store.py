@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -49,6 +49,18 @@ _PUT_DELIVERY = Bulk(
 _PUT_EVENT = Bulk(insert(events), events.c.keys())
 
 
+class _Owned(NamedTuple):
+    """An artifact with whose it is."""
+
+    run_id: str
+    one: Artifact
+
+
+_PUT_ARTIFACT = Bulk(
+    insert(artifacts),
+    artifacts.c.keys(),
+    {name: f"one.{name}" for name in columns(artifacts, "run_id")},
+)
 _ATTEMPT = maker(Attempt, attempts.c.keys())
 _ARTIFACT = maker(Artifact, columns(artifacts, "run_id"))
 
@@ -85,9 +97,7 @@ class SqliteStore(Hearing):
         return by_run(found, _ARTIFACT(found[1:]))
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
-        self._many(
-            _INSERT_ARTIFACT, [{"run_id": run_id} | values(a) for a in artifacts]
-        )
+        _PUT_ARTIFACT.run(self._c, [_Owned(run_id, one) for one in artifacts])
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found = self._children(_DELIVERIES, run_ids)
@@ -122,6 +132,3 @@ class SqliteStore(Hearing):
     ) -> Sequence[Sequence[Any]]:
         """All columns; the run's id is the first."""
         return reading.columns(self._c, run_ids=list(run_ids)) if run_ids else ()
-
-
-_INSERT_ARTIFACT = insert(artifacts)
