@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
-from operator import itemgetter
 from typing import NamedTuple
 
 from boe_reconciler.core.language.suggest import closest
@@ -153,7 +152,7 @@ def check(text: str, *, dialect: str, declared: Collection[str]) -> list[TextFin
         found.pop()
     if not found:
         return [TextFinding(code="BOE200", detail="the query is empty")]
-    wrong = [*_wrong(found, dialect, declared)]
+    wrong = [*_wrong(text, found, dialect, declared)]
     tokens = [*_tokens(text)] if wrong else []
     return [_at(tokens[number], *told) for number, *told in wrong]
 
@@ -177,20 +176,18 @@ def _at(token: Token, code: str, detail: str, todo: str) -> TextFinding:
 
 
 def _wrong(
-    found: list[str], dialect: str, declared: Collection[str]
+    text: str, found: list[str], dialect: str, declared: Collection[str]
 ) -> Iterator[_Wrong]:
-    """Most rules are about words that few queries have."""
+    """Most rules are about signs that few queries have."""
     small = [*map(str.lower, found)]
-    signs = {*map(itemgetter(0), found)}
-    if ";" in signs:
+    if ";" in text and ";" in found:
         yield from _not_one_statement(found)
     yield from _not_reading(found, small, dialect)
-    if not signs.isdisjoint("()'\"`/$"):
-        yield from _unbalanced(found)
+    yield from _unbalanced(found)
     yield from _gaps(found, small)
-    if not signs.isdisjoint("$?"):
+    if "$" in text or "?" in text:
         yield from _placeholders(found, dialect)
-    if ":" in signs:
+    if ":" in text:
         yield from _undeclared(found, declared)
 
 

@@ -130,14 +130,15 @@ def compiled(text: str, *, html: bool = False, url: bool = False) -> Template:
         raise TemplateError(_sentence(error)) from None
 
 
-def names_in(text: str) -> set[str]:
+@lru_cache(maxsize=4096)
+def names_in(text: str) -> frozenset[str]:
     """The names that a template takes from its context."""
     from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 see render
 
     if not is_template(text):
-        return set()
+        return frozenset()
     compiled(text)
-    return find_undeclared_variables(_environment().parse(text))
+    return frozenset(find_undeclared_variables(_environment().parse(text)))
 
 
 def attributes_in(text: str) -> set[tuple[str, str]]:

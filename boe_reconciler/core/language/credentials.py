@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -102,13 +102,15 @@ class Credential:
     length: int
 
 
-def credentials(text: str) -> Iterator[Credential]:
+def credentials(text: str) -> list[Credential]:
     """All but those whose line has the mark."""
-    for what, found in _found(text):
-        start = text.rfind("\n", 0, found[0]) + 1
-        end = text.find("\n", found[1])
-        if MARK not in text[start : None if end < 0 else end]:
-            yield Credential(what=what, offset=found[0], length=found[1] - found[0])
+    found = []
+    for what, (start, end) in _found(text):
+        line = text.rfind("\n", 0, start) + 1
+        stop = text.find("\n", end)
+        if MARK not in text[line : None if stop < 0 else stop]:
+            found.append(Credential(what=what, offset=start, length=end - start))
+    return found
 
 
 def hidden(value: Any, *, suspect: bool = False) -> Any:
@@ -143,18 +145,19 @@ def _found(text: str) -> list[_Match]:
     return found
 
 
-def _matches(text: str, table: Mapping[str, tuple[str, str]]) -> Iterator[_Match]:
+def _matches(text: str, table: Mapping[str, tuple[str, str]]) -> list[_Match]:
     small = text.lower()
     there = [hint for hint in _HINTS if hint in small]
     if not there:
-        return
-    for what, (hints, pattern) in table.items():
-        if not any(hint in there for hint in hints.split()):
-            continue
-        for match in re.finditer(pattern, text):
-            span = match.span("secret" if "secret" in match.re.groupindex else 0)
-            if table is _SUSPECT or _is_one(what, text[slice(*span)]):
-                yield what, span
+        return []
+    return [
+        (what, span)
+        for what, (hints, pattern) in table.items()
+        if not {*hints.split()}.isdisjoint(there)
+        for match in re.finditer(pattern, text)
+        for span in [match.span("secret" if "secret" in match.re.groupindex else 0)]
+        if table is _SUSPECT or _is_one(what, text[slice(*span)])
+    ]
 
 
 def _is_one(what: str, secret: str) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.plan.evaluate import Court
-from boe_reconciler.core.plan.look import NOTHING, look, look_through, no_blob
+from boe_reconciler.core.plan.looking import NOTHING, look, look_through, no_blob
 from boe_reconciler.core.plan.outcome import Outcome
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Served

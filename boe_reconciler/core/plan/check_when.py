@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_core._pydantic_core import ValidationError
@@ -35,6 +35,8 @@ class Timed:
     findings: Sequence[Finding]
     #: What is ahead of it.
     warnings: Sequence[Finding]
+    #: The first occurrence from now on.
+    following: datetime | None
 
 
 def check_when(
@@ -70,6 +72,7 @@ def _timed(
         calendar=calendar,
         findings=compiled.findings,
         warnings=upcoming_warnings(timetable, check.now.date()) if timetable else (),
+        following=timetable.next(check.now) if timetable else None,
     )
 
 

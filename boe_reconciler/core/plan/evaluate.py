@@ -232,6 +232,9 @@ class Court:
             document=entry.document,
             only_problems=self.only_problems,
             problems=[*entry.problems, *world.extra.get(entry, ())],
+            blocked_by=None,
+            lookups={},
+            files={},
         )
         _owner(check)
         product: Any = None

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from boe_reconciler.core import sql
-from boe_reconciler.core.calendar import Timetable
 from boe_reconciler.core.names import check_pattern
 from boe_reconciler.core.names import check_template as check_tokens
 from boe_reconciler.core.plan.check import Check
@@ -16,7 +15,7 @@ from boe_reconciler.core.plan.check_destination import check_destination
 from boe_reconciler.core.plan.check_mail import broken_texts
 from boe_reconciler.core.plan.check_report import ResolvedReport, check_report
 from boe_reconciler.core.plan.check_waits import check_waits
-from boe_reconciler.core.plan.check_when import check_when
+from boe_reconciler.core.plan.check_when import Timed, check_when
 from boe_reconciler.core.plan.delivering import Holder, distribution
 from boe_reconciler.core.plan.planned import Resolved, planned
 from boe_reconciler.core.plan.policy import domain_findings, host_findings
@@ -52,7 +51,7 @@ def resolve(check: Check, schedule: Schedule) -> PlannedSchedule | Literal[True]
     _export(check, schedule, report)
     targets, holders = _destinations(check, schedule)
     burst = check_burst(check, schedule, report)
-    _values(check, schedule, report, (timetable, burst.part))
+    _values(check, schedule, report, (timed, burst.part))
     if report is None or timetable is None or not targets:
         return None
     ping, export = _own_ping(check, schedule.spec.ping), _pinned(check, schedule)
@@ -246,20 +245,20 @@ def _values(
     check: Check,
     schedule: Schedule,
     report: ResolvedReport | None,
-    known: tuple[Timetable | None, Mapping[str, str] | None],
+    known: tuple[Timed, Mapping[str, str] | None],
 ) -> None:
     """Parameters and inputs, as they will be at the next occurrence, of the first part."""
     if not _is_filled_in(schedule, report):
         return
-    timetable, part = known
+    timed, part = known
     about = About(
         schedule=schedule.name,
         report=report.title if report else "",
         owner=schedule.metadata.owner or "",
-        timezone=timetable.timezone if timetable else "UTC",
+        timezone=timed.timetable.timezone if timed.timetable else "UTC",
         period=schedule.spec.period,
     )
-    occurrence = (timetable and timetable.next(check.now)) or check.now
+    occurrence = timed.following or check.now
     context = about.context(run_id(schedule.name, occurrence), occurrence)
     later = _later(check, part)
     of_part = {} if part is None else {"part": part}
