@@ -6,7 +6,7 @@ Arrow lets go of Python's lock while it works, and so does igzip, in the caller.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TypeVar
@@ -19,7 +19,7 @@ THREADS = 2
 
 def ahead(
     items: Iterable[Item], work: Callable[[Item], Result], threads: int = THREADS
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`work` of each item, in their order; on one thread also one after the other.
 
     Items are asked for in the caller's thread: there a cancel or a failing source ends

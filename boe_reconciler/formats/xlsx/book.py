@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC
 from itertools import chain
@@ -116,12 +117,12 @@ class _Book:
         layout = self._layout(table, first)
         cuts: Counter[str] = Counter()
         rows = 0
-        for done in ahead(
-            self._pieces(table.name, layout, chain([first], stream)), self._render
-        ):
-            done.sheet.data.write(done.xml)
-            cuts.update(done.cuts)
-            rows += done.rows
+        pieces = self._pieces(table.name, layout, chain([first], stream))
+        # The next rows are asked for while those before are rendered, and others packed.
+        with closing(ahead(pieces, self._render)) as rendered:
+            for done in ahead(rendered, _keep, threads=1):
+                cuts.update(done.cuts)
+                rows += done.rows
         self.notes += cut_notes(cuts, table.name)
         return rows
 
@@ -215,6 +216,12 @@ class _Book:
                 t: c.cuts for t, c in zip(layout.titles, cells, strict=True) if c.cuts
             },
         )
+
+
+def _keep(done: _Done) -> _Done:
+    """Pack the rows into their sheet: one piece after the other, in any thread."""
+    done.sheet.data.write(done.xml)
+    return done
 
 
 def _close(sheet: Sheet, *, first: bool) -> None:
