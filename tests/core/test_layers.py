@@ -79,6 +79,24 @@ def test_a_when_of_the_template_or_the_defaults_gets_the_zone_too() -> None:
     }
 
 
+def test_each_value_that_is_laid_together_has_a_place() -> None:
+    found = merged(SCHEDULE, TEMPLATE, POLICY)
+    when, retry = ("spec", "when"), ("spec", "execution", "retry")
+    assert found.range(when).filename == "s.yaml"
+    assert found.key_range((*when, "timezone")).start.column == 24
+    assert found.key_range((*retry, "max_retries")).filename == "t.yaml"
+    assert found.part(("spec", "execution", "deadline")) is None
+    assert found.part(("spec", "deliver_to", 1)) is None
+    assert found.range(("spec", "deliver_to", 1)).filename == "s.yaml"
+
+
+def test_a_file_is_named_by_what_names_it() -> None:
+    found = merged(SCHEDULE, TEMPLATE, POLICY)
+    assert found.file(("spec", "deliver_to", 0)) == "s.yaml"
+    assert found.file(("spec", "execution", "timeout")) == "t.yaml"
+    assert found.file(("spec", "period")) == "s.yaml"
+
+
 def test_a_zone_of_its_own_stays() -> None:
     text = "kind: Schedule\nspec: {when: {every: 1h, timezone: Asia/Tokyo}}\n"
     spec = merged(text, None, POLICY).data["spec"]

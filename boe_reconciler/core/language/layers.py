@@ -101,10 +101,12 @@ def _with(fields: Map, key: str, value: Any) -> dict[str, Any]:
 
 
 def _with_timezone(spec: Any, defaults: Map | None) -> Any:
-    zone, when = (defaults or {}).get("timezone"), spec.get("when")
-    if zone is None or not isinstance(when, dict) or not when or "timezone" in when:
+    when = spec.get("when")
+    if not isinstance(when, dict) or not when or "timezone" in when:
         return spec
-    return _with(spec, "when", _with(when, "timezone", zone))
+    if defaults is None or "timezone" not in defaults:
+        return spec
+    return _with(spec, "when", _with(when, "timezone", defaults["timezone"]))
 
 
 def _without_replaced(over: Any, under: Any) -> Any:
