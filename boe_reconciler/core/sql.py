@@ -256,7 +256,7 @@ def _placeholders(found: list[str], dialect: str) -> Iterator[_Wrong]:
 def _undeclared(found: list[str], declared: Collection[str]) -> Iterator[_Wrong]:
     for number, word in enumerate(found):
         name = word[1:]
-        if re.fullmatch(_PARAMETER, word) and name not in declared:
+        if word[0] == ":" and re.fullmatch(_PARAMETER, word) and name not in declared:
             guess = closest(name, declared)
             todo = f"did you mean :{guess}?" if guess else f"add {name} to parameters"
             yield number, "BOE204", f"the parameter :{name} is not declared", todo
