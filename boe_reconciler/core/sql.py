@@ -248,7 +248,7 @@ def _gaps(found: list[str], small: list[str]) -> Iterator[_Wrong]:
 def _placeholders(found: list[str], dialect: str) -> Iterator[_Wrong]:
     for number, word in enumerate(found):
         operator = word == "?" and dialect == "postgres"  # jsonb ? 'key'
-        if re.fullmatch(_FOREIGN, word) and not operator:
+        if word[0] in "$?" and re.fullmatch(_FOREIGN, word) and not operator:
             detail = f"{word} is a placeholder of another kind"
             yield number, "BOE207", detail, "write parameters as :name"
 

@@ -169,6 +169,7 @@ class Court:
                 found = self._verdict(entry, world, context) if entry else None
                 for other in judged.note(key, found):
                     asked.setdefault(other[0], set()).add(other)
+        world.whens.clear()
         return judged
 
     def _suspects(

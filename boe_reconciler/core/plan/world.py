@@ -223,7 +223,7 @@ class World:
     #: Where no Policy is served, though there is one: nothing can be judged.
     without_policy: bool = False
     verdicts: MutableMapping[Key, Verdict] = field(default_factory=dict)
-    #: What each `when` of it says, by its text and by who judges it.
+    #: While it is judged: what each `when` says, by its text and by who judges it.
     whens: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
