@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: A fork takes some 20 ms to start and to answer; so many things take ten times that.
-_LEAST = 2_000
+#: A fork takes some 5 ms to start and to answer; so many things take eight times that.
+_LEAST = 500
 _MOST_FORKS = 7
 
 
