@@ -13,6 +13,7 @@ from boe_reconciler.core.lifecycle import LEASE
 from boe_reconciler.core.runs import (
     AttemptStatus,
     Claim,
+    Delivery,
     Event,
     Run,
     RunRecord,
@@ -30,9 +31,9 @@ _FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
 
 def prove(store: Store, claim: Claim, now: datetime) -> Run:
     """The run, after proof that the claim on it still holds. LeaseLost otherwise."""
-    if not store.renew(claim, now + LEASE):
+    run = store.renew(claim, now + LEASE)
+    if run is None:
         raise LeaseLost(claim.run_id)
-    (run,) = store.runs([claim.run_id])
     return run
 
 
@@ -120,6 +121,19 @@ def end_run(
     store: Store, run: Run, status: RunStatus, now: datetime, *, why: tuple[str, str]
 ) -> None:
     """Its final state, and that of everything it leaves open."""
+    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
+    end_run_of(store, run, (status, why), deliveries, now)
+
+
+def end_run_of(
+    store: Store,
+    run: Run,
+    end: tuple[RunStatus, tuple[str, str]],
+    deliveries: Sequence[Delivery],
+    now: datetime,
+) -> None:
+    """The same where its deliveries are known."""
+    status, why = end
     reason, message = why
     ended = {
         RunStatus.CANCELLED: AttemptStatus.CANCELLED,
@@ -127,7 +141,6 @@ def end_run(
     }.get(status, AttemptStatus.SUCCEEDED)
     run = end_attempt(store, run, ended, now, why=why)
     store.put_runs([lifecycle.finished(run, status, reason, message, now)])
-    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
     final = [one for one in deliveries if one.status.final]
     left = [one for one in deliveries if not one.status.final]
     abandoned = [lifecycle.abandoned(one, reason, message, now) for one in left]

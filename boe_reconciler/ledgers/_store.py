@@ -189,8 +189,8 @@ class Store(Protocol):
         As `lifecycle.claimed` says.
         """
 
-    def renew(self, claim: Claim, lease_until: datetime) -> bool:
-        """Move the lease of a running run whose fence is the claim's; False: lost."""
+    def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
+        """Move the lease of a running run whose fence is the claim's; None: lost."""
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]: ...
 

@@ -71,13 +71,20 @@ def commit_artifacts(
     now: datetime,
 ) -> RunRecord:
     run = _rows.prove(store, claim, now)
+    owed = [lifecycle.planned(new, now) for new in deliveries]
     store.insert_artifacts(run.run_id, artifacts)
-    store.put_deliveries([lifecycle.planned(new, now) for new in deliveries])
+    store.put_deliveries(owed)
     ended = _rows.end_attempt(store, run, AttemptStatus.SUCCEEDED, now)
     read = replace(ended, connection=None)
     store.put_runs([read])
     _source_answered(store, run, now)
-    return _rows.records(store, [read])[0]
+    attempts = store.attempts([run.run_id]).get(run.run_id, ())
+    return RunRecord(
+        run=read,
+        attempts=tuple(attempts),
+        artifacts=tuple(artifacts),
+        deliveries=tuple(owed),
+    )
 
 
 def owe(
@@ -129,7 +136,9 @@ def _ended(store: Store, run: Run, ending: Ending, now: datetime) -> Verdict | N
     if not all(one.status.final for one in deliveries):
         return None
     end = ending.of(deliveries)
-    _end(store, run, (end.status, (end.reason, end.message)), ending.rows, now)
+    why = (end.reason, end.message)
+    run = replace(run, rows=ending.rows)
+    _end(store, run, (end.status, why), deliveries, now)
     return end
 
 
@@ -163,22 +172,22 @@ def finish(
         one.status.final for one in deliveries
     ):
         raise ValueError(f"{run.run_id} still has open deliveries")
-    _end(store, run, end, rows, now)
+    run = replace(run, rows=run.rows if rows is None else rows)
+    _end(store, run, end, deliveries, now)
 
 
 def _end(
     store: Store,
     run: Run,
     end: tuple[RunStatus, Why],
-    rows: int | None,
+    deliveries: Sequence[Delivery],
     now: datetime,
 ) -> None:
     status, why = end
     if status is RunStatus.CANCELLED and run.reason:
         # Whoever asked it to stop has said why.
         why = (run.reason, run.message)
-    run = replace(run, rows=run.rows if rows is None else rows)
-    _rows.end_run(store, run, status, now, why=why)
+    _rows.end_run_of(store, run, (status, why), deliveries, now)
     if status is RunStatus.SKIPPED:
         _source_answered(store, run, now)
     _failures.count(store, run, status, now)

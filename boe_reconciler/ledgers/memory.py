@@ -281,12 +281,12 @@ class _MemoryStore:
         self.put_runs(begun)
         return begun
 
-    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+    def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
         run = self._t.runs.get(claim.run_id)
         if not run or (run.fence, run.status) != (claim.fence, RunStatus.RUNNING):
-            return False
+            return None
         self._t.runs[run.run_id] = replace(run, lease_until=lease_until)
-        return True
+        return self._t.runs[run.run_id]
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
         return [
