@@ -316,9 +316,10 @@ def _taken(place: _Place, shipment: Shipment) -> RunError:
 def _fill(folder: _Folder, place: _Place, shipment: Shipment, cancel: Cancel) -> None:
     """Write the temporary file, with the right mode, synced, and verified."""
     digest = hashlib.sha256()
+    size = min(CHUNK, max(shipment.bytes, 1))  # a read takes its room before it reads
     fd = os.open(place.temporary, _NEW_FILE, 0o600, dir_fd=folder.fd)
     with os.fdopen(fd, "wb", buffering=0) as target, opened(shipment.path) as source:
-        while chunk := source.read(CHUNK):
+        while chunk := source.read(size):
             cancel.check()
             digest.update(chunk)
             _write_all(target, chunk)
