@@ -216,6 +216,8 @@ class _Serving:
                 say(wait.message, "yellow", stderr=True)
 
     def _enqueue(self, names: Sequence[str], *, now_all: bool) -> list[str]:
+        if not names and not now_all:
+            return []
         states = {state.name: state for state in self._app.ledger.states()}
         check_served(self._app, names)
         paused = [

@@ -505,6 +505,9 @@ class Ledger(Protocol):
 
     def states(self) -> Sequence[ScheduleState]: ...
 
+    def high_water(self) -> datetime | None:
+        """The latest instant up to which a schedule is done; None: there is none."""
+
     # Time.
     def materialise(self, *, now: datetime, limit: int = 500) -> Tick:
         """Insert the rows of due schedules and move their high-water marks (R4, R5)."""

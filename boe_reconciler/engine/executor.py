@@ -107,13 +107,13 @@ class Executor:
         self.observe(LeasesLost(count=len(taken)))
         for run_id in taken:
             log.warning("run_taken_over", extra={"run_id": run_id})
-        marks = [state.high_water for state in self.ledger.states()]
-        if marks and now < max(marks) - BEHIND:
-            self._earliest = max(marks) - BEHIND
+        mark = self.ledger.high_water()
+        if mark is not None and now < mark - BEHIND:
+            self._earliest = mark - BEHIND
             self._alert(
                 "clock_behind",
                 f"The clock shows {now:%Y-%m-%d %H:%M:%S}Z, but occurrences up to "
-                f"{max(marks):%Y-%m-%d %H:%M:%S}Z are done: nothing is started "
+                f"{mark:%Y-%m-%d %H:%M:%S}Z are done: nothing is started "
                 "until it is right.",
             )
 

@@ -91,6 +91,9 @@ class StoredLedger:
     def states(self) -> Sequence[ScheduleState]:
         return self._read(_time.states)
 
+    def high_water(self) -> datetime | None:
+        return self._read(lambda store: store.high_mark())
+
     # Time.
     def materialise(self, *, now: datetime, limit: int = 500) -> Tick:
         return self._write(lambda store: _time.materialise(store, now=now, limit=limit))

@@ -104,9 +104,8 @@ class Bulk:
 
 
 def many(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
-    """Rows as the driver takes them; how many were written."""
-    given = list(rows)
-    return driver(connection).executemany(sql, given).rowcount if given else 0
+    """Rows as the driver takes them, one after the other; how many were written."""
+    return driver(connection).executemany(sql, rows).rowcount
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

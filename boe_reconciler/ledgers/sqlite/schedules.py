@@ -127,7 +127,9 @@ _GIVEN_UP = (
     .order_by(outbox.c.since.desc())
 )
 _SPEC = select(specs.c.spec).where(specs.c.digest == bindparam("digest"))
-_PUT_SPEC = sqlite.insert(specs).on_conflict_do_nothing()
+_PUT_SPEC = (
+    "INSERT INTO specs (digest, spec, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
 
 
 _USES = Reading(select(connections).order_by(connections.c.name))
@@ -263,15 +265,11 @@ class Schedules:
         return self._specs.put(digest, RunSpec.model_validate_json(text))
 
     def put_specs(self, specs: Mapping[str, RunSpec]) -> None:
-        new = [
-            {
-                "digest": digest,
-                "spec": spec.model_dump_json(by_alias=True),
-                "version": spec.version,
-            }
+        rows = (
+            (digest, spec.model_dump_json(by_alias=True), spec.version)
             for digest, spec in specs.items()
-        ]
-        self._many(_PUT_SPEC, new)
+        )
+        many(self._c, _PUT_SPEC, rows)
         for digest, spec in specs.items():
             self._specs.put(digest, spec)
 
