@@ -81,12 +81,10 @@ def _merge(over: Any, under: Any, whole: Sequence[str] = ()) -> Any:
     return _without(merged)
 
 
-def _has_null(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return value is None
+def _has_null(fields: Map) -> bool:
     return any(
         one is None or (isinstance(one, dict) and _has_null(one))
-        for one in value.values()
+        for one in fields.values()
     )
 
 

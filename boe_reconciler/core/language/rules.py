@@ -49,8 +49,8 @@ def _owner(metadata: Map) -> Findings:
 
 def _schedule(spec: Map, path: Path) -> Findings:
     for key, rules in _PARTS.items():
-        if key in spec:
-            yield from rules(_map(spec, key), (*path, key))
+        if part := _map(spec, key):
+            yield from rules(part, (*path, key))
     for at, person in _entries(spec, "notify", path):
         yield from _person(person, at)
     yield from _url(spec, "ping", path)
@@ -244,8 +244,6 @@ def _password(formats: Any, path: Path) -> Findings:
 
 
 def _burst(burst: Map, path: Path) -> Findings:
-    if not burst:
-        return
     sources = ("recipients_query", "recipients_file", "values_from")
     yield from _exactly_one(burst, path, sources)
     from_, on = burst.get("values_from"), burst.get("split_on")
