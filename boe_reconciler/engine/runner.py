@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from threading import current_thread
 
 from boe_reconciler.core import approval, burst, manifest, retry, waits
 from boe_reconciler.core.errors import (
@@ -77,16 +75,14 @@ class Runner:
     @contextmanager
     def _job(self, claimed: Claimed, cancel: CancelToken) -> Iterator[Job]:
         """Prepare: parameters, period, the name of a folder for unfinished files."""
-        run = claimed.record.run
+        claim, run = claimed.claim, claimed.record.run
         prepared = prepare(
             claimed.spec,
             run_id=run.run_id,
             occurrence=run.occurrence,
             options=run.options,
         )
-        # One for each thread, which does one run at a time: to remove it takes the
-        # system milliseconds while others wait for the disk.
-        folder = self._tools.scratch / current_thread().name
+        folder = self._tools.scratch / f"{claim.run_id}.{claim.fence}"
         try:
             yield Job(
                 tools=self._tools,
@@ -97,7 +93,7 @@ class Runner:
                 built_by=self._built_by(claimed),
             )
         finally:
-            _empty(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _waited(self, job: Job) -> bool:
         """Look for what it waits for. False when it goes on waiting, or has ended."""
@@ -421,13 +417,6 @@ def _no_parts(job: Job, exported: Exported) -> Verdict | None:
         "The burst has no parts: nobody gets a file.",
         "Look at where its parts come from; `if_empty: skip` ends such a run as skipped.",
     )
-
-
-def _empty(folder: Path) -> None:
-    """The folder itself is used again."""
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _begun(record: RunRecord) -> bool:

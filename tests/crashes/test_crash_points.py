@@ -232,8 +232,11 @@ def delivered(folder: Path) -> dict[str, bytes]:
 
 def left_over(folder: Path) -> list[Path]:
     state = folder / ".boe"
-    found = (*state.glob("scratch/**/*"), *state.glob("blobs/incoming/*"))
-    return [path for path in found if path.is_file()]
+    return [
+        path
+        for path in (*state.glob("scratch/*"), *state.glob("blobs/incoming/*"))
+        if path.exists()
+    ]
 
 
 @pytest.mark.slow
