@@ -6,7 +6,7 @@ touches only the rows of what it changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
@@ -67,9 +67,11 @@ def read(connection: Connection, mark: Mapping[str, Any]) -> Served:
     )
 
 
-def _rows(connection: Connection, table: Table) -> list[dict[str, Any]]:
+def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
+    """One after the other: what all of them take at once would stay taken."""
     query = select(table).order_by(table.c.kind, table.c.name)
-    return [dict(row._mapping) for row in connection.execute(query)]
+    for row in connection.execute(query):
+        yield dict(row._mapping)
 
 
 def _object(row: dict[str, Any]) -> ServedObject:
