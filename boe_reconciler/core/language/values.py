@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from sys import intern
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -102,12 +102,17 @@ def _map(following: _Events, depth: int) -> dict[str, Any]:
     while type(event := following()) is not MappingEndEvent:
         if type(event) is not ScalarEvent or event.tag is not None:
             raise _OddError
-        # One text for all files: there are few, and each file has them.
-        key = intern(event.value)
+        key = _shared(event.value)
         if event.anchor is not None or key == "<<" or key in found:
             raise _OddError
         found[key] = _value(following(), following, depth)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _shared(key: str) -> str:
+    """One text for all files: there are few keys, and each file has them."""
+    return key
 
 
 def _list(following: _Events, depth: int) -> list[Any]:
