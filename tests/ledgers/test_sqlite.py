@@ -144,12 +144,18 @@ def test_a_kill_in_the_middle_breaks_no_promise(ledger: Ledger, path: Path) -> N
 
 
 def test_processes_that_open_a_new_ledger_at_once_make_it_once(path: Path) -> None:
-    def opened(_: int) -> None:
-        sqlite.create(path).close()
+    many = 8
+    for number in range(20):
+        new = path.with_name(f"{number}.sqlite")
+        start = Barrier(many)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(opened, range(4)))
-    assert raw(path, "SELECT version_num FROM alembic_version") == [(tables.NEWEST,)]
+        def opened(_: int, new: Path = new, start: Barrier = start) -> None:
+            start.wait()
+            sqlite.create(new).close()
+
+        with ThreadPoolExecutor(many) as pool:
+            list(pool.map(opened, range(many)))
+        assert raw(new, "SELECT version_num FROM alembic_version") == [(tables.NEWEST,)]
 
 
 def test_a_change_by_another_process_is_noticed(ledger: Ledger, path: Path) -> None:

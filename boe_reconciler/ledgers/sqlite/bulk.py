@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Compiled
-from sqlalchemy.sql.dml import ReturningUpdate, UpdateBase
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeEngine
 
 from boe_reconciler.ledgers.sqlite.tables import Instant, Json, Word, instants
@@ -115,12 +115,9 @@ def driver(connection: Connection) -> sqlite3.Connection:
 
 
 class Reading:
-    """A query whose shape is always the same; its parameters are named.
+    """A query whose shape is always the same; its parameters are named."""
 
-    Or an update that gives the rows it changed.
-    """
-
-    def __init__(self, query: Select[Any] | ReturningUpdate[Any]) -> None:
+    def __init__(self, query: Select[Any]) -> None:
         self._query = query
 
     @cached_property
@@ -132,7 +129,7 @@ class Reading:
     @cached_property
     def _to_prepare(self) -> list[tuple[int, _OfColumn]]:
         """Most columns are as the driver gives them."""
-        types = [column.type for column in self._query.exported_columns]
+        types = [column.type for column in self._query.selected_columns]
         found = [(place, _from_sql(one)) for place, one in enumerate(types)]
         return [(place, prepare) for place, prepare in found if prepare]
 

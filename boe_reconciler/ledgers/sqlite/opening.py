@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,6 +19,8 @@ from boe_reconciler.ledgers.sqlite.tables import NEWEST
 T = TypeVar("T")
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
+#: Seconds between two tries where SQLite does not wait by itself.
+_AGAIN = 0.01
 #: As SQLAlchemy raises them, and as the driver does.
 INTEGRITY_ERRORS = (IntegrityError, sqlite3.IntegrityError)
 DATABASE_ERRORS = (DatabaseError, sqlite3.DatabaseError)
@@ -114,10 +117,17 @@ def said(error: Exception) -> str:
 
 
 def _use_wal(path: Path) -> None:
+    tries = int(PATIENCE / _AGAIN)
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
+        while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait here for others that open it at the same moment.
+                tries -= 1
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries:
+                    raise
+                Event().wait(_AGAIN)
 
 
 def _version(connection: Connection) -> str | None:

@@ -76,16 +76,8 @@ _UPDATE = Bulk(
     .values({name: bindparam(name) for name in _CHANGING}),
     _CHANGING,
 )
-_RENEW = Reading(
-    update(runs)
-    .where(
-        runs.c.run_id == bindparam("of_run"),
-        runs.c.fence == bindparam("of_fence"),
-        RUNNING,
-    )
-    .values(lease_until=bindparam("until"))
-    .returning(*_COLUMNS)
-)
+# RETURNING would save a query, and wants a SQLite that not every system has.
+_RENEW = "UPDATE runs SET lease_until = ? WHERE run_id = ? AND fence = ? AND status = 'running'"
 _START = (
     "UPDATE runs SET status = 'running', reason = '', message = '', worker = ?, "
     "lease_until = ?, fence = fence + 1, started_at = coalesce(started_at, ?) "
@@ -270,9 +262,8 @@ class Runs(Schedules):
         return self.runs(run_ids)
 
     def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
-        given = {"of_run": claim.run_id, "of_fence": claim.fence}
-        found = self._read(_RENEW, until=lease_until, **given)
-        return found[0] if found else None
+        given = (_INSTANT(lease_until), claim.run_id, claim.fence)
+        return self.run(claim.run_id) if many(self._c, _RENEW, [given]) == 1 else None
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
         query = select(*_COLUMNS).where(RUNNING)
