@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from boe_reconciler.core.holds import HoldKind
@@ -94,6 +94,9 @@ def _heir(name: str, new: Version, repo: Repo) -> bool:
 
 
 def _hides(repo: Repo, name: str) -> bool:
+    """What has another name now is hidden nowhere."""
+    if any(one.renamed_from == name for one in repo.read.values()):
+        return False
     return name in repo.torn or any(KIND[one] == KIND[name] for one in repo.locked)
 
 
@@ -259,6 +262,21 @@ STEPS = st.lists(
 )
 
 
+#: A Schedule that refers to what another file says it was called before.
+TO_ITS_FORMER_NAME = [
+    (
+        "open",
+        [
+            ("delete", "c1", "1"),
+            ("lock", "r1", "1"),
+            ("rename", "r2", "1"),
+            ("good", "s1", "2"),
+        ],
+    )
+]
+
+
+@example(TO_ITS_FORMER_NAME)
 @given(STEPS)
 def test_what_is_served_is_what_the_model_says(
     steps: list[tuple[str, list[tuple[str, ...]]]],

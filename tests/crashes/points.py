@@ -94,7 +94,7 @@ OTHERS = {
     "fetch, after": ("boe_reconciler.repos.git.mirror:Mirror.fetch", "after"),
     "read, inside": ("boe_reconciler.repos.git.reading:Reader._learn", "before"),
     "read, after": ("boe_reconciler.repos.git.reading:Reader.read", "after"),
-    "validate, inside": ("boe_reconciler.core.plan:judge_revision", "after"),
+    "validate, inside": ("boe_reconciler.core.plan.looking:judge_revision", "after"),
     "validate, after": ("boe_reconciler.engine.reconciler:make_plan", "after"),
     "serve, rows written": (
         "boe_reconciler.ledgers.sqlite.schedules:Schedules.put_served",
