@@ -195,6 +195,9 @@ class SmtpChannel:
 
     def _drop(self) -> None:
         if self._smtp is not None:
+            transport: Any = self._smtp.transport
+            if transport is not None:
+                transport.abort()  # `close` would wait for what is not written yet
             self._smtp.close()
             self._runner.run(asyncio.sleep(0))  # the loop closes what it holds
         self._smtp = None

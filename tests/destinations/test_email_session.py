@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -341,6 +343,41 @@ def test_a_cancel_interrupts_a_server_that_says_nothing(
         with pytest.raises(Cancelled):
             list(far.deliver([a_mail(tmp_path)], Stop()))
     assert inbox.heard == []
+
+
+def deaf(server: socket.socket, asked: threading.Event, ended: threading.Event) -> None:
+    """A server that reads nothing of a mail, and looks what became of it when asked."""
+    line, _ = server.accept()
+    with line, line.makefile("rb") as said:
+        line.sendall(b"220 here\r\n")
+        for command in said:
+            if command.startswith(b"DATA"):
+                break
+            line.sendall(b"250 fine\r\n")
+        line.sendall(b"354 go on\r\n")
+        assert asked.wait(30)
+        line.settimeout(10)
+        with suppress(ConnectionResetError):
+            while line.recv(1 << 20):
+                pass
+    ended.set()
+
+
+def test_a_cancel_in_the_middle_of_a_mail_closes_the_line(tmp_path: Path) -> None:
+    """At once, and not when Python comes to tidy up."""
+    asked, ended = threading.Event(), threading.Event()
+    mail = a_mail(tmp_path, content=b"x" * 12_000_000)
+    gc.disable()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(target=deaf, args=(server, asked, ended)).start()
+            far = sending(tmp_path, Inbox(), port=server.getsockname()[1])
+            with pytest.raises(Cancelled):
+                list(far.deliver([mail], Stop()))
+            asked.set()
+            assert ended.wait(20)
+    finally:
+        gc.enable()
 
 
 # --- Lines that break ---------------------------------------------------------------
