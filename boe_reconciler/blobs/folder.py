@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -66,15 +67,12 @@ class FolderBlobs:
 
     def _taken(self, waiting: dict[Path, str], path: Path) -> str:
         """Its sha256; until it is stored it lies where a start would remove it."""
-        near = path.stat().st_dev == self._root.stat().st_dev
-        mine = (
-            path.rename(self._temporary()) if near else _moved(path, self._temporary())
-        )
-        with mine.open("rb") as file:
+        mine = _moved(path, self._temporary())
+        with mine.open("rb", buffering=0) as file:
             waiting[mine] = hashlib.file_digest(file, "sha256").hexdigest()
         return waiting[mine]
 
-    def _store(self, waiting: Mapping[Path, str]) -> None:
+    def _store(self, waiting: dict[Path, str]) -> None:
         """First the bytes of all, then their names, and each folder once."""
         for path in waiting:
             path.chmod(0o600)
@@ -88,6 +86,7 @@ class FolderBlobs:
             os.utime(path)
             with self._placing:
                 path.replace(self._target(sha256))
+        waiting.clear()
         for folder in folders:
             _sync(folder)
         if new:
@@ -159,7 +158,12 @@ class FolderBlobs:
 
 
 def _moved(path: Path, target: Path) -> Path:
-    """Across file systems: a copy in the store's own, then the original goes."""
+    """Across file systems it is copied, and then the original goes."""
+    try:
+        return path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with path.open("rb") as source, os.fdopen(fd, "wb") as copy:
         shutil.copyfileobj(source, copy, _CHUNK)
