@@ -37,7 +37,7 @@ class FolderBlobs:
         self.incoming = root / "incoming"
         self._placing = Lock()
         #: Folders in it whose names are known to be on disk.
-        self._there: set[Path] = set()
+        self._there: set[str] = set()
         for folder in (root, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -77,10 +77,10 @@ class FolderBlobs:
         for path in waiting:
             path.chmod(0o600)
             _sync(path)
-        folders = {self._target(sha256).parent for sha256 in waiting.values()}
+        folders = {sha256[:2] for sha256 in waiting.values()}
         new = folders - self._there
         for folder in new:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            (self._root / folder).mkdir(mode=0o700, exist_ok=True)
         for path, sha256 in waiting.items():
             # When it was stored, which may be again: see `remove_older`.
             os.utime(path)
@@ -88,7 +88,7 @@ class FolderBlobs:
                 path.replace(self._target(sha256))
         waiting.clear()
         for folder in folders:
-            _sync(folder)
+            _sync(self._root / folder)
         if new:
             _sync(self._root)
             self._there |= new
