@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from boe_reconciler.core.calendar.zones import TZDB_VERSION
 from boe_reconciler.core.due import Standing, execution
+from boe_reconciler.core.records import replace
 from boe_reconciler.core.runs import (
     ASKED,
     Delivery,

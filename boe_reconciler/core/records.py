@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
+    from dataclasses import dataclass, replace
 else:
 
     def dataclass(**flags):
@@ -29,8 +31,17 @@ else:
         }
         return _maker(methods, flags.get("kw_only", False), flags.get("slots", False))
 
+    def replace(record, **changes):
+        """As in the standard library, for a record with slots, in half the time."""
+        if not changes.keys() <= record.__record_names__:
+            raise TypeError(f"{type(record).__name__} lacks some of {sorted(changes)}")
+        made = object.__new__(type(record))
+        _fill(made, record.__record_names__, record.__record_values__(record))
+        _fill(made, changes, changes.values())
+        return made
 
-__all__ = ["dataclass"]
+
+__all__ = ["dataclass", "replace"]
 
 
 def _maker(
@@ -50,14 +61,25 @@ def _maker(
         made.__dataclass_fields__ = _StandardFields(fields, kw_only)
         made.__record_fields__ = fields
         made.__record_names__ = fields.keys()
+        made.__record_values__ = _getter(fields)
         #: Those that may be given without their names.
         made.__record_order__ = () if kw_only else tuple(fields)
         made.__record_defaults__ = _known(fields, "default")
         made.__record_factories__ = _known(fields, "default_factory")
-        made.__record_compared__ = tuple(n for n, one in fields.items() if one.compare)
+        made.__record_compared__ = _getter(
+            n for n, one in fields.items() if one.compare
+        )
         return made  # type: ignore[no-any-return]  # the class, or a copy with slots
 
     return make
+
+
+def _getter(names: Iterable[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives a tuple of these attributes."""
+    found = tuple(names)
+    if len(found) > 1:
+        return staticmethod(operator.attrgetter(*found))
+    return staticmethod(lambda record: tuple([getattr(record, name) for name in found]))
 
 
 def _field(said: Any) -> dataclasses.Field[Any]:
@@ -137,8 +159,7 @@ def _init(self: Any, *given: Any, **named: Any) -> None:
 def _init_slots(self: Any, *given: Any, **named: Any) -> None:
     if given or named.keys() != self.__record_names__:
         named = _completed(self, given, named)
-    for name, value in named.items():
-        _set(self, name, value)
+    _fill(self, named, named.values())
 
 
 def _completed(
@@ -161,10 +182,16 @@ def _completed(
 
 
 _set = object.__setattr__
+#: What an iterator does, without a look at what it gives.
+_do_all = deque[Any](maxlen=0).extend
 
 
-def _values(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, name) for name in self.__record_compared__])
+def _fill(made: Any, names: Iterable[str], values: Iterable[Any]) -> None:
+    _do_all(map(_set, repeat(made), names, values))
+
+
+def _values(self: Any) -> Any:
+    return self.__record_compared__(self)
 
 
 def _compared(relation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

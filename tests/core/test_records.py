@@ -133,6 +133,14 @@ def test_a_copy_is_the_same_and_may_differ(maker: Maker) -> None:
     assert replace(one, width=9).width == 9
 
 
+def test_a_copy_that_differs_is_made_as_in_the_standard_library() -> None:
+    one = Position(3, 4)
+    assert records.replace(one, column=5) == replace(one, column=5)
+    assert one == Position(3, 4)
+    with pytest.raises(TypeError, match="Position lacks some of"):
+        records.replace(one, **{"row": 5})
+
+
 def test_it_can_be_pickled() -> None:
     one = Position(3, 4)
     assert pickle.loads(pickle.dumps(one)) == one
