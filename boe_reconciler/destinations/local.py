@@ -141,7 +141,7 @@ class LocalDestination:
             "temporary": f".boe-{shipment.key.identity[:16]}-{token_hex(4)}",
         }
         if shipment.spec.if_exists == "number":
-            with suppress(RunError):  # deliver meets it again and says so
+            with suppress(OSError, RunError):  # deliver meets it again and says so
                 intent["name"] = _free_name(self._place(intent), wanted)
         return intent
 
@@ -186,11 +186,12 @@ class LocalDestination:
 
 
 def _free_name(place: _Place, wanted: str) -> str:
-    """As far as a look tells: whoever delivers there looks again."""
-    candidates = (names.numbered(wanted, number) for number in count(1))
-    return next(
-        each for each in candidates if not os.path.lexists(place.path.with_name(each))
-    )
+    try:
+        with _opened(place, make=False) as folder:
+            candidates = (names.numbered(wanted, number) for number in count(1))
+            return next(each for each in candidates if folder.stat(each) is None)
+    except FileNotFoundError:
+        return wanted
 
 
 # --- One folder, held open ----------------------------------------------------
@@ -210,8 +211,7 @@ class _Folder:
 
     def is_ours(self, place: _Place) -> bool:
         """Whether the final name is one more link to our temporary file."""
-        final = self.stat(place.name)
-        temporary = final and self.stat(place.temporary)
+        final, temporary = self.stat(place.name), self.stat(place.temporary)
         return bool(final and temporary and os.path.samestat(final, temporary))
 
     def holds(self, name: str, shipment: Shipment) -> bool:

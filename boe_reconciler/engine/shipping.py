@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from functools import partial
 
 from boe_reconciler.core.bounces import tag_of
 from boe_reconciler.core.errors import Permanent
@@ -74,7 +73,7 @@ def shipment(
         title=job.spec.heading,
         preview=_preview(job, load),
         context={**context, "inputs": inputs, "rows": _rows(load)},
-        provenance=partial(_provenance, job, file),
+        provenance=_provenance(job, file),
         link=first.link,
         addressed=_addressed(load),
         marks=_marks(job, load),

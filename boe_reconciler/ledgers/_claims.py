@@ -131,7 +131,7 @@ def _begun(store: Store, one: Claimed, now: datetime) -> Claimed:
     used_up = record.run.attempts >= record.run.max_attempts
     if record.artifacts or unknown or used_up:
         return one
-    begun, _ = _work.begin(store, record.run, one.claim, {}, now)
+    begun = _work.begin(store, record.run, record.attempts, one.claim, {}, now=now)
     return replace(one, record=replace(record, run=begun), begun=True)
 
 
@@ -244,6 +244,6 @@ def _lose(store: Store, run: Run, now: datetime, *, alone: bool) -> None:
 
 
 def give_back(store: Store, claim: Claim, *, now: datetime) -> None:
-    run = _rows.prove(store, claim, now)
+    run = _rows.prove(store, claim)
     run = _rows.end_attempt(store, run, AttemptStatus.RELEASED, now)
     _rows.put_down(store, lifecycle.unclaimed(run, RunStatus.PENDING), now)

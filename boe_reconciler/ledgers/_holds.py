@@ -57,7 +57,8 @@ def _newest_spec(store: Store, run: Run) -> RunSpec:
 
 
 def await_release(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> bool:
-    run = _rows.prove(store, claim, now)
+    _rows.renew(store, claim, now)
+    run = _rows.prove(store, claim)
     known = [one for one in store.holds_of(run.run_id) if one.kind is wait.kind]
     if holds.let_through(known):
         return True
@@ -76,7 +77,8 @@ def await_release(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> b
 
 
 def switch_off(store: Store, claim: Claim, wait: Wait, *, now: datetime) -> None:
-    run = _rows.prove(store, claim, now)
+    _rows.renew(store, claim, now)
+    run = _rows.prove(store, claim)
     if all(one.ended_at is not None for one in store.holds_of(wait.subject)):
         _held.hold(store, wait, run, now)
 

@@ -11,6 +11,7 @@ from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.errors import LeaseLost
 from boe_reconciler.core.lifecycle import LEASE
 from boe_reconciler.core.runs import (
+    Attempt,
     AttemptStatus,
     Claim,
     Delivery,
@@ -29,12 +30,21 @@ _AGAIN = timedelta(seconds=60)
 _FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
 
 
-def prove(store: Store, claim: Claim, now: datetime) -> Run:
-    """The run, after proof that the claim on it still holds. LeaseLost otherwise."""
-    run = store.renew(claim, now + LEASE)
-    if run is None:
+def prove(store: Store, claim: Claim) -> Run:
+    """The run, after proof that the claim on it still holds. LeaseLost otherwise.
+
+    Whoever asks writes its lease, or ends it.
+    """
+    run = store.run(claim.run_id)
+    if not run or (run.fence, run.status) != (claim.fence, RunStatus.RUNNING):
         raise LeaseLost(claim.run_id)
     return run
+
+
+def renew(store: Store, claim: Claim, now: datetime) -> None:
+    """The same proof, for who needs nothing of the run."""
+    if not store.renew(claim, now + LEASE):
+        raise LeaseLost(claim.run_id)
 
 
 def served_spec(store: Store, run: Run) -> RunSpec | None:
@@ -106,15 +116,29 @@ def end_attempt(
     why: tuple[str, str] = ("", ""),
 ) -> Run:
     """Close the attempt that is open, if one is; the run with its count of them."""
-    reason, message = why
-    attempts = store.attempts([run.run_id]).get(run.run_id, ())
+    before = store.attempts([run.run_id]).get(run.run_id, ())
+    after = end_last(store, before, status, now, why=why)
+    unused = after is not before and status in _FREE
+    return replace(run, attempts=run.attempts - 1) if unused else run
+
+
+def end_last(
+    store: Store,
+    attempts: Sequence[Attempt],
+    status: AttemptStatus,
+    now: datetime,
+    *,
+    why: tuple[str, str] = ("", ""),
+) -> Sequence[Attempt]:
+    """Close the last one, if it is open; all of them then."""
     if not attempts or attempts[-1].status is not AttemptStatus.RUNNING:
-        return run
+        return attempts
+    reason, message = why
     ended = replace(
         attempts[-1], status=status, reason=reason, message=message, finished_at=now
     )
     store.put_attempt(ended)
-    return replace(run, attempts=run.attempts - (status in _FREE))
+    return [*attempts[:-1], ended]
 
 
 def end_run(

@@ -134,6 +134,9 @@ class Store(Protocol):
         A Standing that is read names it in any case.
         """
 
+    def forget_failures(self, uid: str) -> None:
+        """Its failures in a row are over."""
+
     def drop_standing(self, name: str) -> None: ...
 
     # Connections that are served.
@@ -189,8 +192,8 @@ class Store(Protocol):
         As `lifecycle.claimed` says.
         """
 
-    def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
-        """Move the lease of a running run whose fence is the claim's; None: lost."""
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+        """Move the lease of a running run whose fence is the claim's; False: lost."""
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]: ...
 

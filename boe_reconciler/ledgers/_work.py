@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from boe_reconciler.core import lifecycle
 from boe_reconciler.core.outcome import Ending, Verdict
+from boe_reconciler.core.records import replace
 from boe_reconciler.core.runs import (
     Artifact,
     Attempt,
@@ -30,24 +30,29 @@ Why = tuple[str, str]
 def begin_attempt(
     store: Store, claim: Claim, parameters: Mapping[str, str], *, now: datetime
 ) -> int:
-    run = _rows.prove(store, claim, now)
-    _, number = begin(store, run, claim, parameters, now)
-    return number
+    run = _rows.prove(store, claim)
+    before = store.attempts([run.run_id]).get(run.run_id, ())
+    begin(store, run, before, claim, parameters, now=now)
+    return len(before) + 1
 
 
-def begin(
-    store: Store, run: Run, claim: Claim, parameters: Mapping[str, str], now: datetime
-) -> tuple[Run, int]:
-    """A row for a try of the export; the run then, and the number of the try."""
+def begin(  # noqa: PLR0913 what is known of the run, and of its try
+    store: Store,
+    run: Run,
+    before: Sequence[Attempt],
+    claim: Claim,
+    parameters: Mapping[str, str],
+    *,
+    now: datetime,
+) -> Run:
+    """A row for a try of the export, after those before; the run then."""
     if run.attempts >= run.max_attempts:
         raise ValueError(f"{run.run_id} has used up its {run.max_attempts} attempts")
-    before = store.attempts([run.run_id]).get(run.run_id, ())
     if before and before[-1].status is AttemptStatus.RUNNING:
         raise ValueError(f"{run.run_id} is in its attempt {before[-1].number} already")
-    number = len(before) + 1
     attempt = Attempt(
         run_id=run.run_id,
-        number=number,
+        number=len(before) + 1,
         fence=claim.fence,
         worker=claim.worker,
         status=AttemptStatus.RUNNING,
@@ -57,9 +62,14 @@ def begin(
         finished_at=None,
     )
     store.put_attempt(attempt)
-    begun = replace(run, attempts=run.attempts + 1, parameters=parameters)
+    begun = replace(
+        run,
+        attempts=run.attempts + 1,
+        parameters=parameters,
+        lease_until=now + lifecycle.LEASE,
+    )
     store.put_runs([begun])
-    return begun, number
+    return begun
 
 
 def commit_artifacts(
@@ -70,15 +80,15 @@ def commit_artifacts(
     *,
     now: datetime,
 ) -> RunRecord:
-    run = _rows.prove(store, claim, now)
+    run = _rows.prove(store, claim)
     owed = [lifecycle.planned(new, now) for new in deliveries]
     store.insert_artifacts(run.run_id, artifacts)
     store.put_deliveries(owed)
-    ended = _rows.end_attempt(store, run, AttemptStatus.SUCCEEDED, now)
-    read = replace(ended, connection=None)
+    begun = store.attempts([run.run_id]).get(run.run_id, ())
+    attempts = _rows.end_last(store, begun, AttemptStatus.SUCCEEDED, now)
+    read = replace(run, connection=None, lease_until=now + lifecycle.LEASE)
     store.put_runs([read])
     _source_answered(store, run, now)
-    attempts = store.attempts([run.run_id]).get(run.run_id, ())
     return RunRecord(
         run=read,
         attempts=tuple(attempts),
@@ -90,7 +100,7 @@ def commit_artifacts(
 def owe(
     store: Store, claim: Claim, deliveries: Sequence[NewDelivery], *, now: datetime
 ) -> None:
-    _rows.prove(store, claim, now)
+    _rows.renew(store, claim, now)
     new = [one for one in deliveries if store.delivery(one.key) is None]
     store.put_deliveries([lifecycle.planned(one, now) for one in new])
 
@@ -108,8 +118,8 @@ def intend(
     *,
     now: datetime,
 ) -> None:
-    _rows.prove(store, claim, now)
-    delivery = _open_delivery(store, key)
+    _rows.renew(store, claim, now)
+    delivery = _open(store.delivery(key), key)
     store.put_deliveries([lifecycle.intended(delivery, intent, now)])
 
 
@@ -122,28 +132,44 @@ def settle(  # noqa: PLR0913 as the verb
     *,
     now: datetime,
 ) -> Verdict | None:
-    run = _rows.prove(store, claim, now)
     key, found = outcome
-    delivery = _open_delivery(store, key)
-    settled = lifecycle.settled(delivery, found, next_attempt_at, now)
-    store.put_deliveries([settled])
-    return _ended(store, run, ending, now) if ending else None
 
+    def put(before: Delivery | None) -> Delivery:
+        after = lifecycle.settled(_open(before, key), found, next_attempt_at, now)
+        store.put_deliveries([after])
+        return after
 
-def _ended(store: Store, run: Run, ending: Ending, now: datetime) -> Verdict | None:
-    """Once nothing of it is open."""
-    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
-    if not all(one.status.final for one in deliveries):
+    if ending is None:
+        _rows.renew(store, claim, now)
+        put(store.delivery(key))
         return None
+    run = _rows.prove(store, claim)
+    rows = {one.key: one for one in _deliveries(store, run)}
+    rows[key] = put(rows.get(key))
+    if all(one.status.final for one in rows.values()):
+        return _ended(store, run, ending, [*rows.values()], now)
+    _rows.renew(store, claim, now)
+    return None
+
+
+def _ended(
+    store: Store,
+    run: Run,
+    ending: Ending,
+    deliveries: Sequence[Delivery],
+    now: datetime,
+) -> Verdict:
     end = ending.of(deliveries)
     why = (end.reason, end.message)
-    run = replace(run, rows=ending.rows)
-    _end(store, run, (end.status, why), deliveries, now)
+    _end(store, replace(run, rows=ending.rows), (end.status, why), deliveries, now)
     return end
 
 
-def _open_delivery(store: Store, key: DeliveryKey) -> Delivery:
-    delivery = store.delivery(key)
+def _deliveries(store: Store, run: Run) -> Sequence[Delivery]:
+    return store.deliveries([run.run_id]).get(run.run_id, ())
+
+
+def _open(delivery: Delivery | None, key: DeliveryKey) -> Delivery:
     if delivery is None or delivery.status.final:
         raise ValueError(f"no open delivery {key}")
     return delivery
@@ -152,7 +178,7 @@ def _open_delivery(store: Store, key: DeliveryKey) -> Delivery:
 def wait(
     store: Store, claim: Claim, until: datetime, why: Why, *, now: datetime
 ) -> None:
-    run = _rows.prove(store, claim, now)
+    run = _rows.prove(store, claim)
     run = _rows.end_attempt(store, run, AttemptStatus.RETRY, now, why=why)
     _rows.put_down(store, lifecycle.waiting(run, until, *why), now)
 
@@ -165,9 +191,9 @@ def finish(
     *,
     now: datetime,
 ) -> None:
-    run = _rows.prove(store, claim, now)
+    run = _rows.prove(store, claim)
     status, _ = end
-    deliveries = store.deliveries([run.run_id]).get(run.run_id, ())
+    deliveries = _deliveries(store, run)
     if status is RunStatus.SUCCEEDED and not all(
         one.status.final for one in deliveries
     ):

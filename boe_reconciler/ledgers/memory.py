@@ -201,6 +201,10 @@ class _MemoryStore:
     def put_revisions(self, revisions: Mapping[str, str]) -> None:
         self._t.revisions.update(revisions)
 
+    def forget_failures(self, uid: str) -> None:
+        mine = [one for one in self._t.standings.values() if one.uid == uid]
+        self.put_standings([replace(one, failures=0) for one in mine])
+
     def drop_standing(self, name: str) -> None:
         del self._t.standings[name]
         self._t.revisions.pop(name, None)
@@ -281,12 +285,12 @@ class _MemoryStore:
         self.put_runs(begun)
         return begun
 
-    def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
         run = self._t.runs.get(claim.run_id)
         if not run or (run.fence, run.status) != (claim.fence, RunStatus.RUNNING):
-            return None
+            return False
         self._t.runs[run.run_id] = replace(run, lease_until=lease_until)
-        return self._t.runs[run.run_id]
+        return True
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
         return [

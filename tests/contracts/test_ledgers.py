@@ -643,6 +643,30 @@ def test_whoever_lost_the_lease_writes_nothing(hourly: Ledger) -> None:
         assert hourly.run(stale.run_id) == before
 
 
+def test_each_write_for_a_claim_moves_its_lease(hourly: Ledger) -> None:
+    claim = one_claim(hourly).claim
+    one, other = (a_delivery(claim.run_id, destination=name) for name in "ab")
+    later = Outcome(status=DeliveryStatus.DEFERRED, reason="busy")
+    ending = Ending(rows=1)
+    writes: list[Callable[[datetime], object]] = [
+        lambda now: hourly.begin_attempt(claim, parameters={}, now=now),
+        lambda now: hourly.commit_artifacts(
+            claim, [an_artifact()], [one, other], now=now
+        ),
+        lambda now: hourly.owe(claim, [], now=now),
+        lambda now: hourly.intend(claim, one.key, {}, now=now),
+        lambda now: hourly.settle(claim, one.key, ACCEPTED, ending=ending, now=now),
+        lambda now: hourly.settle(
+            claim, other.key, later, next_attempt_at=now + HOUR, now=now
+        ),
+    ]
+    for number, write in enumerate(writes, 1):
+        now = START + HOUR + number * SECOND
+        write(now)
+        until = record(hourly, claim.run_id).run.lease_until
+        assert until == now + lifecycle.LEASE
+
+
 def test_who_takes_the_lock_takes_all_leases(hourly: Ledger) -> None:
     claimed = one_claim(hourly)
     assert hourly.expire(now=START + HOUR, all_leases=True) == [claimed.claim.run_id]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -27,7 +27,8 @@ from boe_reconciler.core.errors import InputError, Temporary
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
-from boe_reconciler.ledgers.sqlite import opening, tables
+from boe_reconciler.ledgers._store import Store
+from boe_reconciler.ledgers.sqlite import SqliteLedger, opening, tables
 from boe_reconciler.ledgers.sqlite.bulk import maker
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
@@ -78,7 +79,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
+def ledger(path: Path) -> Iterator[SqliteLedger]:
     found = sqlite.create(path)
     found.activate(an_activation(a_schedule(when={"every": "1s"})), now=START)
     yield found
@@ -261,6 +262,42 @@ def test_every_commit_waits_for_the_disk(path: Path) -> None:
     assert writer.do(waits)
     writer.close()
     engine.dispose()
+
+
+def test_of_a_row_only_what_is_different_is_written(ledger: SqliteLedger) -> None:
+    (run_id,) = ledger.enqueue([a_manual_run(now=START)], now=START)
+
+    def verb(store: Store) -> None:
+        run = store.run(run_id)
+        assert run is not None
+        store._c.execute("UPDATE runs SET message = 'kept'")  # type: ignore[attr-defined]  # of this ledger
+        store.put_runs([replace(run, reason="new")])
+
+    ledger._backend.write(verb)
+    found = ledger.run(run_id)
+    assert found is not None
+    assert (found.run.reason, found.run.message) == ("new", "kept")
+
+
+def test_what_was_undone_is_written_again(ledger: SqliteLedger) -> None:
+    (run_id,) = ledger.enqueue([a_manual_run(now=START)], now=START)
+
+    def verb(store: Store) -> None:
+        run = store.run(run_id)
+        assert run is not None
+        asked = replace(run, reason="asked")
+
+        def fail() -> None:
+            store.put_runs([asked])
+            raise KeyError(run_id)
+
+        assert isinstance(store.trial(fail)[1], KeyError)
+        store.put_runs([asked])
+
+    ledger._backend.write(verb)
+    found = ledger.run(run_id)
+    assert found is not None
+    assert found.run.reason == "asked"
 
 
 def test_many_threads_write_at_once(ledger: Ledger) -> None:

@@ -20,14 +20,16 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Table,
     bindparam,
     func,
     select,
+    update,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Compiled
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from boe_reconciler.ledgers.sqlite.tables import Instant, Json, Word, instants
 
@@ -39,6 +41,8 @@ _OfColumn = Callable[[Sequence[Any]], list[Any]]
 
 def to_sql(type_: TypeEngine[Any]) -> _Prepare:
     """How a value of this type is given to the driver."""
+    if isinstance(type_, TypeDecorator):  # ours, without SQLAlchemy's steps around it
+        return partial(type_.process_bind_param, dialect=_DIALECT)
     return type_.bind_processor(_DIALECT) or _same
 
 
@@ -48,7 +52,11 @@ def _from_sql(type_: TypeEngine[Any]) -> _OfColumn | None:
         return instants
     if isinstance(type_, Word):
         return type_.members
-    prepare = type_.result_processor(_DIALECT, None)
+    prepare = (
+        partial(type_.process_result_value, dialect=_DIALECT)
+        if isinstance(type_, TypeDecorator)
+        else type_.result_processor(_DIALECT, None)
+    )
     return partial(_each_once, prepare) if prepare else None
 
 
@@ -85,27 +93,65 @@ class Bulk:
         self._attributes = attributes or {}
 
     @cached_property
-    def _compiled(self) -> tuple[str, list[tuple[Any, _Prepare]]]:
+    def _compiled(self) -> tuple[str, attrgetter[Any], list[tuple[int, _Prepare]]]:
         """Made on first use, so that start-up stays quick."""
         compiled = self._statement.compile(dialect=_DIALECT, column_keys=self._names)
-        columns = [
-            (attrgetter(self._attributes.get(name, name)), prepare)
-            for name, prepare in _places(compiled)
-        ]
-        return str(compiled), columns
+        places = _places(compiled)
+        get = attrgetter(*[self._attributes.get(name, name) for name, _ in places])
+        prepared = [(at, one) for at, (_, one) in enumerate(places) if one != _same]
+        return str(compiled), get, prepared
 
-    def run(self, connection: Connection, rows: Sequence[Any]) -> int:
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Any]) -> int:
         """How many rows were written."""
         if not rows:
             return 0
-        sql, places = self._compiled
-        columns = [map(prepare, map(get, rows)) for get, prepare in places]
-        return many(connection, sql, zip(*columns))  # noqa: B905 as many in each
+        sql, _, _ = self._compiled
+        return many(connection, sql, map(self._values, rows))
+
+    def _values(self, row: Any) -> list[Any]:
+        _, get, prepared = self._compiled
+        values = list(get(row))
+        for at, prepare in prepared:
+            values[at] = prepare(values[at])
+        return values
 
 
-def many(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
+class Change:
+    """Writes what of a row is different: that touches the fewest indexes."""
+
+    def __init__(
+        self, table: Table, key: Mapping[str, str], names: Sequence[str]
+    ) -> None:
+        """`key` has the path in the row of each column of the key; `names` may change."""
+        self._table, self._key, self._names = table, key, names
+        self._get = attrgetter(*names)
+        self._writes: dict[tuple[str, ...], Bulk] = {}
+
+    def run(
+        self, connection: sqlite3.Connection, before: Any | None, after: Any
+    ) -> None:
+        """All that may change, where nobody knows what was before."""
+        names = tuple(self._names)
+        if before is not None:
+            each = zip(names, self._get(before), self._get(after), strict=True)
+            names = tuple([name for name, old, new in each if old != new])
+        if names:
+            write = self._writes.get(names) or self._write(names)
+            write.run(connection, [after])
+
+    def _write(self, names: tuple[str, ...]) -> Bulk:
+        mine = [self._table.c[name] == bindparam(name) for name in self._key]
+        statement = update(self._table).where(*mine)
+        new: dict[str, Any] = {name: bindparam(name) for name in names}
+        self._writes[names] = Bulk(statement.values(new), names, self._key)
+        return self._writes[names]
+
+
+def many(
+    connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[Any]]
+) -> int:
     """Rows as the driver takes them, one after the other; how many were written."""
-    return driver(connection).executemany(sql, rows).rowcount
+    return connection.executemany(sql, rows).rowcount
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
@@ -133,21 +179,25 @@ class Reading:
         found = [(place, _from_sql(one)) for place, one in enumerate(types)]
         return [(place, prepare) for place, prepare in found if prepare]
 
-    def columns(self, connection: Connection, **given: Any) -> list[Sequence[Any]]:
+    def columns(
+        self, connection: sqlite3.Connection, **given: Any
+    ) -> list[Sequence[Any]]:
         """What each column holds, from the first row to the last; none without a row."""
         sql, places, known = self._compiled
         known = {**known, **given}
-        values = tuple(prepare(known[name]) for name, prepare in places)
-        raw = driver(connection).execute(sql, values).fetchall()
+        values = [prepare(known[name]) for name, prepare in places]
+        raw = connection.execute(sql, values).fetchall()
         columns: list[Sequence[Any]] = [*zip(*raw)]  # noqa: B905 as many in each
         for place, prepare in self._to_prepare if columns else ():
             columns[place] = prepare(columns[place])
         return columns
 
-    def rows(self, connection: Connection, **given: Any) -> list[tuple[Any, ...]]:
+    def rows(
+        self, connection: sqlite3.Connection, **given: Any
+    ) -> list[tuple[Any, ...]]:
         return list(zip(*self.columns(connection, **given)))  # noqa: B905 as many in each
 
-    def value(self, connection: Connection, **given: Any) -> Any:
+    def value(self, connection: sqlite3.Connection, **given: Any) -> Any:
         """The first value of the first row, if there is one."""
         found = self.rows(connection, **given)
         return found[0][0] if found else None
@@ -169,6 +219,10 @@ def maker(
         if not columns:  # there is no row
             return []
         made = [kind.__new__(kind) for _ in columns[0]]
+        if len(made) == 1:  # A third of the time of the other way.
+            for put, (value,) in zip(puts, columns, strict=True):
+                put(made[0], value)
+            return made
         for put, column in zip(puts, columns, strict=True):
             _do_all(map(put, made, column))
         return made

@@ -71,7 +71,7 @@ class Hearing(Sweeping):
     """The part of `SqliteStore` that is about what became of mails."""
 
     def return_key(self) -> bytes:
-        found: str = self._c.execute(_RETURN_KEY).scalar_one()
+        found: str = self._sql.execute(_RETURN_KEY).scalar_one()
         return bytes.fromhex(found)
 
     def mail(self, identity: str) -> Delivery | None:
@@ -103,11 +103,11 @@ class Hearing(Sweeping):
         query, given = (
             (_CURRENT, {}) if mailbox is None else (_OF_MAILBOX, {"mailbox": mailbox})
         )
-        found = self._c.execute(query, given)
+        found = self._sql.execute(query, given)
         return [Suppression(**row._mapping) for row in found]
 
     def put_suppression(self, suppression: Suppression) -> None:
-        self._c.execute(_PUT_SUPPRESSION, values(suppression))
+        self._sql.execute(_PUT_SUPPRESSION, values(suppression))
 
 
 _KEY = maker(DeliveryKey, KEY)

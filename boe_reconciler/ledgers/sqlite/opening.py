@@ -17,6 +17,8 @@ from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.tables import NEWEST
 
 T = TypeVar("T")
+#: Of a transaction that writes: it takes its lock at once.
+BEGIN = "BEGIN IMMEDIATE"
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
 #: Seconds between two tries where SQLite does not wait by itself.
@@ -85,30 +87,37 @@ def _set_up(connection: sqlite3.Connection, record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A writer takes its lock at once: one that read first could not wait for it.
-    begin = connection.get_execution_options().get("begin", "BEGIN")
-    driver(connection).execute(begin)
+    raw = driver(connection)
+    if not raw.in_transaction:  # the writer's own
+        raw.execute(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def writing(engine: Engine) -> Connection:
     """A connection whose transactions hold the write lock from their beginning."""
-    return engine.connect().execution_options(begin="BEGIN IMMEDIATE")
+    # One that read first could not wait for it.
+    return engine.connect().execution_options(begin=BEGIN)
 
 
 def alone(
-    connection: Connection, act: Callable[[], T]
+    connection: sqlite3.Connection, act: Callable[[], T]
 ) -> tuple[T | None, Exception | None]:
     """What it gives, or what it raised: in its savepoint it fails alone."""
+    connection.execute("SAVEPOINT alone")
+    found: T | None = None
+    failure: Exception | None = None
     try:
-        with connection.begin_nested():
-            return act(), None
+        found = act()
     except INTEGRITY_ERRORS as error:
-        return None, error
+        failure = error
     except DATABASE_ERRORS:
         # A full disk or a lock may have undone the whole transaction.
         raise
     except Exception as error:
-        return None, error
+        failure = error
+    if failure is not None:
+        connection.execute("ROLLBACK TO alone")
+    connection.execute("RELEASE alone")
+    return found, failure
 
 
 def said(error: Exception) -> str:

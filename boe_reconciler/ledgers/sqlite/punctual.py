@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import bindparam, select, text
 
 from boe_reconciler.core.punctual import Pattern, pattern
 from boe_reconciler.ledgers._store import Covered
@@ -46,7 +47,7 @@ _INSTANT = to_sql(Instant())
 
 
 def cover(
-    connection: Connection, since: datetime, now: datetime, limit: int
+    connection: sqlite3.Connection, since: datetime, now: datetime, limit: int
 ) -> Covered:
     tick, new, moved = _INSTANT(now), [], []
     for uid, name, revision, digest, source, timing, mark, due in _DUE.rows(

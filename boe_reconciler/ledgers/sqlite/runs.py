@@ -18,7 +18,6 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
-    update,
 )
 from sqlalchemy.dialects import sqlite
 
@@ -28,6 +27,7 @@ from boe_reconciler.core.runs import Claim, Run, RunStatus
 from boe_reconciler.ledgers._store import MOST_ENDED, UNWELL, Lease, Page, Query
 from boe_reconciler.ledgers.sqlite.bulk import (
     Bulk,
+    Change,
     Reading,
     among,
     maker,
@@ -70,12 +70,7 @@ _CHANGING = (
     "cancel_requested_at fence worker lease_until started_at finished_at rows lost "
     "reopened parameters connection late_at"
 ).split()
-_UPDATE = Bulk(
-    update(runs)
-    .where(runs.c.run_id == bindparam("run_id"))
-    .values({name: bindparam(name) for name in _CHANGING}),
-    _CHANGING,
-)
+_CHANGE = Change(runs, {"run_id": "run_id"}, _CHANGING)
 # RETURNING would save a query, and wants a SQLite that not every system has.
 _RENEW = "UPDATE runs SET lease_until = ? WHERE run_id = ? AND fence = ? AND status = 'running'"
 _START = (
@@ -86,6 +81,11 @@ _START = (
 
 
 _BY_ID = Reading(select(*_COLUMNS).where(among(runs.c.run_id, "run_ids")))
+_ONE = Reading(select(*_COLUMNS).where(runs.c.run_id == bindparam("run_id")))
+_RUNNING = Reading(select(*_COLUMNS).where(RUNNING))
+_RUNNING_OF = Reading(
+    select(*_COLUMNS).where(RUNNING, runs.c.schedule_uid == bindparam("uid"))
+)
 _KNOWN = Reading(select(runs.c.run_id).where(among(runs.c.run_id, "run_ids")))
 _COUNT = select(func.count()).select_from(runs)
 _COUNTS = Reading(
@@ -209,7 +209,7 @@ _CANDIDATES = (
     .limit(bindparam("most"))
 )
 _FIRST_CANDIDATES = Reading(_CANDIDATES)
-_CANDIDATE = _CANDIDATES.selected_columns.keys()
+_CANDIDATE = maker(Candidate, _CANDIDATES.selected_columns.keys())
 _SHUT = and_(
     runs.c.connection.is_not(None),
     among(runs.c.connection, "shut"),
@@ -228,7 +228,8 @@ class Runs(Schedules):
     """The part of `SqliteStore` that is about the rows of runs themselves."""
 
     def run(self, run_id: str) -> Run | None:
-        found = self._read(_BY_ID, run_ids=[run_id])
+        found = self._read(_ONE, run_id=run_id)
+        self._seen.update({run.run_id: run for run in found})
         return found[0] if found else None
 
     def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
@@ -252,24 +253,26 @@ class Runs(Schedules):
         return ids if count == len(ids) else [run for run in ids if self.run(run)]
 
     def put_runs(self, changed: Sequence[Run]) -> None:
-        _UPDATE.run(self._c, changed)
+        for run in changed:
+            _CHANGE.run(self._c, self._seen.get(run.run_id), run)
+            self._seen[run.run_id] = run
 
     def start(self, run_ids: Sequence[str], claims: Lease) -> Sequence[Run]:
         until, now = _INSTANT(claims.until), _INSTANT(claims.now)
         given = [(claims.worker, until, now, run_id) for run_id in run_ids]
         if many(self._c, _START, given) != len(given):
             raise ValueError(f"not all of these wait for their claim: {run_ids}")
-        return self.runs(run_ids)
+        return [run for run in map(self.run, run_ids) if run]
 
-    def renew(self, claim: Claim, lease_until: datetime) -> Run | None:
+    def renew(self, claim: Claim, lease_until: datetime) -> bool:
+        self._seen.pop(claim.run_id, None)
         given = (_INSTANT(lease_until), claim.run_id, claim.fence)
-        return self.run(claim.run_id) if many(self._c, _RENEW, [given]) == 1 else None
+        return many(self._c, _RENEW, [given]) == 1
 
     def running(self, schedule_uid: str | None = None) -> Sequence[Run]:
-        query = select(*_COLUMNS).where(RUNNING)
-        if schedule_uid is not None:
-            query = query.where(runs.c.schedule_uid == schedule_uid)
-        return self._runs(query)
+        if schedule_uid is None:
+            return self._read(_RUNNING)
+        return self._read(_RUNNING_OF, uid=schedule_uid)
 
     def running_counts(self, schedule_uids: Collection[str]) -> Mapping[str, int]:
         found = _COUNTS.rows(self._c, uids=sorted(schedule_uids))
@@ -303,13 +306,11 @@ class Runs(Schedules):
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
         given = {"now": now, "most": page.limit}
-        rows: Iterable[Iterable[Any]]
         if page.after or page.full or page.shut or page.only is not None:
             lists = {"only": list(page.only or ()), "shut": list(page.shut)}
-            rows = self._c.execute(_narrowed(page), {**given, **lists}).fetchall()
-        else:
-            rows = _FIRST_CANDIDATES.rows(self._c, **given)
-        return [Candidate(**dict(zip(_CANDIDATE, row, strict=True))) for row in rows]
+            rows = self._sql.execute(_narrowed(page), {**given, **lists}).fetchall()
+            return _CANDIDATE([*zip(*rows)])  # noqa: B905 as many in each
+        return _CANDIDATE(_FIRST_CANDIDATES.columns(self._c, **given))
 
     def newest(
         self, now: datetime, schedule_uids: Collection[str]
@@ -324,7 +325,7 @@ class Runs(Schedules):
         return found
 
     def latest_occurrence(self, schedule: str) -> datetime | None:
-        found: datetime | None = self._c.execute(_LATEST, {"name": schedule}).scalar()
+        found: datetime | None = self._sql.execute(_LATEST, {"name": schedule}).scalar()
         return found
 
     def last_runs(self) -> Mapping[str, tuple[str, RunStatus]]:
@@ -332,14 +333,14 @@ class Runs(Schedules):
         return {uid: (run_id, status) for uid, run_id, status in rows}
 
     def last_delivered(self, schedule_uid: str) -> str | None:
-        found = self._c.execute(_LAST_DELIVERED, {"uid": schedule_uid})
+        found = self._sql.execute(_LAST_DELIVERED, {"uid": schedule_uid})
         run_id: str | None = found.scalar()
         return run_id
 
     def open_runs(self) -> int:
         unstarted = _COUNT.where(UNSTARTED, NOT_HELD, _UNRELEASED)
         parts = (unstarted, _COUNT.where(RUNNING))
-        return sum(self._c.execute(part).scalar_one() for part in parts)
+        return sum(self._sql.execute(part).scalar_one() for part in parts)
 
     def find(self, query: Query) -> Sequence[Run]:
         given = {name: one for name, one in values(query).items() if one is not None}
@@ -350,7 +351,7 @@ class Runs(Schedules):
         return _RUN(reading.columns(self._c, **given))
 
     def _runs(self, query: Select[Any], **given: Any) -> list[Run]:
-        return _RUN([*zip(*self._c.execute(query, given).fetchall())])  # noqa: B905 as many in each
+        return _RUN([*zip(*self._sql.execute(query, given).fetchall())])  # noqa: B905 as many in each
 
 
 @cache

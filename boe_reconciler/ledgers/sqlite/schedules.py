@@ -32,7 +32,7 @@ from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import board, punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, maker, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, maker, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     STANDINGS,
@@ -84,6 +84,7 @@ _DUE = Reading(
     .limit(bindparam("most"))
 )
 _NAME_REVISION = "UPDATE schedules SET revision = ? WHERE name = ? AND revision <> ?"
+_FORGET_FAILURES = "UPDATE schedules SET failures = 0 WHERE uid = ? AND failures <> 0"
 # Only `put_revisions` names a revision.
 _KEPT = columns(schedules, "revision")
 _NEW = sqlite.insert(schedules).values(revision=literal_column("''"))
@@ -191,12 +192,19 @@ class Schedules:
     """The part of `SqliteStore` that is about what is served."""
 
     def __init__(self, connection: Connection, cache: SpecCache) -> None:
-        self._c = connection
+        self._sql = connection
+        #: The driver's, of the same transaction: see `bulk`.
+        self._c = driver(connection)
+        #: Rows as they are, of those that were read one by one, by their keys.
+        self._seen: dict[Any, Any] = {}
         self._specs = cache
         self._kept = cache.served
 
     def trial(self, act: Callable[[], T]) -> tuple[T | None, Exception | None]:
-        return alone(self._c, act)
+        found, error = alone(self._c, act)
+        if error is not None:
+            self._seen.clear()
+        return found, error
 
     def standing(self, name: str) -> Standing | None:
         found = self._standings(_ONE, name=name)
@@ -241,8 +249,11 @@ class Schedules:
         rows = ((new, name, new) for name, new in revisions.items())
         many(self._c, _NAME_REVISION, rows)
 
+    def forget_failures(self, uid: str) -> None:
+        many(self._c, _FORGET_FAILURES, [(uid,)])
+
     def drop_standing(self, name: str) -> None:
-        self._c.execute(delete(schedules).where(schedules.c.name == name))
+        self._sql.execute(delete(schedules).where(schedules.c.name == name))
 
     def uses(self) -> Sequence[Use]:
         return self._uses(_USES)
@@ -255,13 +266,13 @@ class Schedules:
         self._many(_PUT_USE, [_flat_use(use) for use in uses])
 
     def drop_use(self, name: str) -> None:
-        self._c.execute(delete(connections).where(connections.c.name == name))
+        self._sql.execute(delete(connections).where(connections.c.name == name))
 
     def spec(self, digest: str) -> RunSpec:
         known = self._specs.get(digest)
         if known is not None:
             return known
-        text = self._c.execute(_SPEC, {"digest": digest}).scalar_one()
+        text = self._sql.execute(_SPEC, {"digest": digest}).scalar_one()
         return self._specs.put(digest, RunSpec.model_validate_json(text))
 
     def put_specs(self, specs: Mapping[str, RunSpec]) -> None:
@@ -279,7 +290,7 @@ class Schedules:
             return served.NOTHING
         token = mark.get("token")
         known, _ = self._kept.get(token)
-        return known or self._kept.put(token, served.read(self._c, mark))
+        return known or self._kept.put(token, served.read(self._sql, mark))
 
     def environment(self) -> str | None:
         mark = self._mark("served")
@@ -288,7 +299,7 @@ class Schedules:
     def put_served(
         self, new: Served, planned: Mapping[str, PlannedSchedule] | None
     ) -> None:
-        served.write(self._c, new, self.served())
+        served.write(self._sql, new, self.served())
         token = uuid_utils.uuid7().hex
         mark: dict[str, Any] = {
             "attempted": new.attempted,
@@ -320,14 +331,14 @@ class Schedules:
 
     def pauses(self) -> Sequence[Pause]:
         query = select(pauses).order_by(_ROWID)
-        return [Pause(**row._mapping) for row in self._c.execute(query)]
+        return [Pause(**row._mapping) for row in self._sql.execute(query)]
 
     def put_pause(self, pause: Pause) -> None:
-        self._c.execute(_PUT_PAUSE, tables.values(pause))
+        self._sql.execute(_PUT_PAUSE, tables.values(pause))
 
     def drop_pause(self, pause: Pause) -> None:
         same = (pauses.c.target == pause.target, pauses.c.value == pause.value)
-        self._c.execute(delete(pauses).where(*same))
+        self._sql.execute(delete(pauses).where(*same))
 
     def holds(self) -> Sequence[Hold]:
         return _HOLD_OF(_HOLDS.columns(self._c))
@@ -343,10 +354,10 @@ class Schedules:
         self._many(_PUT_HOLD, [tables.values(one) for one in new])
 
     def incidents(self) -> Sequence[Incident]:
-        return [Incident(**row._mapping) for row in self._c.execute(_INCIDENTS)]
+        return [Incident(**row._mapping) for row in self._sql.execute(_INCIDENTS)]
 
     def put_incident(self, incident: Incident) -> None:
-        self._c.execute(_PUT_INCIDENT, tables.values(incident))
+        self._sql.execute(_PUT_INCIDENT, tables.values(incident))
 
     def owed(self, channel: str) -> Sequence[Owed]:
         return _OWED_OF(_OWED.columns(self._c, channel=channel))
@@ -359,17 +370,17 @@ class Schedules:
         self._put_mark("troubles", board.written(new))
 
     def owed_for(self, channel: str, key: str) -> Owed | None:
-        found = self._c.execute(_OWED_FOR, {"channel": channel, "key": key}).first()
+        found = self._sql.execute(_OWED_FOR, {"channel": channel, "key": key}).first()
         return Owed(**found._mapping) if found else None
 
     def put_owed(self, owed: Owed) -> None:
-        self._c.execute(_PUT_OWED, tables.values(owed))
+        self._sql.execute(_PUT_OWED, tables.values(owed))
 
     def given_up(self) -> Sequence[Owed]:
-        return [Owed(**row._mapping) for row in self._c.execute(_GIVEN_UP)]
+        return [Owed(**row._mapping) for row in self._sql.execute(_GIVEN_UP)]
 
     def drop_sent(self, channel: str, given_up: datetime) -> None:
-        self._c.execute(_SENT, {"channel": channel, "given_up": given_up})
+        self._sql.execute(_SENT, {"channel": channel, "given_up": given_up})
 
     def _standings(self, reading: Reading, **given: Any) -> list[Standing]:
         rows = reading.rows(self._c, **given)
@@ -383,8 +394,8 @@ class Schedules:
         return _MARK.value(self._c, name=name)
 
     def _put_mark(self, name: str, value: Any) -> None:
-        self._c.execute(_PUT_MARK, {"name": name, "value": value})
+        self._sql.execute(_PUT_MARK, {"name": name, "value": value})
 
     def _many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
         """Rows that were written."""
-        return self._c.execute(statement, rows).rowcount if rows else 0
+        return self._sql.execute(statement, rows).rowcount if rows else 0

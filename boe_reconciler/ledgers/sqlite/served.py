@@ -18,7 +18,7 @@ from boe_reconciler.core.spec import (
     Served,
     ServedObject,
 )
-from boe_reconciler.ledgers.sqlite.bulk import Bulk
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, driver
 from boe_reconciler.ledgers.sqlite.tables import objects, statuses, values
 
 NOTHING = Served(attempted=None, serving=None)
@@ -105,7 +105,7 @@ def write(connection: Connection, served: Served, before: Served) -> None:
         connection.execute(insert(objects), rows)
     # Few, and each of them names the revision.
     connection.execute(delete(statuses))
-    _PUT_STATUS.run(connection, served.stalled)
+    _PUT_STATUS.run(driver(connection), served.stalled)
 
 
 def _drop(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:

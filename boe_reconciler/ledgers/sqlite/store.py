@@ -25,7 +25,14 @@ from boe_reconciler.core.runs import (
     GapRow,
 )
 from boe_reconciler.ledgers.sqlite import counting
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, by_run, maker
+from boe_reconciler.ledgers.sqlite.bulk import (
+    Bulk,
+    Change,
+    Reading,
+    among,
+    by_run,
+    maker,
+)
 from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_deliveries
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -61,13 +68,18 @@ _PUT_ARTIFACT = Bulk(
     artifacts.c.keys(),
     {name: f"one.{name}" for name in columns(artifacts, "run_id")},
 )
+_CHANGE_DELIVERY = Change(
+    deliveries, {name: f"key.{name}" for name in KEY}, [*columns(deliveries, *KEY)]
+)
 _ATTEMPT = maker(Attempt, attempts.c.keys())
 _ARTIFACT = maker(Artifact, columns(artifacts, "run_id"))
 
 
-def _of_runs(table: Table, *order: Any) -> Reading:
-    mine = among(table.c.run_id, "run_ids")
-    return Reading(select(table).where(mine).order_by(*order))
+def _of_runs(table: Table, *order: Any) -> tuple[Reading, Reading]:
+    """Of one run, which is most of the time; and of several."""
+    rows, run_id = select(table).order_by(*order), table.c.run_id
+    one, several = run_id == bindparam("run_id"), among(run_id, "run_ids")
+    return Reading(rows.where(one)), Reading(rows.where(several))
 
 
 _ATTEMPTS = _of_runs(attempts, attempts.c.run_id, attempts.c.number)
@@ -101,34 +113,49 @@ class SqliteStore(Hearing):
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found = self._children(_DELIVERIES, run_ids)
-        return by_run(found, to_deliveries(found))
+        made = to_deliveries(found)
+        if len(run_ids) == 1:
+            self._seen.update({one.key: one for one in made})
+        return by_run(found, made)
 
     def delivery(self, key: DeliveryKey) -> Delivery | None:
         found = to_deliveries(_DELIVERY.columns(self._c, **values(key)))
+        self._seen.update({one.key: one for one in found})
         return found[0] if found else None
 
     def put_deliveries(self, deliveries: Sequence[Delivery]) -> None:
-        _PUT_DELIVERY.run(self._c, deliveries)
+        unseen = []
+        for one in deliveries:
+            before = self._seen.get(one.key)
+            if before is None:
+                unseen.append(one)
+            else:
+                _CHANGE_DELIVERY.run(self._c, before, one)
+                self._seen[one.key] = one
+        _PUT_DELIVERY.run(self._c, unseen)
 
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:
-        found = self._c.execute(_GAPS, {"uid": schedule_uid})
+        found = self._sql.execute(_GAPS, {"uid": schedule_uid})
         return [GapRow(**row._mapping) for row in found]
 
     def insert_gaps(self, new: Sequence[GapRow]) -> None:
         self._many(insert(gaps), [values(one) for one in new])
 
     def events(self, run_id: str) -> Sequence[Event]:
-        found = self._c.execute(_EVENTS, {"run_id": run_id})
+        found = self._sql.execute(_EVENTS, {"run_id": run_id})
         return [Event(**row._mapping) for row in found]
 
     def insert_events(self, new: Sequence[Event]) -> None:
         _PUT_EVENT.run(self._c, new)
 
     def census(self, now: datetime) -> Census:
-        return counting.census(self._c, now)
+        return counting.census(self._sql, now)
 
     def _children(
-        self, reading: Reading, run_ids: Sequence[str]
+        self, readings: tuple[Reading, Reading], run_ids: Sequence[str]
     ) -> Sequence[Sequence[Any]]:
         """All columns; the run's id is the first."""
-        return reading.columns(self._c, run_ids=list(run_ids)) if run_ids else ()
+        one, several = readings
+        if len(run_ids) == 1:
+            return one.columns(self._c, run_id=run_ids[0])
+        return several.columns(self._c, run_ids=list(run_ids)) if run_ids else ()

@@ -144,13 +144,13 @@ class Sweeping(Runs):
     def drop_runs(self, run_ids: Sequence[str]) -> None:
         for chunk in chunks(run_ids):
             for statement in _DROPS:
-                self._c.execute(statement, {"run_ids": chunk})
+                self._sql.execute(statement, {"run_ids": chunk})
 
     def standings_of(self, uids: Collection[str]) -> Sequence[Standing]:
         return self._standings(_OF_UIDS, uids=sorted(uids))
 
     def files_in_use(self) -> set[str]:
-        return {sha256 for (sha256,) in self._c.execute(_FILES_IN_USE)}
+        return {sha256 for (sha256,) in self._sql.execute(_FILES_IN_USE)}
 
     def artifacts_in_use(
         self, hashes: Sequence[str], ended_after: datetime
@@ -159,14 +159,14 @@ class Sweeping(Runs):
             sha256
             for chunk in chunks(hashes)
             for statement in (_ARTIFACTS_IN_USE, _PREVIEWS_IN_USE, _STORED_IN_USE)
-            for (sha256,) in self._c.execute(
+            for (sha256,) in self._sql.execute(
                 statement, {"hashes": list(chunk), "ended_after": ended_after}
             )
         }
 
     def artifact_names(self, ended_after: datetime) -> Iterable[tuple[str, str, str]]:
         for statement in (_ARTIFACT_NAMES, _PREVIEW_NAMES, _STORED_NAMES):
-            for row in self._c.execute(statement, {"ended_after": ended_after}):
+            for row in self._sql.execute(statement, {"ended_after": ended_after}):
                 yield row[0], row[1], row[2]
 
 

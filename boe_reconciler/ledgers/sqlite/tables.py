@@ -92,10 +92,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        return _ENCODER.encode(value)
+        return "{}" if value == {} else _ENCODER.encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return json.loads(value)
+        return {} if value == "{}" else json.loads(value)
 
 
 class Instants(TypeDecorator[tuple[datetime, ...]]):
@@ -114,6 +114,9 @@ class Instants(TypeDecorator[tuple[datetime, ...]]):
         return tuple(_EPOCH + timedelta(microseconds=one) for one in found)
 
 
+_NO_OPTIONS = RunOptions()
+
+
 class Options(TypeDecorator[RunOptions]):
     """Only what differs from the default, as JSON text."""
 
@@ -125,7 +128,7 @@ class Options(TypeDecorator[RunOptions]):
         return json.dumps(given, ensure_ascii=False) if given else "{}"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> RunOptions:
-        return RunOptions(**json.loads(value)) if value != "{}" else RunOptions()
+        return RunOptions(**json.loads(value)) if value != "{}" else _NO_OPTIONS
 
 
 def _text(*names: str) -> list[Column[Any]]:
