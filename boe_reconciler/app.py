@@ -6,7 +6,6 @@ import gc
 import importlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -219,6 +218,8 @@ class App:
 
     @cached_property
     def backends(self) -> Backends:
+        from boe_reconciler.transforms.arrow import keep_pandas_out
+
         keep_pandas_out()
         return Backends(settings=self.settings, secrets=self.secrets, clock=self.clock)
 
@@ -623,28 +624,3 @@ def installed_version() -> str:
     from importlib.metadata import version
 
     return version("boe-reconciler")
-
-
-class _NoPandas:
-    """An import hook under which pandas is not to be had."""
-
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ImportError(name)
-
-
-def keep_pandas_out() -> None:
-    """Let Arrow know that nobody here hands it anything of pandas.
-
-    Arrow imports pandas, a second and 60 MB, at the first value that it converts,
-    only to ask whether that is a Series. It asks once; whoever needs pandas later
-    can import it all the same.
-    """
-    import pyarrow as pa
-
-    refusal = _NoPandas()
-    sys.meta_path.insert(0, refusal)
-    try:
-        pa.array([0]).to_numpy()
-    finally:
-        sys.meta_path.remove(refusal)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from threading import Lock
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from boe_reconciler.core.resources.connection import ConnectionSpec
     from boe_reconciler.core.resources.others import PolicySpec
     from boe_reconciler.core.spec import RunSpec
+    from boe_reconciler.transforms.children import Children
 
 #: The registries: what YAML calls it -> the module that does it, imported on use.
 SOURCES = {
@@ -85,6 +87,8 @@ PRELOAD = (
     *FORMATS.values(),
     "boe_reconciler.formats.xlsx.book",
 )
+#: What the process that forks children for small files loads once.
+PRELOAD_FILES = (*FORMATS.values(), "boe_reconciler.formats.xlsx.book")
 #: A child needs some memory to do anything at all.
 SMALLEST_CHILD = 100_000_000
 
@@ -102,7 +106,7 @@ class Backends:
 
     def __init__(self, *, settings: Settings, secrets: Any, clock: Clock) -> None:
         from boe_reconciler.engine.pacing import Paces
-        from boe_reconciler.transforms.children import Children
+        from boe_reconciler.transforms.kept import KeptChildren
 
         self.settings = settings
         self.secrets = secrets
@@ -111,11 +115,18 @@ class Backends:
         self._lock = Lock()
         self._paces = Paces(self.clock)
         #: Starts nothing before the first child is needed.
-        self.children = Children(
+        self.children = self._children(PRELOAD)
+        most = min(self.settings.workers, os.cpu_count() or 1)
+        self.kept = KeptChildren(self._children(PRELOAD_FILES), most)
+
+    def _children(self, preload: Sequence[str]) -> Children:
+        from boe_reconciler.transforms.children import Children
+
+        return Children(
             scratch=self._scratch,
             memory=_child_memory(self.settings.child_memory),
             environment=self.settings.environment,
-            preload=PRELOAD,
+            preload=preload,
         )
 
     @property
@@ -216,13 +227,15 @@ class Backends:
         return made
 
     def format(self, name: str, *, isolate: bool = False) -> Format:
-        """With `isolate` its files are written by a child."""
-        made: Format = importlib.import_module(FORMATS[name]).create()
-        if not isolate:
-            return made
+        """With `isolate` its files are written by a child, small ones as it comes."""
         from boe_reconciler.transforms.isolated import IsolatedFormat
+        from boe_reconciler.transforms.kept import KeptFormat
 
-        return IsolatedFormat(self.children, FORMATS[name], made)
+        module = FORMATS[name]
+        made: Format = importlib.import_module(module).create()
+        if isolate:
+            return IsolatedFormat(self.children, module, made)
+        return KeptFormat(self.kept, module, made)
 
     def protection(self, kind: str) -> Protection:
         made: Protection = importlib.import_module(PASSWORDS[kind]).create()
@@ -290,6 +303,7 @@ class Backends:
         for versions in self._lent.values():
             for lent in versions.values():
                 lent.source.close()
+        self.kept.close()
         self.children.close()
 
 

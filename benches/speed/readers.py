@@ -44,12 +44,12 @@ _PLAIN = """
 
 @contextmanager
 def _boe(place: str) -> Iterator[Source]:
-    from boe_reconciler.app import keep_pandas_out
     from boe_reconciler.core.resources.connection import (
         PostgresConnection,
         SQLiteConnection,
     )
     from boe_reconciler.sources import postgres, sqlite
+    from boe_reconciler.transforms.arrow import keep_pandas_out
 
     keep_pandas_out()
     path = Path(place)

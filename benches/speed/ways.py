@@ -73,9 +73,9 @@ def export(source: Source, name: str, file: Path, query: str = QUERY) -> None:
 
 
 def _boe_source(database: Path) -> Source:
-    from boe_reconciler.app import keep_pandas_out
     from boe_reconciler.core.resources.connection import DuckDBConnection
     from boe_reconciler.sources import duckdb
+    from boe_reconciler.transforms.arrow import keep_pandas_out
 
     keep_pandas_out()
     spec = DuckDBConnection.model_validate({"type": "duckdb", "path": database.name})

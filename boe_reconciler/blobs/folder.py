@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -36,7 +37,7 @@ class FolderBlobs:
         self.incoming = root / "incoming"
         self._placing = Lock()
         #: Folders in it whose names are known to be on disk.
-        self._there: set[Path] = set()
+        self._there: set[str] = set()
         for folder in (root, self.incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -66,30 +67,28 @@ class FolderBlobs:
 
     def _taken(self, waiting: dict[Path, str], path: Path) -> str:
         """Its sha256; until it is stored it lies where a start would remove it."""
-        near = path.stat().st_dev == self._root.stat().st_dev
-        mine = (
-            path.rename(self._temporary()) if near else _moved(path, self._temporary())
-        )
-        with mine.open("rb") as file:
+        mine = _moved(path, self._temporary())
+        with mine.open("rb", buffering=0) as file:
             waiting[mine] = hashlib.file_digest(file, "sha256").hexdigest()
         return waiting[mine]
 
-    def _store(self, waiting: Mapping[Path, str]) -> None:
+    def _store(self, waiting: dict[Path, str]) -> None:
         """First the bytes of all, then their names, and each folder once."""
         for path in waiting:
             path.chmod(0o600)
             _sync(path)
-        folders = {self._target(sha256).parent for sha256 in waiting.values()}
+        folders = {sha256[:2] for sha256 in waiting.values()}
         new = folders - self._there
         for folder in new:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            (self._root / folder).mkdir(mode=0o700, exist_ok=True)
         for path, sha256 in waiting.items():
             # When it was stored, which may be again: see `remove_older`.
             os.utime(path)
             with self._placing:
                 path.replace(self._target(sha256))
+        waiting.clear()
         for folder in folders:
-            _sync(folder)
+            _sync(self._root / folder)
         if new:
             _sync(self._root)
             self._there |= new
@@ -159,7 +158,12 @@ class FolderBlobs:
 
 
 def _moved(path: Path, target: Path) -> Path:
-    """Across file systems: a copy in the store's own, then the original goes."""
+    """Across file systems it is copied, and then the original goes."""
+    try:
+        return path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with path.open("rb") as source, os.fdopen(fd, "wb") as copy:
         shutil.copyfileobj(source, copy, _CHUNK)

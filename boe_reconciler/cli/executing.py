@@ -16,6 +16,7 @@ from boe_reconciler.core.remote import commit_of
 
 if TYPE_CHECKING:
     from boe_reconciler.app import App
+    from boe_reconciler.core.runs import RunRecord
 
 #: Seconds between two looks at rows that another process does.
 LOOK = 0.2
@@ -66,10 +67,14 @@ def execute(app: App, run_ids: Sequence[str], *, wait: bool = True) -> int:
     return exit_code(app, run_ids)
 
 
-def exit_code(app: App, run_ids: Sequence[str]) -> int:
-    """1 if one of the runs ended badly, or did not end although nobody holds it."""
-    known = app.ledger.records(run_ids)
-    records = [known.get(run_id) for run_id in run_ids]
+def exit_code(app: App, run_ids: Sequence[str], ended: Sequence[RunRecord] = ()) -> int:
+    """1 if one of the runs ended badly, or did not end although nobody holds it.
+
+    `ended`: runs that are known already, of these or of others.
+    """
+    known = {one.run.run_id: one for one in ended}
+    known |= app.ledger.records([each for each in run_ids if each not in known])
+    records = [known.get(run_id) for run_id in {*run_ids, *known}]
     good = [
         one is not None
         and (one.run.held or (one.run.status.final and not ended_badly(one)))

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from boe_reconciler.core.ports import Clock, Ledger
     from boe_reconciler.core.runs import DeliveryKey, RunRecord
 
-#: Seconds between two looks at the ledger.
-LOOK = 0.2
+#: Seconds between two looks at the ledger: for bars, and for lines alone.
+_LOOK, _LOOK_FOR_LINES = 0.2, 1.0
 #: Runs that are looked at together; as many without an end, and the others wait.
 _AHEAD = 16
-#: Looks at which nothing ran before somebody is told what keeps the runs waiting.
-_PATIENCE = 15
+#: Seconds in which nothing ran before somebody is told what keeps the runs waiting.
+_PATIENCE = 3.0
 #: Seconds between two lines about one delivery, where there is no terminal.
 _SELDOM = 10.0
 
@@ -71,18 +71,19 @@ def _watch(
     text = TextColumn("{task.description}", markup=False)
     screen = console(stderr=False)
     still = not screen.is_terminal or screen.is_dumb_terminal
+    pause = _LOOK_FOR_LINES if still else _LOOK
     with Progress(
         BarColumn(), text, console=screen, transient=True, disable=still
     ) as progress:
         task = progress.add_task("", total=len(run_ids), visible=bool(run_ids))
-        left, idle = list(run_ids), 0
+        left, idle = list(run_ids), 0.0
         while (left or others) and not done.is_set():
             left, running = _look(ledger, left, progress, task)
             sending.show(progress)
-            idle = 0 if running else idle + 1
-            if left and idle == _PATIENCE:
+            idle = 0.0 if running else idle + pause
+            if left and _PATIENCE <= idle < _PATIENCE + pause:
                 say(f"Waiting. `boe explain {left[0]}` says what for.", style="yellow")
-            done.wait(LOOK)
+            done.wait(pause)
         _look(ledger, left, progress, task)
 
 

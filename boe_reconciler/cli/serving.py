@@ -290,10 +290,10 @@ class _Serving:
         if self._signal == signal.SIGTERM or not once:
             return 0
         recent = [
-            record.run.run_id
+            record
             for record in self._app.ledger.runs(limit=10_000)
             if record.run.finished_at and record.run.finished_at >= started
         ]
         if not recent:
             say("Nothing was due; nothing ran.")
-        return exit_code(self._app, sorted({*run_ids, *recent}))
+        return exit_code(self._app, run_ids, recent)

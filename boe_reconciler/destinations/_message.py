@@ -130,7 +130,7 @@ def _raw_headers(shipment: Shipment, heading: Heading) -> Iterator[tuple[str, st
     yield "Message-ID", heading.message_id
     yield "Auto-Submitted", "auto-generated"
     yield "X-Auto-Response-Suppress", "All"
-    for name, value in shipment.provenance.items():
+    for name, value in shipment.provenance().items():
         yield f"X-BOE-{name.replace('_', '-').title()}", value
     yield from _unsubscribe(ways_out(shipment))
 

@@ -261,7 +261,7 @@ def _item(shipment: Shipment) -> Item:
         spec.prefix, spec.create_subdirs, shipment.occurrence, shipment.timezone
     )
     key = folder + names.sanitise(shipment.filename)
-    metadata = {f"boe-{name}": text for name, text in shipment.provenance.items()}
+    metadata = {f"boe-{name}": text for name, text in shipment.provenance().items()}
     return Item(
         key=key,
         path=shipment.path,

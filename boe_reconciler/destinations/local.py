@@ -141,7 +141,7 @@ class LocalDestination:
             "temporary": f".boe-{shipment.key.identity[:16]}-{token_hex(4)}",
         }
         if shipment.spec.if_exists == "number":
-            with suppress(OSError, RunError):  # deliver meets it again and says so
+            with suppress(RunError):  # deliver meets it again and says so
                 intent["name"] = _free_name(self._place(intent), wanted)
         return intent
 
@@ -186,12 +186,11 @@ class LocalDestination:
 
 
 def _free_name(place: _Place, wanted: str) -> str:
-    try:
-        with _opened(place, make=False) as folder:
-            candidates = (names.numbered(wanted, number) for number in count(1))
-            return next(each for each in candidates if folder.stat(each) is None)
-    except FileNotFoundError:
-        return wanted
+    """As far as a look tells: whoever delivers there looks again."""
+    candidates = (names.numbered(wanted, number) for number in count(1))
+    return next(
+        each for each in candidates if not os.path.lexists(place.path.with_name(each))
+    )
 
 
 # --- One folder, held open ----------------------------------------------------
@@ -211,7 +210,8 @@ class _Folder:
 
     def is_ours(self, place: _Place) -> bool:
         """Whether the final name is one more link to our temporary file."""
-        final, temporary = self.stat(place.name), self.stat(place.temporary)
+        final = self.stat(place.name)
+        temporary = final and self.stat(place.temporary)
         return bool(final and temporary and os.path.samestat(final, temporary))
 
     def holds(self, name: str, shipment: Shipment) -> bool:

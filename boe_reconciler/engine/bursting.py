@@ -121,7 +121,8 @@ class Dealer:
     into memory: it is never more than that, and types stay what they are.
     """
 
-    folder: Path
+    #: Where a file of this name can be made.
+    room: Callable[[str], Path]
     schema: pa.Schema
     #: The number of the column that holds the key.
     column: int
@@ -145,7 +146,7 @@ class Dealer:
     ) -> Iterator[tuple[int, Batches]]:
         width = -(-(end - first) // _FAN)
         starts = range(first, end, width)
-        paths = [self.folder / f"part-{start}-{width}.arrow" for start in starts]
+        paths = [self.room(f"part-{start}-{width}.arrow") for start in starts]
         self._write(batches, paths, first, width)
         for start, path in zip(starts, paths, strict=True):
             yield from self._parts(path, start, min(start + width, end))

@@ -211,7 +211,7 @@ def _spooled(job: Job, open_tables: _Open) -> _Spool:
     """Ask the source once."""
     with ExitStack() as stack:
         tables = open_tables(stack)
-        paths = [job.folder / f"rows-{number}.arrow" for number, _ in enumerate(tables)]
+        paths = [job.room(f"rows-{number}.arrow") for number, _ in enumerate(tables)]
         rows = [_spool(*each) for each in zip(tables, paths, strict=True)]
     return _Spool(open=partial(_opened, job, paths), rows=rows)
 
@@ -328,7 +328,7 @@ def _burst(packer: Packer, source: Source, wish: Burst) -> Exported:
         table = _only(open_tables(stack))
         column = bursting.column_of(table.schema, wish.key)
         dealer = bursting.Dealer(
-            folder=job.folder,
+            room=job.room,
             schema=table.schema,
             column=column,
             keys=[part.key for part in parts],
@@ -407,7 +407,7 @@ def _build(
 ) -> Artifact:
     """One file of these tables, in the Blobs store; `piece` tells it from its siblings."""
     job, writer = packer.job, packer.job.writer(format_name)
-    path = job.folder / f"{format_name}.part"
+    path = job.room(f"{format_name}.part")
     inner = job.file_name(None, writer.extension, piece)
     options, sample = _options(job), previewing.Sample(most=shown)
     first, *others = tables

@@ -86,10 +86,10 @@ class Job:
     claimed: Claimed
     cancel: CancelToken
     prepared: Prepared
-    #: This claim's own folder for unfinished files.
-    folder: Path
     #: The version of the BOE that writes, or wrote, its files.
     built_by: str
+    #: Where this claim has made files: what still lies there goes with it.
+    unfinished: set[Path] = field(default_factory=set)
 
     def about(self, part: Mapping[str, str]) -> Job:
         """The same for one part of a burst that has a query of its own."""
@@ -101,6 +101,13 @@ class Job:
             part=part,
         )
         return replace(self, prepared=prepared)
+
+    def room(self, name: str) -> Path:
+        """Where this claim, and no other, can make a file."""
+        claim = self.claimed.claim
+        path = self.tools.scratch / f"{claim.run_id}.{claim.fence}.{name}"
+        self.unfinished.add(path)
+        return path
 
     @property
     def spec(self) -> RunSpec:

@@ -55,7 +55,7 @@ class Sample:
         """A file to be stored; None where there is nothing to show."""
         if self._table is None or not self._kept:
             return None
-        path = job.folder / "preview.part"
+        path = job.room("preview.part")
         table = replace(self._table, batches=iter(self._kept))
         with path.open("wb") as target:
             job.writer(_FORMAT).write([table], target, options)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -74,26 +73,27 @@ class Runner:
 
     @contextmanager
     def _job(self, claimed: Claimed, cancel: CancelToken) -> Iterator[Job]:
-        """Prepare: parameters, period, the name of a folder for unfinished files."""
-        claim, run = claimed.claim, claimed.record.run
+        """Prepare: parameters and period. Of its unfinished files none is left."""
+        run = claimed.record.run
         prepared = prepare(
             claimed.spec,
             run_id=run.run_id,
             occurrence=run.occurrence,
             options=run.options,
         )
-        folder = self._tools.scratch / f"{claim.run_id}.{claim.fence}"
+        job = Job(
+            tools=self._tools,
+            claimed=claimed,
+            cancel=cancel,
+            prepared=prepared,
+            built_by=self._built_by(claimed),
+        )
         try:
-            yield Job(
-                tools=self._tools,
-                claimed=claimed,
-                cancel=cancel,
-                prepared=prepared,
-                folder=folder,
-                built_by=self._built_by(claimed),
-            )
+            yield job
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for path in job.unfinished:
+                with suppress(OSError):
+                    path.unlink()
 
     def _waited(self, job: Job) -> bool:
         """Look for what it waits for. False when it goes on waiting, or has ended."""
@@ -168,7 +168,7 @@ class Runner:
             )
         self._tools.observe(AttemptBegun(claimed=job.claimed))
         self._limit(job)
-        job.folder.mkdir(parents=True, exist_ok=True)
+        self._tools.scratch.mkdir(parents=True, exist_ok=True)
 
     def _limit(self, job: Job) -> None:
         """From now on it has as long as one try may take."""

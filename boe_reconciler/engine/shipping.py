@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import partial
 
 from boe_reconciler.core.bounces import tag_of
 from boe_reconciler.core.errors import Permanent
@@ -73,7 +74,7 @@ def shipment(
         title=job.spec.heading,
         preview=_preview(job, load),
         context={**context, "inputs": inputs, "rows": _rows(load)},
-        provenance=_provenance(job, file),
+        provenance=partial(_provenance, job, file),
         link=first.link,
         addressed=_addressed(load),
         marks=_marks(job, load),

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from boe_reconciler.core.resources.report import Column
 
 _HEADER = struct.Struct("!I")
+#: Lengths of an answer, and of the file that comes with it.
+_FILE = struct.Struct("!IQ")
 #: An answer is a few sentences; a longer one is none.
 _LONGEST_ANSWER = 256 * 1024
 #: Characters of a message.
@@ -66,6 +68,10 @@ class File:
     options: FormatOptions
 
 
+class Files:
+    """Write one small file after the other, each as it is asked for; see `ask`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transform:
     """Call a function with the rows that come in; what it returns goes to OUTPUT."""
@@ -74,7 +80,7 @@ class Transform:
     sheet: str
 
 
-Task = Query | File | Transform
+Task = Query | File | Files | Transform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +112,49 @@ def receive_order(line: socket.socket) -> tuple[Order, list[int]]:
     return order, fds
 
 
+def ask(rows: IO[bytes], file: File) -> None:
+    """Of a child that writes Files; the sheets' rows follow."""
+    content = pickle.dumps(file)
+    rows.write(_HEADER.pack(len(content)) + content)
+
+
+def asked(rows: IO[bytes]) -> File | None:
+    """None when no file is wanted any more."""
+    header = rows.read(_HEADER.size)
+    if not header:
+        return None
+    (length,) = _HEADER.unpack(header)
+    file: File = pickle.loads(rows.read(length))  # noqa: S301 the parent's own words
+    return file
+
+
 # --- The child answers ----------------------------------------------------------
 
 
 def send_answer(line: socket.socket, answer: Mapping[str, Any]) -> None:
     line.sendall(json.dumps(answer).encode())
+
+
+def send_file(
+    line: socket.socket, answer: Mapping[str, Any], made: bytes | memoryview
+) -> None:
+    """What became of one of the Files, and its bytes; a child that waits for the first
+    one sends nothing in nothing."""
+    told = json.dumps(answer).encode()
+    line.sendall(_FILE.pack(len(told), len(made)) + told)
+    line.sendall(made)
+
+
+def receive_file(line: socket.socket) -> tuple[Mapping[str, Any], bytes] | None:
+    """None: the child has ended."""
+    with suppress(ConnectionError), line.makefile("rb") as file:
+        header = file.read(_FILE.size)
+        if len(header) == _FILE.size:
+            told, size = _FILE.unpack(header)
+            answer, made = file.read(told), file.read(size)
+            if len(made) == size:
+                return json.loads(answer), made
+    return None
 
 
 def as_answer(error: RunError) -> dict[str, Any]:

@@ -19,7 +19,15 @@ import pyarrow as pa
 from boe_reconciler.core.errors import RunError
 from boe_reconciler.core.ports import Never, Table
 from boe_reconciler.transforms import _limits, _tasks
-from boe_reconciler.transforms._tasks import OUTPUT, File, Order, Query, Transform
+from boe_reconciler.transforms._tasks import (
+    OUTPUT,
+    File,
+    Files,
+    Order,
+    Query,
+    Transform,
+)
+from boe_reconciler.transforms.arrow import keep_pandas_out
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Format, Source
@@ -42,10 +50,13 @@ def run(line_fd: int, server: int) -> NoReturn:
         console, pipe = fds
         _settle(order, console)
         threading.Thread(target=_end_with, args=(line,), daemon=True).start()
-        answer = _answer(order.task, pipe)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        _tasks.send_answer(line, answer)
+        if isinstance(order.task, Files):
+            _write_files(line, pipe)
+        else:
+            answer = _answer(order.task, pipe)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            _tasks.send_answer(line, answer)
         os._exit(0)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -105,12 +116,16 @@ def _end_with(line: socket.socket) -> None:
 
 
 def _answer(task: _tasks.Task, pipe: int) -> Mapping[str, Any]:
+    mode = "wb" if isinstance(task, Query) else "rb"
+    with cast(BinaryIO, os.fdopen(pipe, mode)) as rows:
+        return _told(_WORK[type(task)], task, rows)
+
+
+def _told(work: Callable[..., Mapping[str, Any]], *given: object) -> Mapping[str, Any]:
+    """What the work gives, or how it failed."""
     reserve = [bytearray(_RESERVE)]
-    work: Callable[[Any, BinaryIO], Mapping[str, Any]] = _WORK[type(task)]
     try:
-        mode = "wb" if isinstance(task, Query) else "rb"
-        with cast(BinaryIO, os.fdopen(pipe, mode)) as rows:
-            return work(task, rows)
+        return work(*given)
     except Exception as error:
         reserve.clear()
         return _failed(error)
@@ -154,6 +169,27 @@ def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
 
 
 def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
+    with Path(OUTPUT).open("wb") as target:
+        return _write(task, rows, target)
+
+
+def _write_files(line: socket.socket, pipe: int) -> None:
+    """Until none is asked for any more, or one fails: the rest of its rows may be unread."""
+    keep_pandas_out()
+    answer: Mapping[str, Any] = {}
+    made = io.BytesIO()
+    with cast(BinaryIO, os.fdopen(pipe, "rb")) as rows:
+        while "reason" not in answer:
+            _tasks.send_file(line, answer, made.getbuffer())
+            task = _tasks.asked(rows)
+            if task is None:
+                return
+            made = io.BytesIO()
+            answer = _told(_write, task, rows, made)
+    _tasks.send_file(line, answer, b"")
+
+
+def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:
     made: Format = importlib.import_module(task.module).create()
     tables = [
         Table(
@@ -165,8 +201,7 @@ def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
         )
         for sheet in task.sheets
     ]
-    with Path(OUTPUT).open("wb") as target:
-        written = made.write(tables, target, task.options)
+    written = made.write(tables, target, task.options)
     return {"rows": written.rows, "notes": list(written.notes)}
 
 

@@ -175,7 +175,8 @@ class Child:
         self.rows = rows
         self._memory = order.memory
         self._what = what
-        self._line = line
+        #: On which it answers.
+        self.line = line
         self._leash = leash
         self._console = _Console(console)
         self._timer: Timer | None = None
@@ -221,10 +222,14 @@ class Child:
         cancel.check()
         if code != 0 or said is None:
             raise self._death(code)
+        self.check(said)
+        return said
+
+    def check(self, said: Mapping[str, Any]) -> None:
+        """Raise the error that it tells of, if it does."""
         if said.get("reason") == "out_of_memory":
             raise self._out_of_memory()
         _tasks.raise_answer(said)
-        return said
 
     def close(self) -> None:
         with suppress(OSError):
@@ -232,7 +237,7 @@ class Child:
         self._ended()
         if self._timer is not None:
             self._timer.cancel()
-        self._line.close()
+        self.line.close()
         self._leash.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -241,7 +246,7 @@ class Child:
         if self._end is None:
             with suppress(OSError):  # it may be gone
                 self.rows.close()
-            said = _tasks.receive_answer(self._line)
+            said = _tasks.receive_answer(self.line)
             self._end = said, self._exit_code()
             self._console.join()
         return self._end

@@ -122,20 +122,26 @@ class IsolatedFormat:
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
         cancel = options.cancel
-        task = File(
-            module=self._module,
-            sheets=[_sheet(table) for table in tables],
-            options=replace(options, cancel=Never()),
-        )
+        task = file_of(self._module, tables, options)
         what = f"the {self.extension} file"
         with self._children.start(task, what) as child, cancel.on_cancel(child.stop):
             for table in tables:
-                _send(table, child, cancel)
+                send(table, child, cancel)
             answer = child.answer(cancel)
             with child.output.open("rb") as made:
                 shutil.copyfileobj(made, target, 1 << 20)
-        notes = [(str(action), str(text)) for action, text in answer["notes"]]
-        return Written(rows=int(answer["rows"]), notes=notes)
+        return written(answer)
+
+
+def file_of(module: str, tables: Sequence[Table], options: FormatOptions) -> File:
+    """What a child is told of a file; the rows of each table are sent after it."""
+    sheets = [_sheet(table) for table in tables]
+    return File(module=module, sheets=sheets, options=replace(options, cancel=Never()))
+
+
+def written(answer: Mapping[str, Any]) -> Written:
+    notes = [(str(action), str(text)) for action, text in answer["notes"]]
+    return Written(rows=int(answer["rows"]), notes=notes)
 
 
 def _sheet(table: Table) -> Sheet:
@@ -144,7 +150,7 @@ def _sheet(table: Table) -> Sheet:
     )
 
 
-def _send(table: Table, child: Child, cancel: Cancel) -> None:
+def send(table: Table, child: Child, cancel: Cancel) -> None:
     """One Arrow stream; errors of the rows themselves stay what they are."""
     with child.blamed(cancel):
         writer = pa.ipc.new_stream(child.rows, table.schema)
@@ -170,7 +176,7 @@ class ChildTransforms:
             what = f"the transform {code.name}"
             child = held.enter_context(self.children.start(task, what))
             with cancel.on_cancel(child.stop):
-                _send(table, child, cancel)
+                send(table, child, cancel)
                 child.answer(cancel)
             file = held.enter_context(pa.OSFile(str(child.output), "rb"))
             with child.blamed(cancel):

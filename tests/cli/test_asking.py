@@ -128,7 +128,7 @@ def test_who_waits_for_a_run_that_is_held_is_told_how_to_learn_why(
     always = {"cron": "0 0 * * *", "duration": "25h", "timezone": "UTC"}
     closed = {"type": "duckdb", "blackouts": [always]}
     write(repo / "connections/none.yaml", document("Connection", "none", closed))
-    monkeypatch.setattr(progress, "_PATIENCE", 2)
+    monkeypatch.setattr(progress, "_PATIENCE", 0.4)
     end = datetime.now(UTC) + timedelta(seconds=2)
     said = boe(repo, "run", "--now", "good", "--until", end.isoformat())
     (run,) = runs(boe, repo)

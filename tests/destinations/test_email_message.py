@@ -70,7 +70,7 @@ def test_no_line_is_longer_than_998_octets(tmp_path: Path, inbox: Inbox) -> None
         addressed={"to": people},
         fields={"text": "x" * 5000, "html": "<p>" + "y" * 5000},
         context={"report": "Ü" * 300},
-        provenance={"run": "r" * 80, "revision": "f" * 40},
+        provenance=lambda: {"run": "r" * 80, "revision": "f" * 40},
     )
     lines = mail.content.split(b"\r\n")
     assert max(map(len, lines)) <= 998
@@ -95,7 +95,7 @@ def test_headers_say_what_it_is_and_where_it_is_from(
             "to": ["Anna <a@example.com>", "b@example.com"],
             "cc": ["c@example.com"],
         },
-        provenance={"run": run, "revision": "f" * 40},
+        provenance=lambda: {"run": run, "revision": "f" * 40},
         fields={
             "reply_to": "{{ owner }}",
             "unsubscribe": {

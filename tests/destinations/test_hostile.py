@@ -88,7 +88,9 @@ FIELDS: dict[str, Callable[[Shipment, str], Shipment]] = {
     "unsubscribe.url": lambda mail, evil: stopping(mail, url=evil),
     "unsubscribe.mailto": lambda mail, evil: stopping(mail, mailto=evil),
     "the name of a file": lambda mail, evil: replace(mail, filename=evil),
-    "where it is from": lambda mail, evil: replace(mail, provenance={"run": evil}),
+    "where it is from": lambda mail, evil: replace(
+        mail, provenance=lambda: {"run": evil}
+    ),
 }
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,7 @@ def test_a_conflict_names_the_run_whose_file_is_there(
             strict.fields,
             run_id=run_id,
             content=content,
-            provenance={"run": run_id},
+            provenance=partial(dict, run=run_id),
         )
         (outcome,) = strict.destination.deliver([shipment], Never())
     assert outcome.message.startswith(f"{KEY!r} is already there, the file of daily.m1")
@@ -278,7 +279,7 @@ def test_an_object_tells_where_it_comes_from(strict: FarSide, tmp_path: Path) ->
         "sse": "AES256",
     }
     shipment = a_shipment(
-        tmp_path, strict.fields | fields, provenance={"run": "daily.1"}
+        tmp_path, strict.fields | fields, provenance=lambda: {"run": "daily.1"}
     )
     (outcome,) = strict.destination.deliver([shipment], Never())
     client, bucket = s3_client(strict.port or 0), strict.fields["bucket"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from boe_reconciler.app import App
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.settings import read_settings
 from boe_reconciler.sources.duckdb import DuckDBSource
 from tests.engine.world import World, a_spec
+from tests.folders import until
 
 OLD, NEW = {"type": "duckdb"}, {"type": "duckdb", "timeout": "9s"}
 
@@ -72,3 +76,20 @@ def test_a_limit_of_memory_that_is_none_is_told_before_anything_runs(
     app = App(read_settings(root=tmp_path))
     with pytest.raises(InputError, match="BOE_CHILD_MEMORY"):
         assert app.backends
+
+
+def test_many_small_files_at_once_are_written_by_children(world: World) -> None:
+    kept = world.backends.kept
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(kept.child())
+    until(lambda: kept._idle)
+    (child,) = kept._idle
+    record = world.run_now(a_spec("select 'Łódź' as city", export={"format": "xlsx"}))
+    assert record.run.status is RunStatus.SUCCEEDED
+    assert kept._idle == [child]
+    (name,) = world.files()
+    book = openpyxl.load_workbook(world.root / "exports" / name)
+    assert [*book.active.values] == [("city",), ("Łódź",)]
+    world.backends.close()
+    assert not list(world.root.rglob("child-*"))

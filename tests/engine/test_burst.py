@@ -235,7 +235,8 @@ def deal(
     folder: Path, batches: Sequence[Sequence[tuple[Any, int]]], keys: list[str]
 ) -> tuple[bursting.Dealer, dict[str, list[tuple[Any, int]]]]:
     schema = pa.schema([("key", pa.string()), ("n", pa.int64())])
-    dealer = bursting.Dealer(folder=folder, schema=schema, column=0, keys=keys)
+    room = folder.joinpath
+    dealer = bursting.Dealer(room=room, schema=schema, column=0, keys=keys)
     rows = [
         pa.record_batch([[r[0] for r in one], [r[1] for r in one]], schema=schema)
         for one in batches
@@ -263,7 +264,7 @@ def test_types_stay_what_they_are(tmp_path: Path) -> None:
         }
     )
     dealer = bursting.Dealer(
-        folder=tmp_path, schema=table.schema, column=0, keys=["1", "2"]
+        room=tmp_path.joinpath, schema=table.schema, column=0, keys=["1", "2"]
     )
     found = [
         pa.Table.from_batches(rows(), table.schema)

@@ -210,7 +210,7 @@ class _Listening:
     ) -> Iterator[Outcome]:
         del cancel
         for one in shipments:
-            self.heard.append(one.provenance)
+            self.heard.append(one.provenance())
             again = len(self.heard) < 2
             status = DeliveryStatus.DEFERRED if again else DeliveryStatus.ACCEPTED
             one.begin({})

@@ -160,7 +160,7 @@ def test_a_mail_names_all_who_get_it_or_its_recipient_alone(
 def test_a_shipment_says_where_it_comes_from_in_ascii(world: World, post: Post) -> None:
     record = world.run_now(mailing(a_mail(ANNA)))
     [shipment] = post.far_side.taken
-    found = dict(shipment.provenance)
+    found = dict(shipment.provenance())
     assert found["run"] == record.run.run_id
     assert found["occurrence"] == "2026-11-24T05:00:00Z"
     assert found["sha256"] == record.artifacts[0].sha256

@@ -134,6 +134,26 @@ def test_a_file_over_the_policys_size_fails(world: World) -> None:
     assert (record.run.status, record.run.reason) == (RunStatus.FAILED, "too_large")
 
 
+@pytest.mark.parametrize("formats", ["csv", ["csv", "jsonl"]], ids=["one", "spooled"])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, ""),
+        ({"report": {"max_rows": 1}}, "too_many_rows"),
+        ({"resolved": {"max_artifact": 3}}, "too_large"),
+    ],
+)
+def test_however_a_run_ends_none_of_its_unfinished_files_is_left(
+    world: World, formats: object, fields: dict[str, object], reason: str
+) -> None:
+    query = "select * from range(5000)"
+    record = world.run_now(a_spec(query, export={"format": formats}, **fields))
+    assert record.run.reason == reason
+    for folder in ("scratch", "blobs/incoming"):
+        left = [each.name for each in (world.root / ".boe" / folder).iterdir()]
+        assert [name for name in left if "duckdb" not in name] == []
+
+
 def test_a_wrong_query_fails_once_with_the_databases_own_words(world: World) -> None:
     record = world.run_now(a_spec("select nothing from nowhere"))
     assert record.run.status is RunStatus.FAILED

@@ -1,0 +1,42 @@
+"""A format that does in a child what the title asks for; in the test's process it does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from threading import Event
+from typing import BinaryIO
+
+from boe_reconciler.core.errors import Permanent
+from boe_reconciler.core.ports import FormatOptions, Table, Written
+
+_KILLED = {"killed": signal.SIGKILL, "crash": signal.SIGSEGV}
+
+
+class OddFormat:
+    extension = "odd"
+    media_type = "text/plain"
+    several_tables = True
+
+    def write(
+        self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
+    ) -> Written:
+        rows = sum(batch.num_rows for table in tables for batch in table.batches)
+        if os.getpid() != int(options.subtitle):
+            _misbehave(options.title)
+        target.write(str(os.getpid()).encode())
+        return Written(rows=rows, notes=[("told", f"{rows} rows")])
+
+
+def _misbehave(how: str) -> None:
+    if how in _KILLED:
+        os.kill(os.getpid(), _KILLED[how])
+    if how == "hang":
+        Event().wait(60)
+    if how == "refuse":
+        raise Permanent("too_many_rows", "The odd file holds none.")
+
+
+def create() -> OddFormat:
+    return OddFormat()

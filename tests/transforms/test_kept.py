@@ -1,0 +1,203 @@
+"""Small files come from children that are kept, the same bytes and at no risk."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from boe_reconciler.backends import FORMATS, PRELOAD_FILES
+from boe_reconciler.core.errors import Cancelled, Permanent
+from boe_reconciler.core.ports import Table
+from boe_reconciler.transforms import kept as kept_module
+from boe_reconciler.transforms.children import Children
+from boe_reconciler.transforms.kept import KeptChildren, KeptFormat
+from tests.folders import until
+from tests.sources.conftest import ByHand
+from tests.transforms import odd_format
+from tests.transforms.conftest import MEMORY
+from tests.transforms.test_isolated import OPTIONS, tables
+
+HERE = str(os.getpid())
+ODD = replace(OPTIONS, title="", subtitle=HERE)
+
+
+@pytest.fixture
+def kept(scratch: Path) -> Iterator[KeptChildren]:
+    children = Children(
+        scratch=scratch, memory=MEMORY, environment=os.environ, preload=PRELOAD_FILES
+    )
+    made = KeptChildren(children, 2)
+    yield made
+    made.close()
+    assert children._server._process is None
+
+
+def crowd(kept: KeptChildren, files: int = 20) -> None:
+    """So many files at the same moment."""
+    with ExitStack() as stack:
+        for _ in range(files):
+            stack.enter_context(kept.child())
+
+
+def with_a_child(kept: KeptChildren) -> KeptChildren:
+    crowd(kept)
+    until(lambda: kept._idle)
+    return kept
+
+
+def odd(kept: KeptChildren) -> KeptFormat:
+    return KeptFormat(kept, odd_format.__name__, odd_format.create())
+
+
+def made(kept: KeptChildren, title: str = "") -> str:
+    """The pid of the process that wrote a file."""
+    target = io.BytesIO()
+    told = odd(kept).write(tables(2), target, replace(ODD, title=title))
+    assert (told.rows, list(told.notes)) == (6, [("told", "6 rows")])
+    return target.getvalue().decode()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_small_file_from_a_child_has_the_very_same_bytes(
+    kept: KeptChildren, name: str
+) -> None:
+    inner = importlib.import_module(FORMATS[name]).create()
+    count = 2 if inner.several_tables else 1
+    by_thread, by_child, again = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    expected = inner.write(tables(count), by_thread, OPTIONS)
+    own = with_a_child(kept)._idle[0]
+    for target in (by_child, again):
+        told = KeptFormat(kept, FORMATS[name], inner).write(
+            tables(count), target, OPTIONS
+        )
+        assert told.rows == expected.rows
+        assert list(told.notes) == list(expected.notes)
+        assert target.getvalue() == by_thread.getvalue()
+    assert own in kept._idle
+
+
+def test_one_file_after_the_other_needs_no_child(kept: KeptChildren) -> None:
+    assert {made(kept) for _ in range(50)} == {HERE}
+    assert kept._count == 0
+
+
+def test_many_files_at_once_get_a_child_that_is_used_again(kept: KeptChildren) -> None:
+    pids = {made(with_a_child(kept)) for _ in range(3)}
+    assert len(pids) == 1
+    assert HERE not in pids
+
+
+def test_there_are_never_more_than_it_may_have(kept: KeptChildren) -> None:
+    for _ in range(5):
+        crowd(kept, 40)
+        until(lambda: kept._starter is None)
+    assert kept._count == 2
+
+
+def test_more_rows_than_a_few_stay_in_the_thread(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_child(kept)
+    monkeypatch.setattr(kept_module, "SMALL", 10)
+    assert made(kept) == HERE
+
+
+def test_large_rows_are_neither_lost_nor_held(kept: KeptChildren) -> None:
+    alive: list[int] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(100):
+            alive.append(number)
+            yield pa.record_batch({"n": pa.array([number] * 20_000)})
+
+    rows = batches()
+    first = next(rows)
+    table = Table(name="x", schema=first.schema, batches=rows)
+    found = io.BytesIO()
+    inner = importlib.import_module(FORMATS["csv"]).create()
+    told = KeptFormat(kept, FORMATS["csv"], inner).write([table], found, OPTIONS)
+    assert told.rows == 99 * 20_000
+    numbers = found.getvalue().decode().splitlines()[1:]
+    assert numbers[::20_000] == [str(number) for number in range(1, 100)]
+
+
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_a_child_that_is_killed_costs_nothing(kept: KeptChildren, when: str) -> None:
+    pid = made(with_a_child(kept))
+    if when == "before":
+        os.kill(int(pid), signal.SIGKILL)
+    assert made(kept, "killed") == HERE
+    assert made(kept) == HERE
+    assert kept._count == 0
+    assert made(with_a_child(kept)) not in {HERE, pid}
+
+
+def test_a_crash_is_told_and_harms_nobody_else(kept: KeptChildren) -> None:
+    with_a_child(kept)
+    with pytest.raises(Permanent) as error:
+        made(kept, "crash")
+    assert error.value.reason == "child_crashed"
+    assert "SIGSEGV" in error.value.message
+    assert made(kept) == HERE
+
+
+def test_what_is_wrong_with_rows_is_told_as_ever(kept: KeptChildren) -> None:
+    with_a_child(kept)
+    with pytest.raises(Permanent, match="holds none") as error:
+        made(kept, "refuse")
+    assert error.value.reason == "too_many_rows"
+
+
+def test_a_cancel_stops_the_child(kept: KeptChildren) -> None:
+    with_a_child(kept)
+    cancel = ByHand()
+    threading.Timer(0.3, cancel.pull).start()
+    options = replace(ODD, title="hang", cancel=cancel)
+    with pytest.raises(Cancelled):
+        odd(kept).write(tables(), io.BytesIO(), options)
+    assert kept._count == 0
+
+
+def test_none_is_kept_once_nobody_wants_a_file(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LINGER", 0.3)
+    pid = made(with_a_child(kept))
+    until(lambda: kept._count == 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+    assert kept._children._server._process is None
+    assert made(kept) == HERE
+    assert made(with_a_child(kept)) != HERE
+
+
+def test_without_children_threads_write_all(
+    scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    children = Children(
+        scratch=scratch, memory=MEMORY, environment={}, preload=["no.such.module"]
+    )
+    kept = KeptChildren(children, 2)
+    crowd(kept)
+    until(lambda: kept._most == 0)
+    crowd(kept)
+    assert made(kept) == HERE
+    assert [one.message for one in caplog.records] == ["no_child_for_files"]
+    kept.close()
+
+
+def test_one_that_comes_up_as_all_ends_is_ended_too(kept: KeptChildren) -> None:
+    crowd(kept)
+    kept.close()
+    assert kept._count == 0
+    assert made(kept) == HERE
