@@ -145,6 +145,8 @@ MAX_BYTES = 255
 _MAX_PART = 100
 #: Not allowed on some file system, or read as a separator by somebody.
 _UNSAFE = r'[<>:"/\\|?*\u2024-\u2026\u2044\u2215\u29f5\u29f8\u29f9\ufe52\ufe68\uff0e\uff0f\uff3c\uff1a]'
+#: What has nothing of all that, but may be reserved: nearly every name.
+_PLAIN = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,253}[A-Za-z0-9_-]"
 _RESERVED = r"(?i)(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\.|$)"
 
 
@@ -156,6 +158,8 @@ def sanitise(name: str) -> str:
     spaces; reserved Windows names get a `_` in front; what is longer than 255
     bytes is cut before its extension. Never empty.
     """
+    if re.fullmatch(_PLAIN, name) and not re.match(_RESERVED, name):
+        return name
     text = unicodedata.normalize("NFC", name)
     text = "".join(" " if each.isspace() else each for each in text)
     text = "".join(each for each in text if unicodedata.category(each)[0] != "C")

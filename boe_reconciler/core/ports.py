@@ -322,9 +322,9 @@ class Shipment:
     preview: Preview | None = None
     #: What templates of subjects and bodies see.
     context: Mapping[str, Any] = field(default_factory=dict)
-    #: Short ASCII texts that say where it comes from: run, schedule, revision, …; none
-    #: of them is secret. For headers and metadata.
-    provenance: Mapping[str, str] = field(default_factory=dict)
+    #: Gives short ASCII texts that say where it comes from: run, schedule, revision, …;
+    #: none of them is secret. For headers and metadata.
+    provenance: Callable[[], Mapping[str, str]] = dict
     #: Where the file is instead, for a mail that only links to it. Never kept or logged.
     link: str | None = None
     #: Who stands in the headers of a mail, by "to" and "cc": all, or its recipient alone.

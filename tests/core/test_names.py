@@ -189,6 +189,17 @@ def test_a_name_is_made_safe(name: str, expected: str) -> None:
     assert names.sanitise(name) == expected
 
 
+@given(st.from_regex(names._PLAIN, fullmatch=True) | st.sampled_from(["con.a", "a"]))
+@example("nul")
+@example("Com1.csv")
+@example("a" * 255)
+def test_a_plain_name_is_seen_at_once_and_stays_what_it_is(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(names, "_PLAIN", r"(?!)")
+        expected = names.sanitise(name)
+    assert names.sanitise(name) == expected
+
+
 NASTY = st.text(
     st.sampled_from("./\\ ~:*?\0\n\u202e\u200b\uff0f\uff0e‥…aBcon1nul¹é日\u0308😀$-_")
     | st.characters(),
