@@ -100,34 +100,58 @@ def renamed(columns: Sequence[Shown], table: Table) -> list[tuple[str, str]]:
     ]
 
 
-def slices(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def slices(
+    batches: Iterator[pa.RecordBatch], rows: int = SLICE_ROWS, size: int = SLICE_BYTES
+) -> Iterator[pa.RecordBatch]:
     """The same rows in pieces small enough to be held as text."""
     for batch in batches:
-        fitting = batch.num_rows * SLICE_BYTES // max(batch.nbytes, 1)
-        step = max(1, min(SLICE_ROWS, fitting))
+        step = rows
+        if larger([batch], size):
+            step = max(1, min(rows, batch.num_rows * size // max(batch.nbytes, 1)))
         for start in range(0, batch.num_rows, step):
             yield batch.slice(start, step)
 
 
+def larger(batches: Sequence[pa.RecordBatch], size: int) -> bool:
+    """Whether their rows take more bytes; `nbytes` counts column by column, and is slow."""
+    at_most = sum(int(batch.get_total_buffer_size()) for batch in batches)
+    return at_most > size and sum(int(batch.nbytes) for batch in batches) > size
+
+
 def join(parts: Sequence[pa.Array | str], separator: str = "") -> pa.Array:
     """Texts side by side, one line a row; a null is no text at all."""
-    pieces = [pa.scalar(p, TEXT) if isinstance(p, str) else p for p in parts]
+    pieces = [_scalar(p) if isinstance(p, str) else p for p in parts]
     return pc.binary_join_element_wise(
         *pieces,
-        pa.scalar(separator, TEXT),
+        _scalar(separator),
         null_handling="replace",
         null_replacement="",
     )
 
 
+@lru_cache(maxsize=1_024)
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text, TEXT)
+
+
 def raw(texts: pa.Array) -> memoryview:
     """The bytes of all texts (TEXT), one after the other, without a copy."""
-    _, offsets, data = texts.buffers()
-    if not len(texts) or data is None:
-        return memoryview(b"")
-    places = memoryview(offsets).cast("q")
-    start, end = places[texts.offset], places[texts.offset + len(texts)]
-    return memoryview(data)[start:end]
+    data, places = texts.buffers()[2], ends(texts)
+    return memoryview(data or b"")[places[0] : places[-1]]
+
+
+def ends(texts: pa.Array) -> Integers:
+    """Where the first text (TEXT) begins in its buffer, and where each of them ends."""
+    if not len(texts):
+        return np.zeros(1, np.int64)
+    buffer = texts.buffers()[1]
+    return np.frombuffer(buffer, np.int64, len(texts) + 1, texts.offset * 8)
+
+
+def longest(texts: pa.Array) -> int:
+    """The bytes of the longest text; a null may count as more than none."""
+    places = ends(texts)
+    return int((places[1:] - places[:-1]).max(initial=0))
 
 
 def contain(texts: pa.Array, *pieces: str) -> bool:
@@ -153,19 +177,35 @@ def is_fraction(kind: pa.DataType) -> bool:
 
 def plain(array: pa.Array) -> pa.Array:
     """The same values without an encoding: dictionaries, runs, views, extensions."""
-    kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        uuid = isinstance(kind, pa.UuidType)
-        return _by_value(array, str) if uuid else plain(array.storage)
-    if types.is_dictionary(kind):
-        return plain(array.dictionary_decode())
-    if types.is_run_end_encoded(kind):
-        return plain(pc.run_end_decode(array))
-    if types.is_string(kind) or types.is_string_view(kind):
-        return array.cast(TEXT)
-    if types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
-        return array.cast(pa.large_binary())
-    return array
+    known = _PLAIN.get(array.type.id)
+    return known(array) if known else array
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    uuid = isinstance(array.type, pa.UuidType)
+    return _by_value(array, str) if uuid else plain(array.storage)
+
+
+def _as_text(array: pa.Array) -> pa.Array:
+    return array.cast(TEXT)
+
+
+def _as_bytes(array: pa.Array) -> pa.Array:
+    return array.cast(pa.large_binary())
+
+
+#: By the number of the type: every column of every batch is asked several times.
+_PLAIN: dict[int, Callable[[pa.Array], pa.Array]] = {
+    pa.uuid().id: _storage,
+    pa.dictionary(pa.int8(), TEXT).id: lambda array: plain(array.dictionary_decode()),
+    pa.run_end_encoded(pa.int16(), TEXT).id: lambda array: plain(
+        pc.run_end_decode(array)
+    ),
+    pa.string().id: _as_text,
+    pa.string_view().id: _as_text,
+    pa.binary_view().id: _as_bytes,
+    pa.binary(1).id: _as_bytes,
+}
 
 
 def text(array: pa.Array, zone: ZoneInfo) -> pa.Array:
@@ -189,10 +229,6 @@ def text(array: pa.Array, zone: ZoneInfo) -> pa.Array:
 
 def _as_is(array: pa.Array) -> pa.Array:
     return array
-
-
-def _cast(array: pa.Array) -> pa.Array:
-    return array.cast(TEXT)
 
 
 def _date(array: pa.Array) -> pa.Array:
@@ -274,9 +310,9 @@ _RENDER: tuple[
     tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], pa.Array]], ...
 ] = (
     (types.is_large_string, _as_is),
-    (types.is_integer, _cast),
-    (types.is_boolean, _cast),
-    (types.is_null, _cast),
+    (types.is_integer, _as_text),
+    (types.is_boolean, _as_text),
+    (types.is_null, _as_text),
     (types.is_floating, _float),
     (types.is_decimal, _decimal),
     (types.is_date, _date),

@@ -116,10 +116,13 @@ class _Instance:
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor in a transaction that cannot write."""
+        begin = "BEGIN TRANSACTION READ ONLY"
+        if self.files.database:
+            path = f"{_catalog(self.files.database)}.main,memory.main"
+            begin = f"SET search_path = {_text(path)}; {begin}"
         with self.connection.cursor() as cursor:
-            if self.files.database:
-                path = f"{_catalog(self.files.database)}.main,memory.main"
-                cursor.execute(f"SET search_path = {_text(path)}")
+            cursor.execute(begin)
             yield cursor
 
     def forget(self, limit: str) -> None:
@@ -168,9 +171,8 @@ class DuckDBSource:
                 instance = held.enter_context(self._borrowed())
                 cursor = held.enter_context(instance.cursor())
                 held.enter_context(watch.interrupting(cursor.interrupt))
-                _only_reads(cursor, text)
-                cursor.execute("BEGIN TRANSACTION READ ONLY")
-                reader = cursor.sql(text, params=values).to_arrow_reader(BATCH_ROWS)
+                found = cursor.sql(_select(cursor, text), params=values)
+                reader = found.to_arrow_reader(BATCH_ROWS)
             batches = watched(self._sparing(instance, reader), watch, self._translate)
             return Stream(reader.schema, batches, held.pop_all())
         raise AssertionError  # pragma: no cover - ExitStack swallows nothing
@@ -220,7 +222,7 @@ class DuckDBSource:
         read = 0
         for batch in batches:
             yield batch
-            read += batch.nbytes
+            read += batch.get_total_buffer_size()
             if read >= _LOOKED_AT:
                 read = 0
                 with self._lock:
@@ -384,16 +386,18 @@ def _list(values: list[str] | tuple[str, ...]) -> str:
 # --- Running ------------------------------------------------------------------
 
 
-def _only_reads(cursor: duckdb.DuckDBPyConnection, text: str) -> None:
-    """DuckDB's own parser has the last word on what a query is."""
+def _select(cursor: duckdb.DuckDBPyConnection, text: str) -> duckdb.Statement:
+    """The one statement of a query: DuckDB's own parser has the last word on what it is."""
     import duckdb
 
-    types = [statement.type for statement in cursor.extract_statements(text)]
+    statements = cursor.extract_statements(text)
+    types = [statement.type for statement in statements]
     if types == [duckdb.StatementType.MULTI]:
         todo = "name its values: pivot … on column in ('a', 'b')"
         raise Permanent("bad_query", "a pivot without its values writes", todo)
     if types != [duckdb.StatementType.SELECT]:
         raise Permanent("bad_query", "a report's query is one SELECT")
+    return statements[0]
 
 
 def _translate(error: Exception) -> RunError:

@@ -136,6 +136,12 @@ def test_slices_are_small_however_large_the_batch() -> None:
     assert [p.num_rows for p in values.slices(iter([huge]))] == [1, 1]
 
 
+def test_a_slice_is_as_large_as_its_own_rows() -> None:
+    batch = pa.record_batch({"t": ["x" * 1_000] * 1_000})
+    assert values.larger([batch], 900_000)
+    assert not values.larger([batch.slice(n * 10, 10) for n in range(5)], 900_000)
+
+
 def test_values_in_slices_are_those_of_the_slice() -> None:
     zone = ZoneInfo("UTC")
     lists = pa.array([[1], None, [2, None], [], [3]])

@@ -148,6 +148,12 @@ def test_slices_of_text_read_only_what_is_theirs() -> None:
     assert both(one_column(values)) == [["plain", " b", "&"]] * 2
 
 
+def test_slices_keep_their_nulls_where_markup_is_replaced() -> None:
+    texts = ["&", None, '<é> & "b"', " >", None, "&amp; ", "東"]
+    values = pa.array(texts * 5, pa.large_string()).slice(10, 20)
+    assert both(one_column(values)) == [values.to_pylist()] * 2
+
+
 # --- Numbers --------------------------------------------------------------------
 
 

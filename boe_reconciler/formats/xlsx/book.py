@@ -17,11 +17,12 @@ from pyarrow import types
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.core.ports import FormatOptions, Table, Written
 from boe_reconciler.core.resources.report import Column
+from boe_reconciler.formats import _values
 from boe_reconciler.formats._ahead import ahead
 from boe_reconciler.formats.xlsx import names, parts
-from boe_reconciler.formats.xlsx.cells import as_plain, default_format
+from boe_reconciler.formats.xlsx.cells import default_format
 from boe_reconciler.formats.xlsx.container import Deflated, ZipWriter
-from boe_reconciler.formats.xlsx.render import Renderer, chunks, one_array
+from boe_reconciler.formats.xlsx.render import Renderer, chunks, plain
 
 #: Measured widths stay between these, in characters.
 NARROW, WIDE = 6.0, 60.0
@@ -113,7 +114,7 @@ class _Book:
         """Read a table to its end; its number of rows."""
         check_columns(table)
         stream = chunks(table.batches)
-        first = next(stream, pa.Table.from_batches([], table.schema))
+        first = plain(next(stream, pa.Table.from_batches([], table.schema)))
         layout = self._layout(table, first)
         cuts: Counter[str] = Counter()
         rows = 0
@@ -261,19 +262,21 @@ def cut_notes(cuts: Mapping[str, int], table: str) -> list[Note]:
 
 
 def measured(column: pa.ChunkedArray, title: str, code: str | None) -> float:
-    """A width that shows the title and the first rows."""
+    """A width that shows the title and the first rows, of a plain column."""
     shown = max(
-        _longest(column.slice(0, MEASURED)),
+        _longest(column.chunk(0).slice(0, MEASURED)),
         len(code or ""),
         len(title) + BUTTON if title else 0,
     )
     return min(max(shown + EDGE, NARROW), WIDE)
 
 
-def _longest(column: pa.ChunkedArray) -> int:
-    array = as_plain(one_array(column))
+def _longest(array: pa.Array) -> int:
     if types.is_large_string(array.type):
+        if bytes(_values.raw(array)).isascii():
+            return _values.longest(array)
         return pc.max(pc.utf8_length(array)).as_py() or 0
     if types.is_integer(array.type) or types.is_decimal(array.type):
-        return pc.max(pc.utf8_length(array.cast(pa.string()))).as_py() or 0
+        ends = pc.min_max(array).as_py().values()  # no other has more digits
+        return max(0 if end is None else len(str(end)) for end in ends)
     return 0 if types.is_boolean(array.type) else PLAIN_WIDTH

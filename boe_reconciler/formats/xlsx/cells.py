@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import reduce
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
@@ -27,6 +27,7 @@ from boe_reconciler.formats.xlsx.names import MAX_TEXT, cut
 
 #: Excel's day 0, in days of the Unix epoch, turned around.
 EPOCH_SERIAL = (date(1970, 1, 1) - date(1899, 12, 30)).days
+_EPOCH = pa.scalar(EPOCH_SERIAL, pa.int32())
 #: Excel believes in a 29 February 1900: what lies before it is told by other
 #: programs as another day, so such dates are written as text.
 FIRST_DAY = (date(1900, 3, 1) - date(1970, 1, 1)).days
@@ -42,10 +43,14 @@ ROW = "\x1f"
 _SPECIAL = set(range(0x20)) | set(b"&<>_\xef")
 _HARMLESS = bytes(byte for byte in range(256) if byte not in _SPECIAL)
 #: What XML itself can hold, though not as it stands.
-_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+_MARKUP = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;", b"\r": b"&#13;"}
+#: For each byte, how many more are written for it.
+_GROWTH = bytes(len(_MARKUP.get(bytes([byte]), b"1")) - 1 for byte in range(256))
 #: What only Excel's own `_xHHHH_` can hold.
-_CONTROLS = [chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"]
+_CONTROLS = set(range(0x20)) - set(b"\t\n\r")
 _BEYOND = ["\ufffe", "\uffff"]
+#: For each byte, whether it is one of the blanks of XML.
+_BLANKS = bytes(byte in b" \t\n\r" for byte in range(256))
 _NEEDS_RUNS = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]|_x[0-9A-Fa-f]{4}_"
 _RUN = '</t></r><r><t xml:space="preserve">'
 
@@ -64,6 +69,7 @@ class _Frame(NamedTuple):
 _EMPTY = _Frame("/>", "")
 _NUMBER = _Frame("><v>", "</v></c>")
 _BOOLEAN = _Frame(' t="b"><v>', "</v></c>")
+_TRUE, _FALSE = pa.scalar("1", _values.TEXT), pa.scalar("0", _values.TEXT)
 _TEXT = _Frame(' t="inlineStr"><is><t>', "</t></is></c>")
 _SPACED = _Frame(' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>")
 _RUNS = _Frame(' t="inlineStr"><is><r><t xml:space="preserve">', "</t></r></is></c>")
@@ -199,15 +205,15 @@ def _decimal(array: pa.Array, zone: ZoneInfo) -> Cells:
 
 
 def _boolean(array: pa.Array, _: ZoneInfo) -> Cells:
-    return Cells(values=array.cast(pa.int8()).cast(_values.TEXT), frame=_BOOLEAN)
+    return Cells(values=pc.if_else(array, _TRUE, _FALSE), frame=_BOOLEAN)
 
 
 # --- Dates and times ------------------------------------------------------------
 
 
 def _date(array: pa.Array, zone: ZoneInfo) -> Cells:
-    counts = array.cast(pa.date32()).cast(pa.int32())
-    return _serial(array, counts, pc.add(counts, EPOCH_SERIAL), 1, zone)
+    counts = array.cast(pa.date32()).view(pa.int32())
+    return _serial(array, counts, pc.add(counts, _EPOCH), 1, zone)
 
 
 def _timestamp(array: pa.Array, zone: ZoneInfo) -> Cells:
@@ -246,7 +252,7 @@ def _duration(array: pa.Array, zone: ZoneInfo) -> Cells:
 def _counted(array: pa.Array) -> tuple[pa.Array, int]:
     """What a time counts, and how much of it a day has."""
     whole = pa.int32() if types.is_time32(array.type) else pa.int64()
-    return array.cast(whole), _values.DAY * _values.PER_SECOND[array.type.unit]
+    return array.view(whole), _values.DAY * _values.PER_SECOND[array.type.unit]
 
 
 def _in_days(counts: pa.Array, day: int) -> pa.Array:
@@ -259,25 +265,44 @@ def _in_days(counts: pa.Array, day: int) -> pa.Array:
 def _text(array: pa.Array, _: ZoneInfo) -> Cells:
     array, cuts = cut_long(array)
     data = bytes(_values.raw(array))
+    ends = _values.ends(array)
+    ends = ends - ends[0]
     special = set(data.translate(None, _HARMLESS))
     values, others = array, []
-    for character, entity in _MARKUP.items():
-        if ord(character) in special:
-            values = pc.replace_substring(values, character, entity)
+    if not special.isdisjoint(b"&<>\r"):
+        values = _escaped(array, data, ends)
     if present := _present(special, data):
         runs = pc.match_substring_regex(array, _NEEDS_RUNS).fill_null(False)
         coded = _coded(values.filter(runs), present)
         values = pc.replace_with_mask(values, runs, coded)
         others.append((runs, _RUNS))
-    spaced = _spaced(array, special)
-    if pc.any(spaced).as_py():
+    if (spaced := _spaced(data, ends)) is not None:
         others.append((spaced, _SPACED))
     return Cells(values=values, frame=_TEXT, others=tuple(others), cuts=cuts)
 
 
+def _escaped(array: pa.Array, data: bytes, ends: _values.Integers) -> pa.Array:
+    """The texts with entities; `data` is all they hold, and `ends` where each ends in it.
+
+    All of it at once: each text then ends later by what has grown before its end.
+    """
+    grows = np.frombuffer(data.translate(_GROWTH), np.uint8)
+    at = np.flatnonzero(grows)
+    grown = np.concatenate([[0], np.cumsum(grows[at], dtype=np.int64)])
+    for character, entity in _MARKUP.items():
+        data = data.replace(character, entity)
+    # Nulls are told by the bits of `array`, of which those before a slice's own stay.
+    before = np.zeros(array.offset, np.int64)
+    places = np.concatenate([before, ends + grown[np.searchsorted(at, ends)]])
+    buffers = [array.buffers()[0], pa.py_buffer(places), pa.py_buffer(data)]
+    return pa.Array.from_buffers(
+        _values.TEXT, len(array), buffers, array.null_count, array.offset
+    )
+
+
 def _present(special: set[int], data: bytes) -> list[str]:
     """Controls in the text, and `_x` where it may look like one."""
-    found = [c for c in _CONTROLS if ord(c) in special]
+    found = [chr(code) for code in sorted(special & _CONTROLS)]
     if 0xEF in special:
         found += [c for c in _BEYOND if c.encode() in data]
     if found or (ord("_") in special and b"_x" in data):
@@ -298,19 +323,24 @@ def _coded(texts: pa.Array, present: list[str]) -> pa.Array:
     return texts
 
 
-def _spaced(array: pa.Array, special: set[int]) -> pa.Array:
+def _spaced(data: bytes, ends: _values.Integers) -> pa.Array | None:
     """Which texts have blanks at their ends: they say that these matter."""
-    blanks = [" ", *(c for c in "\t\n\r" if ord(c) in special)]
-    edges = (pc.starts_with, pc.ends_with)
-    return reduce(pc.or_, (at(array, c) for c in blanks for at in edges))
+    blank = np.frombuffer(data.translate(_BLANKS), np.bool_)
+    full = np.flatnonzero(ends[1:] > ends[:-1])
+    found = blank[ends[full]] | blank[ends[full + 1] - 1]
+    if not found.any():
+        return None
+    spaced = np.zeros(len(ends) - 1, np.bool_)
+    spaced[full] = found
+    bits = pa.py_buffer(np.packbits(spaced, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(spaced), [None, bits])
 
 
 def cut_long(array: pa.Array) -> tuple[pa.Array, int]:
     """Texts no longer than a cell may hold, and how many had to be cut."""
-    lengths = pc.binary_length(array)
-    if (pc.max(lengths).as_py() or 0) <= MAX_TEXT:
+    if _values.longest(array) <= MAX_TEXT:
         return array, 0
-    long = pc.greater(lengths, MAX_TEXT).fill_null(False)
+    long = pc.greater(pc.binary_length(array), MAX_TEXT).fill_null(False)
     texts = array.filter(long).to_pylist()
     kept = [cut(text, MAX_TEXT) for text in texts]
     cuts = sum(before != after for before, after in zip(texts, kept, strict=True))

@@ -13,7 +13,7 @@ import struct
 import tempfile
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from isal import isal_zlib
 
@@ -24,7 +24,6 @@ SPOOL = 1 << 20
 LEVEL = 1
 #: The largest value that fits a field without zip64.
 MAX_32, MAX_16 = 0xFFFFFFFF, 0xFFFF
-POLYNOMIAL = 0xEDB88320
 ZIP64_EXTRA: Final = 1
 UTF8_NAMES: Final = 0x800
 DEFLATED: Final = 8
@@ -37,7 +36,8 @@ class Deflated:
         self.size = 0
         self.crc = 0
         self.packed = 0
-        self._spools: list[BinaryIO] = [_spool()]
+        self._head = b""
+        self._spool = _spool()
         self._stream = _stream()
         self._blocks = Blocks()
 
@@ -55,18 +55,18 @@ class Deflated:
 
     def put_before(self, data: bytes) -> None:
         """`data` comes before all there is: a closed block of its own."""
-        stream, spool = _stream(), _spool()
+        stream = _stream()
         piece = stream.compress(data) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
-        spool.write(piece)
-        self._spools.insert(0, spool)
-        self.crc = joined_crc(isal_zlib.crc32(data), self.crc, self.size)
+        self._head = piece + self._head
+        crc = isal_zlib.crc32(data)
+        self.crc = isal_zlib.crc32_combine(crc, self.crc, self.size)
         self.size += len(data)
         self.packed += len(piece)
 
     def copy_to(self, target: BinaryIO) -> None:
-        for spool in self._spools:
-            spool.seek(0)
-            shutil.copyfileobj(spool, target, SPOOL)
+        target.write(self._head)
+        self._spool.seek(0)
+        shutil.copyfileobj(self._spool, target, SPOOL)
 
     def content(self) -> bytes:
         """All of it, unpacked. Close it before."""
@@ -75,12 +75,11 @@ class Deflated:
         return isal_zlib.decompress(packed.getvalue(), -isal_zlib.MAX_WBITS)
 
     def discard(self) -> None:
-        for spool in self._spools:
-            spool.close()
+        self._spool.close()
 
     def _keep(self, piece: bytes) -> None:
         self.packed += len(piece)
-        self._spools[-1].write(piece)
+        self._spool.write(piece)
 
 
 def _spool() -> BinaryIO:
@@ -91,25 +90,12 @@ def _stream() -> isal_zlib.Compress:
     return isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
-def joined_crc(first: int, second: int, second_size: int) -> int:
-    """The CRC-32 of two pieces one after the other, from the CRC-32 of each."""
-    shift, base = 1 << 31, 1 << 23  # x^0, x^8
-    while second_size:
-        if second_size & 1:
-            shift = _times(shift, base)
-        base = _times(base, base)
-        second_size >>= 1
-    return _times(shift, first) ^ second
+class Sizes(NamedTuple):
+    """Of an entry."""
 
-
-def _times(left: int, right: int) -> int:
-    """Product of two polynomials modulo CRC-32's, lowest power in the highest bit."""
-    product = 0
-    for bit in range(31, -1, -1):
-        if left >> bit & 1:
-            product ^= right
-        right = right >> 1 ^ (POLYNOMIAL if right & 1 else 0)
-    return product
+    size: int
+    packed: int
+    crc: int
 
 
 class ZipWriter:
@@ -121,17 +107,15 @@ class ZipWriter:
         self._directory: list[bytes] = []
 
     def add(self, name: str, content: bytes | str) -> None:
-        data = Deflated()
-        data.write(content.encode() if isinstance(content, str) else content)
-        data.close()
-        self.add_deflated(name, data)
+        data = content.encode() if isinstance(content, str) else content
+        packed = isal_zlib.compress(data, LEVEL, -isal_zlib.MAX_WBITS)
+        self._begin(name, Sizes(len(data), len(packed), isal_zlib.crc32(data)))
+        self._put(packed)
 
     def add_deflated(self, name: str, data: Deflated) -> None:
         """`data` must be closed; it is discarded."""
-        header = _local_header(name, data, self._time)
-        self._directory.append(_directory_entry(name, data, self._time, self._at))
         try:
-            self._put(header)
+            self._begin(name, Sizes(data.size, data.packed, data.crc))
             data.copy_to(self._target)
         finally:
             data.discard()
@@ -155,6 +139,10 @@ class ZipWriter:
             self._put(entry)
         self._put(_ending(len(self._directory), start, self._at - start))
 
+    def _begin(self, name: str, sizes: Sizes) -> None:
+        self._directory.append(_directory_entry(name, sizes, self._time, self._at))
+        self._put(_local_header(name, sizes, self._time))
+
     def _put(self, data: bytes) -> None:
         self._target.write(data)
         self._at += len(data)
@@ -167,7 +155,7 @@ def dos_time(when: datetime) -> int:
     return date << 16 | when.hour << 11 | when.minute << 5 | when.second // 2
 
 
-def _local_header(name: str, data: Deflated, time: int) -> bytes:
+def _local_header(name: str, data: Sizes, time: int) -> bytes:
     large = max(data.size, data.packed) >= MAX_32
     extra = struct.pack("<HHQQ", ZIP64_EXTRA, 16, data.size, data.packed)
     return (
@@ -179,7 +167,7 @@ def _local_header(name: str, data: Deflated, time: int) -> bytes:
     )
 
 
-def _directory_entry(name: str, data: Deflated, time: int, offset: int) -> bytes:
+def _directory_entry(name: str, data: Sizes, time: int, offset: int) -> bytes:
     fits = max(data.size, data.packed, offset) < MAX_32
     extra = struct.pack("<HHQQQ", ZIP64_EXTRA, 24, data.size, data.packed, offset)
     return (
@@ -193,7 +181,7 @@ def _directory_entry(name: str, data: Deflated, time: int, offset: int) -> bytes
     )
 
 
-def _common(name: str, data: Deflated, time: int, sizes: list[int]) -> bytes:
+def _common(name: str, data: Sizes, time: int, sizes: list[int]) -> bytes:
     """What both headers hold; no `sizes` means they stand in the zip64 extra."""
     packed, size = sizes or (MAX_32, MAX_32)
     start = struct.pack("<HHHL", 20 if sizes else 45, UTF8_NAMES, DEFLATED, time)

@@ -10,7 +10,14 @@ import pyarrow as pa
 
 from boe_reconciler.core.errors import Permanent
 from boe_reconciler.formats import _values
-from boe_reconciler.formats.xlsx.cells import ROW, Cells, Part, cells, text_array
+from boe_reconciler.formats.xlsx.cells import (
+    ROW,
+    Cells,
+    Part,
+    as_plain,
+    cells,
+    text_array,
+)
 
 #: A chunk that is rendered at once holds no more than this (docs/decisions/0043).
 CHUNK_ROWS, CHUNK_BYTES = 8_192, 8 << 20
@@ -63,6 +70,12 @@ def _numbered(text: str, numbers: pa.Array | None) -> Iterator[Part]:
         yield other
 
 
+def plain(chunk: pa.Table) -> pa.Table:
+    """The same rows, each column one array of a type that cells know at once."""
+    arrays = [as_plain(one_array(column)) for column in chunk.columns]
+    return pa.Table.from_arrays(arrays, names=chunk.column_names)
+
+
 def one_array(column: pa.ChunkedArray) -> pa.Array:
     """Without a copy where there is one piece."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
@@ -71,19 +84,11 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
 def chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The same rows in chunks of a good size: small batches joined, large ones cut."""
     waiting: list[pa.RecordBatch] = []
-    for piece in _pieces(batches):
+    for piece in _values.slices(batches, CHUNK_ROWS, CHUNK_BYTES):
         waiting.append(piece)
         rows = sum(batch.num_rows for batch in waiting)
-        if rows >= CHUNK_ROWS or sum(b.nbytes for b in waiting) >= CHUNK_BYTES:
+        if rows >= CHUNK_ROWS or _values.larger(waiting, CHUNK_BYTES):
             yield pa.Table.from_batches(waiting)
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting)
-
-
-def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        fitting = batch.num_rows * CHUNK_BYTES // max(batch.nbytes, 1)
-        step = max(1, min(CHUNK_ROWS, fitting))
-        for start in range(0, batch.num_rows, step):
-            yield batch.slice(start, step)
