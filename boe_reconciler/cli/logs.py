@@ -84,4 +84,4 @@ def start_logging(
     handler.setFormatter(Lines(as_json=log_format == "json", redact=redact))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    logging.getLogger("boe_reconciler").setLevel(logging.INFO)
+    logging.getLogger("boe_reconciler").setLevel(level)

@@ -240,9 +240,9 @@ class _Serving:
     def _serve(self, until: datetime | None, run_ids: Sequence[str]) -> None:
         say("Serving. Ctrl-C ends it.")
         if sys.stderr.isatty():
-            logging.getLogger("boe_reconciler").addHandler(
-                Telling(self._app.ledger, run_ids)
-            )
+            ours = logging.getLogger("boe_reconciler")
+            ours.addHandler(Telling(self._app.ledger, run_ids))
+            ours.setLevel(logging.INFO)
         watcher = threading.Thread(
             target=self._reconciler.watch, args=(self._stop,), name="reconciler"
         )

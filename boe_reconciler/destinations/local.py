@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from io import FileIO
 from itertools import count
@@ -115,12 +115,14 @@ class LocalDestination:
     def _try(self, shipment: Shipment, cancel: Cancel) -> Outcome:
         intent = self.choose(shipment)
         shipment.begin(intent)
-        return self.attempt(replace(shipment, intent=intent), cancel)
+        return self.attempt(shipment, intent, cancel)
 
-    def attempt(self, shipment: Shipment, cancel: Cancel) -> Outcome:
-        """One try under the names of its intent."""
+    def attempt(
+        self, shipment: Shipment, intent: Mapping[str, str], cancel: Cancel
+    ) -> Outcome:
+        """One try under the names of the intent."""
         try:
-            return self._deliver(shipment, cancel)
+            return self._deliver(shipment, self._place(intent), cancel)
         except (OSError, Temporary, Permanent) as error:
             return _outcome(error)
 
@@ -145,8 +147,7 @@ class LocalDestination:
                 intent["name"] = _free_name(self._place(intent), wanted)
         return intent
 
-    def _deliver(self, shipment: Shipment, cancel: Cancel) -> Outcome:
-        place = self._place(shipment.intent)
+    def _deliver(self, shipment: Shipment, place: _Place, cancel: Cancel) -> Outcome:
         with _opened(place, make=True) as folder:
             # With `number` the same bytes under that name may be another delivery's.
             same_is_ours = shipment.spec.if_exists != "number"

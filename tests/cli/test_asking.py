@@ -12,6 +12,7 @@ import pytest
 from boe_reconciler.cli import progress
 from boe_reconciler.ledgers._ledger import StoredLedger
 from tests.cli.conftest import Boe
+from tests.cli.terminal import Terminal
 from tests.folders import a_folder, document, run_boe, schedule, write
 
 REPORT = {
@@ -117,6 +118,18 @@ def test_until_an_instant_it_serves_and_then_ends(repo: Path, boe: Boe) -> None:
     assert found
     assert all(run["trigger"] in ("schedule", "catchup") for run in found)
     assert all(datetime.fromisoformat(run["occurrence"]) <= end for run in found)
+
+
+def test_who_serves_on_a_terminal_is_told_what_changes(repo: Path) -> None:
+    terminal = Terminal(repo, "run")
+    try:
+        terminal.until("Serving.")
+        (repo / "schedules/asleep.yaml").unlink()
+        terminal.until("The files changed; they are taken up.")
+        terminal.press(b"\x03")
+        assert terminal.end() == 130
+    finally:
+        terminal.close()
 
 
 # --- boe trigger ----------------------------------------------------------------------

@@ -102,7 +102,7 @@ def ship(tmp_path: Path, root: Path) -> Callable[..., Shipment]:
 def send(root: Path) -> Callable[..., Outcome]:
     def deliver(shipment: Shipment, **how: Any) -> Outcome:
         there = there_at(root, **how)
-        return there.attempt(shipment, Never())
+        return there.attempt(shipment, shipment.intent, Never())
 
     return deliver
 
@@ -203,7 +203,7 @@ def test_forty_deliveries_at_once_clobber_nothing(root: Path, ship: Ship) -> Non
 
     def run(shipment: Shipment) -> None:
         for _ in range(200):
-            outcome = there.attempt(shipment, Never())
+            outcome = there.attempt(shipment, shipment.intent, Never())
             if outcome.status is ACCEPTED:
                 return
             assert outcome.reason == "name_taken"
@@ -247,7 +247,7 @@ def test_after_a_crash_anywhere_there_is_one_whole_file_and_no_rest(
         patch.setattr(local, "CHUNK", 1_000_000)
         kill(patch, function, nth=2 if function == "unlink" else 1)
         with pytest.raises(SystemExit):
-            there.attempt(shipment, Never())
+            there.attempt(shipment, shipment.intent, Never())
     for path in root.rglob("sales.csv"):
         assert path.read_bytes() == b"x" * 3_000_000
     outcome = there.probe(shipment) or send(shipment)
@@ -287,7 +287,7 @@ def test_a_cancel_leaves_nothing_behind(root: Path, ship: Ship) -> None:
     there = there_at(root)
     shipment = ship(b"x" * 10)
     with pytest.raises(Cancelled):
-        there.attempt(shipment, After(0))
+        there.attempt(shipment, shipment.intent, After(0))
     assert files(root) == []
 
 
@@ -308,12 +308,12 @@ def test_the_marker_comes_last_and_its_retry_writes_no_data(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", full)
-        outcome = there.attempt(shipment, Never())
+        outcome = there.attempt(shipment, shipment.intent, Never())
     assert (outcome.status, outcome.reason) == (DEFERRED, "no_space")
     written = (root / "exports/sales.csv").stat()
     assert there.choose(shipment) == shipment.intent
     shipment.path.unlink()  # a retry that read the artifact would fail
-    assert there.attempt(shipment, Never()).status is ACCEPTED
+    assert there.attempt(shipment, shipment.intent, Never()).status is ACCEPTED
     after = (root / "exports/sales.csv").stat()
     assert (after.st_ino, after.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     assert files(root / "exports") == ["sales.csv", "sales.csv.done"]
@@ -365,7 +365,8 @@ def test_a_file_in_the_way_of_a_folder_fails(
 
 def test_a_root_that_is_not_mounted_is_tried_again(tmp_path: Path, ship: Ship) -> None:
     there = there_at(tmp_path / "gone")
-    outcome = there.attempt(ship(), Never())
+    shipment = ship()
+    outcome = there.attempt(shipment, shipment.intent, Never())
     assert (outcome.status, outcome.reason) == (DEFERRED, "root_missing")
 
 
