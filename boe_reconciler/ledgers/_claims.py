@@ -29,7 +29,7 @@ from boe_reconciler.core.runs import (
 from boe_reconciler.ledgers import _failures, _limits, _rows, _work
 from boe_reconciler.ledgers._store import Lease, Page, Store
 
-#: Rows looked at in one go, at least and at most.
+#: Rows looked at in one go where not all of the first can start, at least and at most.
 _PAGE, _LARGEST_PAGE = 16, 1024
 #: Expired runs that one claim clears away, at most.
 _OVERDUE = 1000
@@ -66,7 +66,7 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
     gate = _limits.gate(store, now)
     page = Page(
         after=None,
-        limit=max(_PAGE, wanted.limit),
+        limit=wanted.limit,
         full=set(),
         waiting=set(),
         only=wanted.only,
@@ -89,7 +89,7 @@ def claim(store: Store, wanted: Wanted, *, now: datetime) -> Sequence[Claimed]:
         page = replace(
             page,
             after=candidates[-1],
-            limit=max(min(2 * page.limit, _LARGEST_PAGE), page.limit),
+            limit=max(_PAGE, min(2 * page.limit, _LARGEST_PAGE), page.limit),
             full={*page.full, *decision.full},
             waiting={*page.waiting, *decision.waiting},
         )

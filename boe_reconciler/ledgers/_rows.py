@@ -49,9 +49,8 @@ def renew(store: Store, claim: Claim, now: datetime) -> None:
 
 def served_spec(store: Store, run: Run) -> RunSpec | None:
     """What its schedule has now, whatever that is called, or one made again in its place."""
-    by_uid = store.standings_of([run.schedule_uid])
-    standing = by_uid[0] if by_uid else store.standing(run.schedule)
-    return store.spec(standing.spec_digest) if standing else None
+    digest = store.served_digest(run.schedule_uid, run.schedule)
+    return store.spec(digest) if digest else None
 
 
 def write_owed(store: Store, owed: Sequence[Owed], now: datetime) -> int:

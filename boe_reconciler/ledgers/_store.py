@@ -98,6 +98,9 @@ class Store(Protocol):
 
     def standings(self) -> Sequence[Standing]: ...
 
+    def served_digest(self, uid: str, name: str) -> str | None:
+        """Of the spec of the one with this uid; else of the one of this name."""
+
     def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
         """What a plan decides of these (None: of all), by name: all can be had in little
         time. It has those that are due or paused as well, and may have more."""

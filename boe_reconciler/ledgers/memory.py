@@ -166,6 +166,10 @@ class _MemoryStore:
         every = map(self._with_revision, self._t.standings.values())
         return sorted(every, key=lambda one: one.name)
 
+    def served_digest(self, uid: str, name: str) -> str | None:
+        found = self.standings_of([uid]) or filter(None, [self.standing(name)])
+        return next((one.spec_digest for one in found), None)
+
     def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
         read = attrgetter(*Form._fields)
         return {one.name: Form(*read(one)) for one in self.standings()}

@@ -244,6 +244,19 @@ def test_a_renamed_schedule_keeps_its_uid_marks_and_pause(hourly: Ledger) -> Non
     assert hourly.resume(PauseTarget.SCHEDULE, "hourly", by="ada", now=START + 2 * HOUR)
 
 
+def test_what_is_served_for_a_run_goes_by_its_schedule_and_else_by_its_name(
+    hourly: Ledger,
+) -> None:
+    run = one_claim(hourly).record.run
+    daily, renamed = a_schedule(), a_schedule("other", renamed_from="daily")
+    found = []
+    for served in ([renamed], [daily, renamed], [daily], []):
+        hourly.activate(an_activation(*served), now=START + HOUR)
+        spec = hourly.served_spec(run)
+        found.append(spec and spec.schedule)
+    assert found == ["other", "other", "daily", None]
+
+
 def test_a_run_that_was_queued_before_a_rename_counts_as_a_failure(
     ledger: Ledger,
 ) -> None:

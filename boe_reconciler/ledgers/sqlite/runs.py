@@ -136,7 +136,7 @@ _NEXT_START = Reading(
         UNSTARTED, runs.c.not_before > bindparam("now")
     )
 )
-_LATEST = (
+_LATEST = Reading(
     select(runs.c.occurrence)
     .where(runs.c.schedule == bindparam("name"), _OWED)
     .order_by(runs.c.occurrence.desc())
@@ -193,7 +193,6 @@ NOT_HELD = or_(
     text("runs.\"trigger\" NOT IN ('schedule', 'catchup')"),
     runs.c.schedule_uid.not_in(_PAUSED),
 )
-_ONLY = among(runs.c.run_id, "only")
 _MAY_START = (UNSTARTED, runs.c.not_before <= bindparam("now"), _IN_TIME, NOT_HELD)
 _CANDIDATES = (
     select(
@@ -208,7 +207,6 @@ _CANDIDATES = (
     .order_by(*_PLACE)
     .limit(bindparam("most"))
 )
-_FIRST_CANDIDATES = Reading(_CANDIDATES)
 _CANDIDATE = maker(Candidate, _CANDIDATES.selected_columns.keys())
 _SHUT = and_(
     runs.c.connection.is_not(None),
@@ -217,6 +215,15 @@ _SHUT = and_(
         select(_running.c.schedule_uid).where(text("running.status = 'running'"))
     ),
 )
+#: Which of them a page leaves out, by what it says.
+_LEFT_OUT = {
+    "run_id": tuple_(*_PLACE)
+    > tuple_(*[bindparam(one.name, type_=one.type) for one in _PLACE]),
+    "full": not_(among(runs.c.schedule_uid, "full")),
+    "waiting": or_(_SKIPPABLE, not_(among(runs.c.schedule_uid, "waiting"))),
+    "shut": not_(_SHUT),
+    "only": among(runs.c.run_id, "only"),
+}
 _NEWEST = Reading(
     select(runs.c.schedule_uid, func.max(runs.c.occurrence))
     .where(*_MAY_START, _SKIPPABLE, among(runs.c.schedule_uid, "uids"))
@@ -305,12 +312,10 @@ class Runs(Schedules):
         return self._read(_OVERDUE, now=now, most=limit)
 
     def candidates(self, now: datetime, page: Page) -> Sequence[Candidate]:
-        given = {"now": now, "most": page.limit}
-        if page.after or page.full or page.shut or page.only is not None:
-            lists = {"only": list(page.only or ()), "shut": list(page.shut)}
-            rows = self._sql.execute(_narrowed(page), {**given, **lists}).fetchall()
-            return _CANDIDATE([*zip(*rows)])  # noqa: B905 as many in each
-        return _CANDIDATE(_FIRST_CANDIDATES.columns(self._c, **given))
+        given = _given(page)
+        reading = _candidates(tuple(name for name in _LEFT_OUT if name in given))
+        found = reading.columns(self._c, now=now, most=page.limit, **given)
+        return _CANDIDATE(found)
 
     def newest(
         self, now: datetime, schedule_uids: Collection[str]
@@ -325,7 +330,7 @@ class Runs(Schedules):
         return found
 
     def latest_occurrence(self, schedule: str) -> datetime | None:
-        found: datetime | None = self._sql.execute(_LATEST, {"name": schedule}).scalar()
+        found: datetime | None = _LATEST.value(self._c, name=schedule)
         return found
 
     def last_runs(self) -> Mapping[str, tuple[str, RunStatus]]:
@@ -364,23 +369,20 @@ def _finding(narrowed: Sequence[str]) -> Reading:
     )
 
 
-def _narrowed(page: Page) -> Select[Any]:
-    query = _CANDIDATES
-    if page.after is not None:
-        after = page.after
-        place = (after.not_before, after.occurrence, after.run_id)
-        types = [column.type for column in _PLACE]
-        query = query.where(tuple_(*_PLACE) > tuple_(*place, types=types))
-    if page.full:
-        query = query.where(runs.c.schedule_uid.not_in(page.full))
-    if page.waiting:
-        other = runs.c.schedule_uid.not_in(page.waiting)
-        query = query.where(or_(_SKIPPABLE, other))
-    if page.shut:
-        query = query.where(not_(_SHUT))
+@cache
+def _candidates(left_out: Sequence[str]) -> Reading:
+    return Reading(_CANDIDATES.where(*[_LEFT_OUT[name] for name in left_out]))
+
+
+def _given(page: Page) -> dict[str, Any]:
+    """What its statement is given; what leaves out nothing is not in it."""
+    lists = {"full": page.full, "waiting": page.waiting, "shut": page.shut}
+    given: dict[str, Any] = {name: [*some] for name, some in lists.items() if some}
     if page.only is not None:
-        query = query.where(_ONLY)
-    return query
+        given["only"] = [*page.only]
+    if page.after is not None:
+        given |= {one.name: getattr(page.after, one.name) for one in _PLACE}
+    return given
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -75,6 +75,13 @@ _SOME_FORMS = Reading(
     )
 )
 _ONE = Reading(STANDINGS.where(schedules.c.name == bindparam("name")))
+_IS_IT = schedules.c.uid == bindparam("uid")
+_SERVED_DIGEST = Reading(
+    select(schedules.c.spec_digest)
+    .where(or_(_IS_IT, schedules.c.name == bindparam("name")))
+    .order_by(_IS_IT.desc())
+    .limit(1)
+)
 _PAUSED = Reading(select(schedules.c.uid).where(text("schedules.paused")))
 _HIGH_MARK = Reading(select(func.max(schedules.c.high_water)))
 _NEXT_DUE = Reading(select(func.min(schedules.c.next_due)))
@@ -96,6 +103,8 @@ _PUT = Bulk(
 )
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
+_PAUSES = Reading(select(pauses).order_by(_ROWID))
+_PAUSE = maker(Pause, pauses.c.keys())
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _HOLDS = Reading(select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID))
 _HOLD = Reading(select(holds).where(holds.c.hold_id == bindparam("hold_id")))
@@ -212,6 +221,10 @@ class Schedules:
 
     def standings(self) -> Sequence[Standing]:
         return self._standings(_ALL)
+
+    def served_digest(self, uid: str, name: str) -> str | None:
+        found: str | None = _SERVED_DIGEST.value(self._c, uid=uid, name=name)
+        return found
 
     def forms(self, now: datetime, names: Collection[str] | None) -> Mapping[str, Form]:
         rows = (
@@ -330,8 +343,7 @@ class Schedules:
         self._put_mark("tzdb", version)
 
     def pauses(self) -> Sequence[Pause]:
-        query = select(pauses).order_by(_ROWID)
-        return [Pause(**row._mapping) for row in self._sql.execute(query)]
+        return _PAUSE(_PAUSES.columns(self._c))
 
     def put_pause(self, pause: Pause) -> None:
         self._sql.execute(_PUT_PAUSE, tables.values(pause))
