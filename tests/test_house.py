@@ -355,6 +355,10 @@ def test_a_quick_command_loads_nothing_heavy(command: str) -> None:
     assert HEAVY & _loaded(*command.split()) == set()
 
 
+def test_the_options_of_a_plan_are_read_without_pydantic() -> None:
+    assert "pydantic" not in _loaded("plan", "--days", "7")
+
+
 def test_the_list_of_commands_loads_none_of_them() -> None:
     files = {path.stem for path in (PACKAGE / "cli").glob("*.py")}
     loaded = _loaded("--help")

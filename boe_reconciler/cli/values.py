@@ -54,8 +54,9 @@ def _read(value: Any, kind: Any, said: Any) -> Any:
     """LookupError for what is not plain, ValueError for what is not among the choices."""
     if kind in (str, Path) or (isinstance(kind, type) and issubclass(kind, Enum)):
         return kind(value)
-    if kind is int and str(value).isdecimal() and said.max is None:
+    if kind is int and str(value).isdecimal():
         number = int(value)
-        if said.min is None or number >= said.min:
+        least, most = said.min, said.max
+        if (least is None or number >= least) and (most is None or number <= most):
             return number
     raise LookupError(kind)

@@ -15,7 +15,9 @@ from boe_reconciler.core.changes.fields import FieldChange
 from boe_reconciler.core.changes.review import review
 from boe_reconciler.core.changes.runs import MOST_RUNS, timetable
 from boe_reconciler.core.changes.shapes import as_json
+from boe_reconciler.core.changes.uses import uses_of
 from boe_reconciler.core.plan import Plan, served_plan
+from boe_reconciler.core.plan.world import Key, World
 from boe_reconciler.core.resources.when import When
 from boe_reconciler.core.spec import OccurrenceSet
 from tests.revisions import GOOD, NOW, Ledger, a_document, a_snapshot, plan_of
@@ -240,6 +242,27 @@ EDITS = {
     "connections/db.yaml": ("duckdb", "db", "type"),
 }
 PLACES = [(path, word) for path, words in EDITS.items() for word in words]
+
+
+def test_what_refers_to_what_is_asked_once_for_all_schedules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = 0
+
+    def references(world: World) -> dict[Key, list[Key]]:
+        nonlocal asked
+        asked += 1
+        return {("Schedule", name): [("Report", "r")] for name in plan.schedules}
+
+    schedule = GOOD["schedules/daily.yaml"]
+    more = {
+        f"schedules/{name}.yaml": schedule.replace("daily", name)
+        for name in ("weekly", "yearly")
+    }
+    plan = plan_of(GOOD | more)
+    monkeypatch.setattr(World, "references", property(references))
+    assert uses_of(plan) == {name: {("Report", "r")} for name in plan.schedules}
+    assert (len(plan.schedules), asked) == (3, 1)
 
 
 @st.composite

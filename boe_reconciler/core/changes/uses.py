@@ -13,10 +13,9 @@ def uses_of(plan: Plan | None) -> Mapping[str, AbstractSet[Key]]:
     """Schedule -> what it uses; what another Schedule uses is that one's."""
     if plan is None:
         return {}
-    known: dict[Key, frozenset[Key]] = {}
+    references, known = plan.references, dict[Key, frozenset[Key]]()
     return {
-        name: _below(("Schedule", name), plan.references, known)
-        for name in plan.schedules
+        name: _below(("Schedule", name), references, known) for name in plan.schedules
     }
 
 
