@@ -43,6 +43,8 @@ class Check:
     blocked_by: Key | None = None
     lookups: dict[Key, object] = field(default_factory=dict)
     files: dict[str, bytes | None] = field(default_factory=dict)
+    #: What others need of it; None: it, or what it needs, cannot be used.
+    product: Any = None
 
     @property
     def faulty(self) -> bool:
@@ -144,8 +146,8 @@ class Check:
         self.files[target] = content
         return target, content
 
-    def verdict(self, product: Any, context: object) -> Verdict:
-        faulty = self.faulty
+    def verdict(self, context: object) -> Verdict:
+        faulty, product = self.faulty, self.product
         return Verdict(
             entry=self.entry,
             problems=tuple(self.problems),

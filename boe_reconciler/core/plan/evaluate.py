@@ -13,7 +13,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from boe_reconciler.core.maps import Edition, differing
 from boe_reconciler.core.plan.check import Check
@@ -163,7 +162,7 @@ class Court:
             # Each in the same order, however it came to be asked.
             keys = sorted(asked.pop(kind, ()))
             if self.only_problems and kind == "Schedule":
-                keys = self.spread(partial(self._suspects, world, context), keys)
+                keys = self.spread(partial(self._suspects, world), keys)
             for key in keys:
                 entry = world.entries.get(key)
                 found = self._verdict(entry, world, context) if entry else None
@@ -172,18 +171,14 @@ class Court:
         world.whens.clear()
         return judged
 
-    def _suspects(
-        self, world: World, context: tuple[object, ...], keys: Sequence[Key]
-    ) -> list[Key]:
+    def _suspects(self, world: World, keys: Sequence[Key]) -> list[Key]:
         """Those with Problems, which are judged as ever: nobody asks for the others."""
-        found = []
-        for key in keys:
-            entry = world.entries[key]
-            if self._verdict(entry, world, context).problems:
-                found.append(key)
-            else:
-                entry.memory.clear()
-        return found
+        entries = ((key, world.entries[key]) for key in keys)
+        return [
+            key
+            for key, entry in entries
+            if self._look(entry, world, self._owners(entry, world)).problems
+        ]
 
     def _goes_on(self, world: World, context: object, last: Judged) -> bool:
         """Whether all that every Verdict depends on is as it was."""
@@ -206,13 +201,13 @@ class Court:
         self, entry: Entry, world: World, context: tuple[object, ...]
     ) -> Verdict:
         """An earlier Verdict counts as long as nothing it depends on has changed."""
-        owners = self._owners(entry, world) if self.code_owners else None
+        owners = self._owners(entry, world)
         if owners is not None or (world.extra and entry in world.extra):
             context = *context, owners, *world.extra.get(entry, ())
         for known in entry.memory:
             if known.context == context and _still(known, world):
                 return known
-        fresh = self._look(entry, world, owners, context)
+        fresh = self._look(entry, world, owners).verdict(context)
         entry.memory[:] = [fresh, *entry.memory[: _REMEMBERED - 1]]
         return fresh
 
@@ -221,9 +216,7 @@ class Court:
             return None
         return owned(entry, world, self.code_owners)
 
-    def _look(
-        self, entry: Entry, world: World, owners: Owned | None, context: object
-    ) -> Verdict:
+    def _look(self, entry: Entry, world: World, owners: Owned | None) -> Check:
         check = Check(
             entry=entry,
             world=world,
@@ -236,13 +229,13 @@ class Court:
             blocked_by=None,
             lookups={},
             files={},
+            product=None,
         )
         _owner(check)
-        product: Any = None
         if entry.kind == "Schedule":
-            product = check_schedule(check)
+            check.product = check_schedule(check)
         elif (resource := entry.resource or modelled(entry.document)) is not None:
-            product = CHECKS[entry.kind](check, resource)
+            check.product = CHECKS[entry.kind](check, resource)
         else:
             check_parts(check)
         if check.judge:
@@ -250,7 +243,7 @@ class Court:
             check_credentials(check)
             if owners:
                 check_code_owners(check, check.judge, owners)
-        return check.verdict(product, context)
+        return check
 
 
 def _owner(check: Check) -> None:

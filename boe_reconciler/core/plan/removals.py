@@ -39,10 +39,9 @@ def removals_of(
     `apart` has all that only one of the two holds.
     """
     world = revision.world
-    fresh = [key for key in apart if key in world.entries and key not in old]
-    renamed = {former_key(world.entries[key], old) for key in fresh}
     lost = {key for key in apart if key in old and key not in world.entries}
-    gone = lost - renamed
+    fresh = [key for key in apart if key in world.entries and key not in old]
+    gone = lost - {former_key(world.entries[key], old) for key in fresh if lost}
     hidden = {key for key in gone if revision.may_hide(key, old[key].file)}
     held = gone - hidden
     limit = judge.spec.removals
