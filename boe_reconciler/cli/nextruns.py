@@ -23,6 +23,7 @@ from boe_reconciler.cli.output import (
 )
 from boe_reconciler.cli.planned import instant, known_schedules, usable_plan_of_files
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.records import dataclass
 
 if TYPE_CHECKING:
     from boe_reconciler.core.calendar import Timetable
@@ -66,10 +67,8 @@ def next_runs(
     app = door(context).app()
     plan = usable_plan_of_files(app)
     chosen = chosen_schedules(plan, names or [])
-    now = app.clock.now()
-    listing = [
-        _listing(plan.schedules[name], count, after, until, now) for name in chosen
-    ]
+    asked = _Asked(count=count, after=after, until=until, now=app.clock.now())
+    listing = _listing([plan.schedules[name] for name in chosen], asked)
     if output is OutputFormat.JSON:
         say_json(listing)
         return
@@ -106,38 +105,68 @@ def timetable_of(schedule: PlannedSchedule) -> Timetable:
     return compiled.timetable
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Which occurrences are to be shown."""
+
+    count: int | None
+    after: str | None
+    until: str | None
+    now: datetime
+
+
 def _listing(
-    schedule: PlannedSchedule,
-    count: int | None,
-    after: str | None,
-    until: str | None,
-    now: datetime,
-) -> dict[str, Any]:
+    schedules: Sequence[PlannedSchedule], asked: _Asked
+) -> list[dict[str, Any]]:
+    """Many schedules say the same `when`: its occurrences are worked out once."""
+    known: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    listing = []
+    for one in schedules:
+        said = one.occurrences
+        key = repr(said.when), id(said.calendar), said.timezone
+        if key not in known:
+            known[key] = _occurrences(one, asked)
+        notes = _notes(one)
+        listing.append(
+            {
+                "schedule": one.name,
+                "timezone": said.timezone,
+                "occurrences": [_noted(each, notes) for each in known[key]],
+            }
+        )
+    return listing
+
+
+def _occurrences(schedule: PlannedSchedule, asked: _Asked) -> list[dict[str, Any]]:
     timetable, zone = timetable_of(schedule), schedule.occurrences.timezone
-    start = instant(after, zone, "--after") if after is not None else now
-    end = instant(until, zone, "--until") if until is not None else None
-    most = 10 if count is None and end is None else count
+    start, end = asked.now, None
+    if asked.after is not None:
+        start = instant(asked.after, zone, "--after")
+    if asked.until is not None:
+        end = instant(asked.until, zone, "--until")
+    most = 10 if asked.count is None and end is None else asked.count
     most = most and min(most, sys.maxsize)
-    occurrences = list(islice(timetable.iter(start, end), most))
-    return {
-        "schedule": schedule.name,
-        "timezone": zone,
-        "occurrences": [_occurrence(schedule, timetable, one) for one in occurrences],
-    }
+    return [
+        {
+            "utc": utc(moment),
+            "local": moment.astimezone(timetable.zone).isoformat(),
+            "note": timetable.note(moment),
+        }
+        for moment in islice(timetable.iter(start, end), most)
+    ]
 
 
-def _occurrence(
-    schedule: PlannedSchedule, timetable: Timetable, moment: datetime
-) -> dict[str, Any]:
+def _notes(schedule: PlannedSchedule) -> list[str]:
+    """What there is to say of each of its occurrences."""
     from boe_reconciler.core.waits import foreseen
 
-    paused = "paused" if schedule.paused else None
-    notes = [timetable.note(moment), paused, foreseen(schedule.spec)]
-    return {
-        "utc": utc(moment),
-        "local": moment.astimezone(timetable.zone).isoformat(),
-        "note": "; ".join(note for note in notes if note) or None,
-    }
+    return ["paused" if schedule.paused else "", foreseen(schedule.spec)]
+
+
+def _noted(occurrence: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    """Its own note and these."""
+    said = filter(None, [occurrence["note"], *notes])
+    return {**occurrence, "note": "; ".join(said) or None}
 
 
 def _print(listing: list[dict[str, Any]]) -> None:

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 def plan_of_files(app: App) -> Plan:
     """Offline: no state folder, no secret, no connection."""
+    from boe_reconciler.cli.shares import in_shares
     from boe_reconciler.core.plan import make_plan
 
-    now, env = app.clock.now(), app.settings.env
-    return make_plan(app.repo.snapshot(), served=None, now=now, environment=env)
+    return make_plan(
+        app.repo.snapshot(),
+        served=None,
+        now=app.clock.now(),
+        environment=app.settings.env,
+        spread=in_shares,
+    )
 
 
 def usable_plan_of_files(app: App) -> Plan:

@@ -119,9 +119,15 @@ def _again(base: str | None, head: str | None) -> str:
 
 
 def _compared(app: App, base: str | None, head: str | None, strict: bool) -> Comparison:
+    from boe_reconciler.cli.shares import in_shares
     from boe_reconciler.core.changes.compare import Terms, compare, compare_with_served
 
-    terms = Terms(now=app.clock.now(), strict=strict, environment=app.settings.env)
+    terms = Terms(
+        now=app.clock.now(),
+        strict=strict,
+        environment=app.settings.env,
+        spread=in_shares,
+    )
     if base is not None:
         older = app.snapshot_of(base)
         return compare(older, _head(app, head, in_git=True), terms)

@@ -83,6 +83,22 @@ def test_paused_ones_are_noted(folder: Path, boe: Boe) -> None:
     assert found["occurrences"][0]["note"] == "paused"
 
 
+def test_what_says_the_same_has_its_own_notes_each(tmp_path: Path, boe: Boe) -> None:
+    night = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+    repo = a_folder(
+        tmp_path / "repo",
+        schedule("at-night", when=night),
+        schedule("in-berlin", when=night, paused=True),
+        schedule("in-tokyo", when={**night, "timezone": "Asia/Tokyo"}),
+    )
+    arguments = ("--after", "2027-03-27T12:00", "-n", "1", "--format", "json")
+    one, paused, other = boe(repo, "next", "--all", *arguments).json
+    [moved], [moved_too] = one["occurrences"], paused["occurrences"]
+    assert moved["note"] is not None
+    assert moved_too == {**moved, "note": f"{moved['note']}; paused"}
+    assert other["occurrences"][0]["local"] == "2027-03-28T02:30:00+09:00"
+
+
 def test_all_of_them_are_told_in_the_order_of_their_names(
     folder: Path, boe: Boe
 ) -> None:

@@ -81,8 +81,11 @@ def test_no_fork_outlives_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
-def test_validate_says_the_same_however_it_is_shared(
-    tmp_path: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "command", ["validate", "plan", "next --all --until 2026-12-31"]
+)
+def test_a_command_says_the_same_however_its_work_is_shared(
+    tmp_path: Path, boe: Boe, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     names = [f"s{number}" for number in range(8)]
     repo = a_folder(tmp_path / "repo", *map(schedule, names))
@@ -90,8 +93,8 @@ def test_validate_says_the_same_however_it_is_shared(
         file = repo / f"schedules/{name}.yaml"
         file.write_text(file.read_text().replace('"cron"', '"corn"'))
     (repo / "schedules/s4.yaml").write_text("a: [")
-    alone = boe(repo, "validate")
+    alone = boe(repo, *command.split())
     monkeypatch.setattr(shares, "_LEAST", 1)
     monkeypatch.setattr(shares, "_processors", lambda: 3)
-    assert alone.code == 1
-    assert boe(repo, "validate") == alone
+    assert alone.out
+    assert boe(repo, *command.split()) == alone

@@ -12,6 +12,7 @@ from datetime import datetime
 from boe_reconciler.core.plan import Plan, PlanCache, make_plan, no_blob, served_plan
 from boe_reconciler.core.plan.past import Past, past_of
 from boe_reconciler.core.plan.removals import NoEnvironment
+from boe_reconciler.core.plan.spread import Spread, alone
 from boe_reconciler.core.records import dataclass
 from boe_reconciler.core.snapshot import Snapshot
 from boe_reconciler.core.spec import ObjectStatus, Served
@@ -31,6 +32,8 @@ class Terms:
     read_blob: Callable[[str], bytes] = no_blob
     #: A file that both sides have is parsed once.
     cache: PlanCache = field(default_factory=PlanCache)
+    #: By whom the files are read.
+    spread: Spread = alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,7 @@ def compare(base: Snapshot, head: Snapshot, terms: Terms) -> Comparison:
             now=terms.now,
             cache=terms.cache,
             environment=terms.environment,
+            spread=terms.spread,
         )
     except NoEnvironment:
         # One that the head brings: all that it has there is new.
@@ -108,6 +112,7 @@ def _compared(
         cache=terms.cache,
         read_blob=read_older,
         environment=terms.environment,
+        spread=terms.spread,
     )
 
     def read(sha256: str) -> bytes:
@@ -155,5 +160,6 @@ def _there(served: Served, head: Snapshot, terms: Terms) -> tuple[Plan | None, P
         cache=terms.cache,
         read_blob=terms.read_blob,
         environment=terms.environment,
+        spread=terms.spread,
     )
     return before, after

@@ -17,6 +17,7 @@ from boe_reconciler.core.plan.outcome import Outcome
 from boe_reconciler.core.plan.reading import PlanCache
 from boe_reconciler.core.plan.revision import Served
 from boe_reconciler.core.plan.serving import Serving
+from boe_reconciler.core.plan.spread import Spread, alone
 from boe_reconciler.core.plan.status import REASONS, Telling
 from boe_reconciler.core.plan.world import Key, World
 from boe_reconciler.core.problems import Problem
@@ -88,6 +89,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     cache: PlanCache | None = None,
     read_blob: Callable[[str], bytes] = no_blob,
     environment: str | None = None,
+    spread: Spread = alone,
 ) -> Plan:
     """Plan a revision; offline, without a secret, and without a clock of its own.
 
@@ -95,7 +97,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
     served, as in CI. `allow_removals` is how many removals somebody allowed;
     `strict` serves a revision whole or not at all. `read_blob` gives the files of
     what is served. `environment` is laid over the revision: InputError where there is
-    none of that name, neither in the revision nor served.
+    none of that name, neither in the revision nor served. `spread` reads many files.
     """
     cache, served = cache or PlanCache(), served or NOTHING
     found = look(
@@ -106,6 +108,7 @@ def make_plan(  # noqa: PLR0913 what a plan depends on, each by its name
         cache=cache,
         read_blob=read_blob,
         environment=environment,
+        spread=spread,
     )
     revision, removals, problems = found.revision, found.removals, found.problems
     refused = strict and any(problem.severity == "error" for problem in problems)
