@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from boe_reconciler.core import due, lifecycle
 from boe_reconciler.core.due import Owed, Standing, Ticks
 from boe_reconciler.core.errors import LeaseLost
 from boe_reconciler.core.lifecycle import LEASE
+from boe_reconciler.core.records import from_columns
 from boe_reconciler.core.runs import (
     Attempt,
     AttemptStatus,
@@ -28,6 +30,9 @@ from boe_reconciler.ledgers._store import Covered, Store
 _AGAIN = timedelta(seconds=60)
 #: An attempt that ended like this was nobody's failure: it uses up none.
 _FREE = (AttemptStatus.LOST, AttemptStatus.RELEASED)
+_RECORDS = from_columns(
+    RunRecord, ("run", "attempts", "artifacts", "deliveries", "news")
+)
 
 
 def prove(store: Store, claim: Claim) -> Run:
@@ -181,15 +186,11 @@ def put_down(store: Store, run: Run, now: datetime) -> None:
 
 def records(store: Store, runs: Sequence[Run]) -> list[RunRecord]:
     ids = [run.run_id for run in runs]
-    attempts, artifacts = store.attempts(ids), store.artifacts(ids)
-    deliveries, news = store.deliveries(ids), store.news(ids)
-    return [
-        RunRecord(
-            run=run,
-            attempts=tuple(attempts.get(run.run_id, ())),
-            artifacts=tuple(artifacts.get(run.run_id, ())),
-            deliveries=tuple(deliveries.get(run.run_id, ())),
-            news=tuple(news.get(run.run_id, ())),
-        )
-        for run in runs
-    ]
+    of_runs: Sequence[Mapping[str, Sequence[Any]]] = (
+        store.attempts(ids),
+        store.artifacts(ids),
+        store.deliveries(ids),
+        store.news(ids),
+    )
+    rest = ([tuple(found.get(one, ())) for one in ids] for found in of_runs)
+    return _RECORDS([runs, *rest])

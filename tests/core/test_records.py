@@ -194,3 +194,28 @@ def test_a_record_has_no_parents() -> None:
 
     with pytest.raises(TypeError, match="no parents"):
         records.dataclass(**FROZEN)(Shelf)
+
+
+def kept(maker: Maker) -> Any:
+    class Kept:
+        rows: int
+        sha256: str
+
+    return maker(**FROZEN)(Kept)
+
+
+def test_what_is_made_of_columns_is_what_is_made_one_by_one(maker: Maker) -> None:
+    shelf = kept(maker)
+    make = records.from_columns(shelf, ("sha256", "rows"))
+    found = make([("a", "b"), (1, 2)])
+    assert found == [shelf(rows=1, sha256="a"), shelf(rows=2, sha256="b")]
+    assert [type(one) for one in found] == [shelf, shelf]
+    with pytest.raises(FrozenInstanceError):
+        found[0].rows = 3
+    assert make([]) == []
+
+
+def test_what_is_made_of_columns_has_all_its_fields(maker: Maker) -> None:
+    """Or the field would be missing where it is read, much later."""
+    with pytest.raises(TypeError, match="Kept has other fields"):
+        records.from_columns(kept(maker), ["rows"])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -29,7 +29,6 @@ from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers._store import Store
 from boe_reconciler.ledgers.sqlite import SqliteLedger, opening, tables
-from boe_reconciler.ledgers.sqlite.bulk import maker
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
 from tests.ledgers.keeping import KEPT
@@ -532,19 +531,3 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
         )
     ]
     assert searched == []
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Kept:
-    rows: int
-    sha256: str
-
-
-def test_what_is_made_of_rows_has_all_its_fields() -> None:
-    """Or the field would be missing where it is read, much later."""
-    names = ("sha256", "rows")
-    made = maker(_Kept, names)([("a", "b"), (1, 2)])
-    assert made == [_Kept(rows=1, sha256="a"), _Kept(rows=2, sha256="b")]
-    assert maker(_Kept, names)([]) == []
-    with pytest.raises(TypeError, match="_Kept has other fields"):
-        maker(_Kept, ["rows"])

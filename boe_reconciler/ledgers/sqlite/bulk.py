@@ -9,7 +9,7 @@ executes it, in the transaction that SQLAlchemy began, and columns are prepared 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from operator import attrgetter
@@ -52,6 +52,8 @@ def _from_sql(type_: TypeEngine[Any]) -> _OfColumn | None:
         return instants
     if isinstance(type_, Word):
         return type_.members
+    if isinstance(type_, Json):
+        return type_.values
     prepare = (
         partial(type_.process_result_value, dialect=_DIALECT)
         if isinstance(type_, TypeDecorator)
@@ -201,37 +203,6 @@ class Reading:
         """The first value of the first row, if there is one."""
         found = self.rows(connection, **given)
         return found[0][0] if found else None
-
-
-def maker(
-    kind: type[T], names: Iterable[str]
-) -> Callable[[Sequence[Sequence[Any]]], list[T]]:
-    """Makes frozen records of columns that hold all their fields, by these names in order.
-
-    A tenth of the time of their `__init__`, which finds each field by its name.
-    """
-    fields = [*names]
-    if {*fields} != {*kind.__slots__}:  # type: ignore[attr-defined]  # records have them
-        raise TypeError(f"{kind.__name__} has other fields than {fields}")
-    puts = [getattr(kind, name).__set__ for name in fields]
-
-    def make(columns: Sequence[Sequence[Any]]) -> list[T]:
-        if not columns:  # there is no row
-            return []
-        made = [kind.__new__(kind) for _ in columns[0]]
-        if len(made) == 1:  # A third of the time of the other way.
-            for put, (value,) in zip(puts, columns, strict=True):
-                put(made[0], value)
-            return made
-        for put, column in zip(puts, columns, strict=True):
-            _do_all(map(put, made, column))
-        return made
-
-    return make
-
-
-#: What an iterator does, without a look at what it gives.
-_do_all = deque[Any](maxlen=0).extend
 
 
 def by_run(

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, literal_column, select, text
 
+from boe_reconciler.core.records import from_columns
 from boe_reconciler.core.runs import Delivery, DeliveryEvent, DeliveryKey
 from boe_reconciler.core.suppression import Suppression
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, by_run, maker
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, by_run
 from boe_reconciler.ledgers.sqlite.schedules import upsert
 from boe_reconciler.ledgers.sqlite.sweeping import Sweeping
 from boe_reconciler.ledgers.sqlite.tables import (
@@ -110,9 +111,9 @@ class Hearing(Sweeping):
         self._sql.execute(_PUT_SUPPRESSION, values(suppression))
 
 
-_KEY = maker(DeliveryKey, KEY)
-_EVENT = maker(DeliveryEvent, ("key", "digest", *columns(news, "digest", *KEY)))
-_DELIVERY = maker(Delivery, ("key", *columns(deliveries, *KEY)))
+_KEY = from_columns(DeliveryKey, KEY)
+_EVENT = from_columns(DeliveryEvent, ("key", "digest", *columns(news, "digest", *KEY)))
+_DELIVERY = from_columns(Delivery, ("key", *columns(deliveries, *KEY)))
 
 
 def to_deliveries(columns: Sequence[Sequence[Any]]) -> list[Delivery]:

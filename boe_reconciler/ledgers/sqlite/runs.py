@@ -23,6 +23,7 @@ from sqlalchemy.dialects import sqlite
 
 from boe_reconciler.core.holds import OF_OPEN_RUNS
 from boe_reconciler.core.overlap import Candidate
+from boe_reconciler.core.records import from_columns
 from boe_reconciler.core.runs import Claim, Run, RunStatus
 from boe_reconciler.ledgers._store import MOST_ENDED, UNWELL, Lease, Page, Query
 from boe_reconciler.ledgers.sqlite.bulk import (
@@ -30,7 +31,6 @@ from boe_reconciler.ledgers.sqlite.bulk import (
     Change,
     Reading,
     among,
-    maker,
     many,
     to_sql,
 )
@@ -59,7 +59,7 @@ _OWED = text("runs.\"trigger\" IN ('schedule', 'catchup')")
 
 _INSTANT = to_sql(Instant())
 _NAMES = list(columns(runs, "whole"))
-_RUN = maker(Run, _NAMES)
+_RUN = from_columns(Run, _NAMES)
 _COLUMNS = [runs.c[name] for name in _NAMES]
 _SAME_TIME = (runs.c.occurrence, runs.c.created_at, runs.c.run_id)
 _PLACE = (runs.c.not_before, runs.c.occurrence, runs.c.run_id)
@@ -207,7 +207,7 @@ _CANDIDATES = (
     .order_by(*_PLACE)
     .limit(bindparam("most"))
 )
-_CANDIDATE = maker(Candidate, _CANDIDATES.selected_columns.keys())
+_CANDIDATE = from_columns(Candidate, _CANDIDATES.selected_columns.keys())
 _SHUT = and_(
     runs.c.connection.is_not(None),
     among(runs.c.connection, "shut"),

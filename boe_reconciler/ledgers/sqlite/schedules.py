@@ -27,12 +27,13 @@ from boe_reconciler.core.due import Form, Standing, Ticks
 from boe_reconciler.core.holds import Hold
 from boe_reconciler.core.limits import Breaker, Budget, Limits, Use
 from boe_reconciler.core.notices import Incident, Owed, Sent
+from boe_reconciler.core.records import from_columns
 from boe_reconciler.core.runs import Pause
 from boe_reconciler.core.spec import PlannedSchedule, RunSpec, Served
 from boe_reconciler.core.troubles import EMPTY, Board
 from boe_reconciler.ledgers._store import Covered
 from boe_reconciler.ledgers.sqlite import board, punctual, served, tables
-from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, maker, many
+from boe_reconciler.ledgers.sqlite.bulk import Bulk, Reading, among, driver, many
 from boe_reconciler.ledgers.sqlite.opening import alone
 from boe_reconciler.ledgers.sqlite.tables import (
     STANDINGS,
@@ -104,14 +105,14 @@ _PUT = Bulk(
 _MARK = Reading(select(marks.c.value).where(marks.c.name == bindparam("name")))
 _PUT_MARK = upsert(marks, "name")
 _PAUSES = Reading(select(pauses).order_by(_ROWID))
-_PAUSE = maker(Pause, pauses.c.keys())
+_PAUSE = from_columns(Pause, pauses.c.keys())
 _PUT_PAUSE = upsert(pauses, "target", "value")
 _HOLDS = Reading(select(holds).where(text("holds.ended_at IS NULL")).order_by(_ROWID))
 _HOLD = Reading(select(holds).where(holds.c.hold_id == bindparam("hold_id")))
 _HOLDS_OF = Reading(
     select(holds).where(holds.c.subject == bindparam("subject")).order_by(_ROWID)
 )
-_HOLD_OF = maker(Hold, holds.c.keys())
+_HOLD_OF = from_columns(Hold, holds.c.keys())
 _PUT_HOLD = upsert(holds, "hold_id")
 _INCIDENTS = select(incidents).order_by(incidents.c.subject)
 _PUT_INCIDENT = upsert(incidents, "subject")
@@ -121,7 +122,7 @@ _OWED = Reading(
     .where(outbox.c.channel == bindparam("channel"), outbox.c.next_try.is_not(None))
     .order_by(outbox.c.next_try, outbox.c.since)
 )
-_OWED_OF = maker(Owed, outbox.c.keys())
+_OWED_OF = from_columns(Owed, outbox.c.keys())
 _OWED_FOR = select(outbox).where(
     outbox.c.channel == bindparam("channel"), outbox.c.key == bindparam("key")
 )

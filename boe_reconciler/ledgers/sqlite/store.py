@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from boe_reconciler.core.census import Census
+from boe_reconciler.core.records import from_columns
 from boe_reconciler.core.runs import (
     Artifact,
     Attempt,
@@ -31,7 +32,6 @@ from boe_reconciler.ledgers.sqlite.bulk import (
     Reading,
     among,
     by_run,
-    maker,
 )
 from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_deliveries
 from boe_reconciler.ledgers.sqlite.schedules import upsert
@@ -71,8 +71,8 @@ _PUT_ARTIFACT = Bulk(
 _CHANGE_DELIVERY = Change(
     deliveries, {name: f"key.{name}" for name in KEY}, [*columns(deliveries, *KEY)]
 )
-_ATTEMPT = maker(Attempt, attempts.c.keys())
-_ARTIFACT = maker(Artifact, columns(artifacts, "run_id"))
+_ATTEMPT = from_columns(Attempt, attempts.c.keys())
+_ARTIFACT = from_columns(Artifact, columns(artifacts, "run_id"))
 
 
 def _of_runs(table: Table, *order: Any) -> tuple[Reading, Reading]:
