@@ -186,7 +186,9 @@ def _write_files(line: socket.socket, pipe: int) -> None:
                 return
             made = io.BytesIO()
             answer = _told(_write, task, rows, made)
-    _tasks.send_file(line, answer, b"")
+        _tasks.send_file(line, answer, b"")
+        while rows.read(_RESERVE):  # who sends them comes to the answer after the last
+            pass
 
 
 def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
-from threading import Lock, Thread, Timer
+from threading import Lock, Thread, Timer, current_thread
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -25,8 +25,12 @@ from boe_reconciler.transforms.isolated import file_of, send, written
 
 log = logging.getLogger(__name__)
 
-#: Bytes of rows. Of more than that, Arrow's part outweighs Python's: threads do.
+#: Bytes of rows and template. Of more than that, Arrow's part outweighs Python's: threads do.
 SMALL = 1 << 20
+#: Bytes that a row counts for at least.
+_ROW = 16
+#: What ends a child's work for reasons that a thread does not have, or tells better.
+_ITS_OWN = frozenset(["out_of_memory", "internal"])
 #: So many files have to meet another under way before there is a child for them.
 _ENOUGH = 16
 #: Seconds without a file after which no child is kept.
@@ -40,49 +44,48 @@ class KeptChildren:
         """`children` are theirs alone; `most` of them are kept at a time."""
         self._children = children
         self._most = most
+        #: Held for a moment at a time: children start and end outside of it.
         self._lock = Lock()
         self._idle: list[Child] = []
         #: Those that there are or that are being started.
         self._count = 0
         #: Files under way, also those that no child writes.
         self._writing = 0
-        #: Files that met another under way, and no child.
+        #: Files that met another under way, and no child; with so many one is started.
         self._met = 0
+        self._enough = _ENOUGH
+        #: Starts a child, or ends the process that forks them: nobody waits for it.
+        self._busy: Thread | None = None
         #: Whether a file was wanted since the timer began.
         self._used = False
         self._timer: Timer | None = None
-        #: Starts one child at a time: nobody waits for it.
-        self._starter: Thread | None = None
         self._closed = False
 
     @contextmanager
     def child(self) -> Iterator[Child | None]:
         """One for a file; None where none is free. After an error it is not used again."""
-        child = self._take()
+        child, sound = self._take(), False
         try:
             yield child
-        except BaseException:
+            sound = True
+        finally:
             with self._lock:
                 self._writing -= 1
-                self._count -= child is not None
             if child is not None:
-                child.close()
-            raise
-        with self._lock:
-            self._writing -= 1
-            if child is not None:
-                self._idle.append(child)
+                self._keep(child, sound)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            self._let_go()
-            starter = self._starter
-        self._children.close()  # ends the one that is being started, too
-        if starter is not None:
-            starter.join()
+            spare, busy = self._spare(), self._busy
+        for child in spare:
+            child.close()
+        self._children.close()  # ends one that is being started, too
+        if busy is not None:
+            busy.join()
+            self._children.close()
 
     def _take(self) -> Child | None:
         with self._lock:
@@ -90,17 +93,33 @@ class KeptChildren:
             self._writing += 1
             if self._idle:
                 return self._idle.pop()
-            self._met += self._writing > 1
-            if self._met >= _ENOUGH and self._count < self._most:
-                self._begin()
+            if self._writing > 1 and self._count < self._most:
+                self._met += 1
+                if self._met >= self._enough:
+                    self._begin()
         return None
 
+    def _keep(self, child: Child, sound: bool) -> None:
+        with self._lock:
+            sound = sound and not self._closed
+            if sound:
+                self._idle.append(child)
+            else:
+                self._count -= 1
+        if not sound:
+            child.close()
+
+    # --- Starting -----------------------------------------------------------------
+
     def _begin(self) -> None:
-        if self._starter is None and not self._closed:
-            self._met = 0
+        if self._busy is not None or self._closed:
+            return
+        starter = Thread(target=self._start, name="kept", daemon=True)
+        self._met = 0
+        with suppress(RuntimeError):  # there is no room for one more thread
+            starter.start()
+            self._busy = starter
             self._count += 1
-            self._starter = Thread(target=self._start, name="kept", daemon=True)
-            self._starter.start()
 
     def _start(self) -> None:
         child, trouble = None, ""
@@ -108,47 +127,52 @@ class KeptChildren:
             child = self._children.start(Files(), "small files")
             if _tasks.receive_file(child.line) is None:
                 child.answer(Never())
-        except RunError as error:
-            trouble = error.message
+        except (RunError, OSError) as error:
+            trouble = str(error)
         with self._lock:
-            self._starter = None
+            self._busy = None
+            self._watch()
+            if trouble:
+                self._enough *= 10
             if child is None:
                 self._count -= 1
-            else:
-                self._idle.append(child)
-            if trouble or self._closed:
-                self._most = 0
-                self._let_go()
-            else:
-                self._watch()
+        if child is not None:
+            self._keep(child, sound=not trouble)
         if trouble and not self._closed:
             log.warning("no_child_for_files", extra={"detail": trouble})
 
     # --- When nobody wants a file -------------------------------------------------
 
     def _watch(self) -> None:
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             self._used = False
             self._timer = Timer(_LINGER, self._look)
             self._timer.daemon = True
             self._timer.start()
 
     def _look(self) -> None:
+        """With the last child ends the process that forks them."""
         with self._lock:
             self._timer = None
-            if not self._used:
-                self._let_go()
-            if self._count and not self._closed:
+            spare = [] if self._used else self._spare()
+            last = not self._count
+            if last:
+                self._busy = current_thread()
+                self._met = 0
+            else:
                 self._watch()
-
-    def _let_go(self) -> None:
-        """Of those that write nothing; with the last, of the process that forks them."""
-        for child in self._idle:
+        for child in spare:
             child.close()
-        self._count -= len(self._idle)
-        self._idle.clear()
-        if not self._count:
+        if last:
             self._children.close()
+            with self._lock:
+                self._busy = None
+
+    def _spare(self) -> list[Child]:
+        """Those that write nothing: they are not kept any more."""
+        spare, self._idle = self._idle, []
+        self._count -= len(spare)
+        return spare
 
 
 class KeptFormat:
@@ -165,7 +189,7 @@ class KeptFormat:
     def write(
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
-        rows, small = _taken(tables)
+        rows, small = _taken(tables, SMALL - len(options.template or b""))
         if small:
             with suppress(_Lost), self._kept.child() as child:
                 if child is not None:
@@ -192,23 +216,27 @@ class KeptFormat:
         except Temporary as error:
             cancel.check()
             raise _Lost from error
+        if answer.get("reason") in _ITS_OWN:
+            raise _Lost
         child.check(answer)
         return answer, made
 
 
 class _Lost(Exception):
-    """A child was lost, and no byte of its file was written."""
+    """A child could not, and no byte of its file was written: the thread does."""
 
 
-def _taken(tables: Sequence[Table]) -> tuple[list[list[pa.RecordBatch]], bool]:
+def _taken(
+    tables: Sequence[Table], room: int
+) -> tuple[list[list[pa.RecordBatch]], bool]:
     """The first rows of each table, and whether they are all rows of all tables."""
     rows: list[list[pa.RecordBatch]] = []
-    room = SMALL
     for table in tables:
         rows.append([])
         while room >= 0 and (batch := next(table.batches, None)) is not None:
             rows[-1].append(batch)
-            room -= batch.nbytes
+            # What takes no room in memory takes some in a file.
+            room -= max(batch.nbytes, _ROW * batch.num_rows)
     return rows, room >= 0
 
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from boe_reconciler.core.calendar import zones as _zones  # noqa: F401 zones come from the package here, too
 from boe_reconciler.transforms import _limits, child
 
 #: What the main process asks of a child's leash; its end means KILL.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zoneinfo
 from collections.abc import Sequence
 from threading import Event
 from typing import BinaryIO
@@ -22,10 +23,11 @@ class OddFormat:
     def write(
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
-        rows = sum(batch.num_rows for table in tables for batch in table.batches)
         if os.getpid() != int(options.subtitle):
             _misbehave(options.title)
-        target.write(str(os.getpid()).encode())
+        rows = sum(batch.num_rows for table in tables for batch in table.batches)
+        told = zoneinfo.TZPATH if options.title == "zones" else os.getpid()
+        target.write(str(told).encode())
         return Written(rows=rows, notes=[("told", f"{rows} rows")])
 
 
@@ -34,8 +36,10 @@ def _misbehave(how: str) -> None:
         os.kill(os.getpid(), _KILLED[how])
     if how == "hang":
         Event().wait(60)
+    if how == "break":
+        raise OSError(28, "No space left on device")
     if how == "refuse":
-        raise Permanent("too_many_rows", "The odd file holds none.")
+        raise Permanent("too_many_rows", "The odd file holds none.", "Take fewer.")
 
 
 def create() -> OddFormat:

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import threading
+import zoneinfo
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -100,7 +101,7 @@ def test_many_files_at_once_get_a_child_that_is_used_again(kept: KeptChildren) -
 def test_there_are_never_more_than_it_may_have(kept: KeptChildren) -> None:
     for _ in range(5):
         crowd(kept, 40)
-        until(lambda: kept._starter is None)
+        until(lambda: kept._busy is None)
     assert kept._count == 2
 
 
@@ -110,6 +111,22 @@ def test_more_rows_than_a_few_stay_in_the_thread(
     with_a_child(kept)
     monkeypatch.setattr(kept_module, "SMALL", 10)
     assert made(kept) == HERE
+
+
+def test_rows_without_any_size_are_not_few_for_that(kept: KeptChildren) -> None:
+    with_a_child(kept)
+    batch = pa.record_batch({"n": pa.nulls(100_000)})
+    table = Table(name="x", schema=batch.schema, batches=iter([batch]))
+    found = io.BytesIO()
+    odd(kept).write([table], found, ODD)
+    assert found.getvalue().decode() == HERE
+
+
+def test_a_template_counts_with_the_rows(kept: KeptChildren) -> None:
+    with_a_child(kept)
+    found = io.BytesIO()
+    odd(kept).write(tables(), found, replace(ODD, template=bytes(kept_module.SMALL)))
+    assert found.getvalue().decode() == HERE
 
 
 def test_large_rows_are_neither_lost_nor_held(kept: KeptChildren) -> None:
@@ -152,10 +169,21 @@ def test_a_crash_is_told_and_harms_nobody_else(kept: KeptChildren) -> None:
 
 
 def test_what_is_wrong_with_rows_is_told_as_ever(kept: KeptChildren) -> None:
+    """Also where it is said before all of them were read."""
     with_a_child(kept)
+    batch = pa.record_batch({"n": pa.array(range(50_000))})
+    table = Table(name="x", schema=batch.schema, batches=iter([batch]))
     with pytest.raises(Permanent, match="holds none") as error:
-        made(kept, "refuse")
-    assert error.value.reason == "too_many_rows"
+        odd(kept).write([table], io.BytesIO(), replace(ODD, title="refuse"))
+    assert (error.value.reason, error.value.help) == ("too_many_rows", "Take fewer.")
+
+
+def test_what_fails_only_in_a_child_is_done_by_the_thread(kept: KeptChildren) -> None:
+    assert made(with_a_child(kept), "break") == HERE
+
+
+def test_a_child_takes_zones_from_the_same_place(kept: KeptChildren) -> None:
+    assert made(with_a_child(kept), "zones") == str(zoneinfo.TZPATH)
 
 
 def test_a_cancel_stops_the_child(kept: KeptChildren) -> None:
@@ -171,13 +199,14 @@ def test_a_cancel_stops_the_child(kept: KeptChildren) -> None:
 def test_none_is_kept_once_nobody_wants_a_file(
     kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_module, "_LINGER", 0.3)
+    monkeypatch.setattr(kept_module, "_LINGER", 1.0)
     pid = made(with_a_child(kept))
-    until(lambda: kept._count == 0)
+    until(lambda: kept._children._server._process is None)
+    assert kept._count == 0
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
-    assert kept._children._server._process is None
     assert made(kept) == HERE
+    monkeypatch.undo()
     assert made(with_a_child(kept)) != HERE
 
 
@@ -189,10 +218,42 @@ def test_without_children_threads_write_all(
     )
     kept = KeptChildren(children, 2)
     crowd(kept)
-    until(lambda: kept._most == 0)
+    until(lambda: kept._enough > 16)
     crowd(kept)
     assert made(kept) == HERE
     assert [one.message for one in caplog.records] == ["no_child_for_files"]
+    kept.close()
+
+
+def test_a_child_in_use_ends_as_it_is_given_back_after_the_end(
+    kept: KeptChildren,
+) -> None:
+    with with_a_child(kept).child() as child:
+        assert child is not None
+        kept.close()
+    assert (kept._count, kept._idle) == (0, [])
+
+
+def test_the_process_that_forks_ends_after_the_last_child_was_lost(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LINGER", 1.0)
+    with_a_child(kept)
+    assert made(kept, "killed") == HERE
+    until(lambda: kept._children._server._process is None)
+
+
+def test_a_full_disk_is_told_once_and_no_child_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "scratch").write_text("not a folder")
+    children = Children(
+        scratch=tmp_path / "scratch", memory=MEMORY, environment={}, preload=[]
+    )
+    kept = KeptChildren(children, 2)
+    crowd(kept)
+    until(lambda: caplog.records)
+    assert (kept._count, kept._busy) == (0, None)
     kept.close()
 
 
