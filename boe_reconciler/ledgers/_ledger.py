@@ -373,8 +373,8 @@ class StoredLedger:
 
     def records(self, run_ids: Sequence[str]) -> Mapping[str, RunRecord]:
         def look(store: Store) -> Mapping[str, RunRecord]:
-            runs = [run for run in map(store.run, run_ids) if run]
-            return {one.run.run_id: one for one in _rows.records(store, runs)}
+            found = _rows.records(store, store.runs(run_ids))
+            return {one.run.run_id: one for one in found}
 
         return self._read(look)
 

@@ -180,7 +180,7 @@ class Store(Protocol):
     def run(self, run_id: str) -> Run | None: ...
 
     def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
-        """In the order of the ids."""
+        """In the order of the ids; those that are there."""
 
     def every_run(self) -> Iterable[Run]: ...
 

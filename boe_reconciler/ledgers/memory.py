@@ -263,7 +263,7 @@ class _MemoryStore:
         return self._t.runs.get(run_id)
 
     def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
-        return [self._t.runs[run_id] for run_id in run_ids]
+        return [self._t.runs[run_id] for run_id in run_ids if run_id in self._t.runs]
 
     def every_run(self) -> Iterable[Run]:
         return self._t.runs.values()

@@ -501,7 +501,9 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     def remember(driver: sqlite3.Connection, *_: object) -> None:
         driver.set_trace_callback(seen.add)
 
-    event.listen(Pool, "checkout", remember)
+    ledger.close()
+    event.listen(Pool, "connect", remember)
+    ledger = sqlite.create(path)
     now = START + HOUR
     ledger.materialise(now=now)
     (claimed,) = ledger.claim("w", now=now, limit=1)
@@ -513,7 +515,8 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     ledger.runs(schedule="daily", since=START)
     ledger.unfinished(now)
     ledger.last_rows_digest(uid_of(ledger))
-    event.remove(Pool, "checkout", remember)
+    event.remove(Pool, "connect", remember)
+    ledger.close()
     about_runs = [one for one in seen if one.startswith(("SELECT", "UPDATE runs"))]
     assert len(about_runs) > 10
     with closing(sqlite3.connect(path)) as connection:

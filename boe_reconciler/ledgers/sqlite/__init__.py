@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Lock, local
 from typing import TypeVar
 
 import uuid_utils
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from boe_reconciler.core.errors import Temporary
 from boe_reconciler.ledgers._ledger import StoredLedger
 from boe_reconciler.ledgers._store import Store
+from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.opening import (
     DATABASE_ERRORS,
     INTEGRITY_ERRORS,
@@ -27,6 +28,8 @@ from boe_reconciler.ledgers.sqlite.sweeping import drop_unused_specs
 from boe_reconciler.ledgers.sqlite.writer import Writer
 
 T = TypeVar("T")
+#: Connections that read, kept for their next use: each has a cache of its own.
+_MOST_IDLE = 5
 #: Seconds between two looks at whether another process has written, and between two once
 #: nothing was written for so long: twenty a second are a third of what an idle process does.
 _LOOK, _QUIET_LOOK, _QUIET_AFTER = 0.05, 0.2, 5.0
@@ -48,6 +51,7 @@ class _Sqlite:
         self._engine = engine
         self._specs = SpecCache()
         self._writer = Writer(engine)
+        self._idle: list[Connection] = []
         self._watches = _Watches(path)
 
     def write(self, verb: Callable[[Store], T]) -> T:
@@ -58,12 +62,25 @@ class _Sqlite:
 
     def read(self, verb: Callable[[Store], T]) -> T:
         """All of it from one snapshot."""
-        with (
-            _translated(self._path),
-            self._engine.connect() as connection,
-            connection.begin(),
-        ):
+        with _translated(self._path), self._reading() as connection:
             return verb(SqliteStore(connection, self._specs))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One that waits for its next use, as the writer's does."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        with ExitStack() as broken:
+            broken.callback(connection.close)
+            raw = driver(connection)
+            raw.execute("BEGIN")
+            yield connection
+            raw.commit()
+            if len(self._idle) < _MOST_IDLE:
+                broken.pop_all()
+                self._idle.append(connection)
 
     def drop_unused_specs(self) -> int:
         with _translated(self._path):
@@ -75,6 +92,8 @@ class _Sqlite:
     def close(self) -> None:
         self._writer.close()
         self._watches.close()
+        while self._idle:
+            self._idle.pop().close()
         self._engine.dispose()
 
 

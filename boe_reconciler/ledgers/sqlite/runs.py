@@ -241,7 +241,7 @@ class Runs(Schedules):
 
     def runs(self, run_ids: Sequence[str]) -> Sequence[Run]:
         found = {run.run_id: run for run in self._read(_BY_ID, run_ids=list(run_ids))}
-        return [found[run_id] for run_id in run_ids]
+        return [found[run_id] for run_id in run_ids if run_id in found]
 
     def every_run(self) -> Iterable[Run]:
         query = select(*_COLUMNS).order_by(runs.c.run_id).limit(CHUNK)
