@@ -124,9 +124,9 @@ def each_delivery(
     """`before(shipment, cancel)` happens whenever something is delivered."""
     real = LocalDestination.attempt
 
-    def attempt(self: Any, shipment: Any, cancel: Any) -> Any:
+    def attempt(self: Any, shipment: Any, intent: Any, cancel: Any) -> Any:
         before(shipment, cancel)
-        return real(self, shipment, cancel)
+        return real(self, shipment, intent, cancel)
 
     monkeypatch.setattr(LocalDestination, "attempt", attempt)
 
