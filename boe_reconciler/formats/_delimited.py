@@ -49,8 +49,7 @@ class Delimited:
         )
         target.write("\ufeff".encode() if dialect.bom else b"")
         if options.include_headers:
-            titles = [pa.array([column.title], values.TEXT) for column in columns]
-            target.write(values.raw(line.of(titles)))
+            target.write(line.header([column.title for column in columns]))
         chosen = [column.index for column in columns]
         rows = 0
         for lines in ahead(
@@ -82,6 +81,10 @@ class _Line:
     #: The only column: its null must leave something on the line.
     alone: bool
     zone: ZoneInfo
+
+    def header(self, titles: list[str]) -> bytes:
+        fields = self._field(pa.array(titles, values.TEXT)).to_pylist()
+        return (self.separator.join(fields) + self.end).encode()
 
     def of(self, columns: Sequence[pa.Array]) -> pa.Array:
         *others, last = (self._field(column) for column in columns)
@@ -122,8 +125,8 @@ class _Line:
         """Which of them, as booleans; None where that is sure to be none."""
         if self.dialect.quote == "all":
             return texts.is_valid()
-        shortest = pc.min(pc.binary_length(texts)).as_py()
-        if shortest and not values.contain(texts, *'"\r\n', self.separator):
+        quotes = values.contain(texts, *'"\r\n', self.separator)
+        if not quotes and not values.some_empty(texts):
             return None
         special = f'^$|["\r\n{re.escape(self.separator)}]'
         return pc.match_substring_regex(texts, special).fill_null(False)

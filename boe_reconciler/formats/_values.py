@@ -154,6 +154,14 @@ def longest(texts: pa.Array) -> int:
     return int((places[1:] - places[:-1]).max(initial=0))
 
 
+def some_empty(texts: pa.Array) -> bool:
+    """Whether one of the texts is empty; a null is none."""
+    if texts.null_count:
+        return bool(pc.min(pc.binary_length(texts)).as_py() == 0)
+    places = ends(texts)
+    return bool((places[1:] == places[:-1]).any())
+
+
 def contain(texts: pa.Array, *pieces: str) -> bool:
     """Whether one of the pieces stands in any of the texts: asked of all at once.
 
