@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -170,10 +171,11 @@ def _noted(occurrence: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
 
 
 def _print(listing: list[dict[str, Any]]) -> None:
+    shown = cache(lambda text, zone: local(datetime.fromisoformat(text), zone))
     rows = [
         [
             one["schedule"],
-            local(datetime.fromisoformat(found["local"]), one["timezone"]),
+            shown(found["local"], one["timezone"]),
             found["utc"],
             found["note"] or "",
         ]

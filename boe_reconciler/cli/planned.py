@@ -69,7 +69,8 @@ def plan_of_now(app: App) -> Plan:
 
 def known_schedules(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     """The names themselves; InputError for one that no schedule has."""
-    unknown = [name for name in names if name not in known]
+    there = {*known}
+    unknown = [name for name in names if name not in there]
     if unknown:
         todo = "`boe status` lists the schedules."
         hints = [did_you_mean(name, known, todo) for name in unknown]
