@@ -73,7 +73,9 @@ class FolderRepo:
         self._fresh = _Fresh()
         self._references = References()
         self._others: frozenset[str] = frozenset(CODE_OWNERS)
+        #: As the last snapshot found them: the YAML, and what is beside it.
         self._surveyed: _Survey = {}
+        self._beside: _Survey = {}
         self._watcher: Watcher | None = None
         #: Seconds since a look found nothing new. After a snapshot the first wait looks:
         #: what happens before a folder is watched is seen by nobody.
@@ -94,7 +96,7 @@ class FolderRepo:
         }
         more, unreadable_too = self._read_all(real, others)
         files |= more
-        self._surveyed, self._others = survey | others, wanted
+        self._surveyed, self._beside, self._others = survey, others, wanted
         self._forget(files)
         return Snapshot(
             revision=_revision(files),
@@ -157,7 +159,7 @@ class FolderRepo:
         """What was there at the last snapshot, and is not now."""
         return {
             path
-            for path, stamp in self._surveyed.items()
+            for path, stamp in (self._surveyed | self._beside).items()
             if stamp is not None and survey.get(path) is None
         }
 
@@ -209,15 +211,17 @@ class FolderRepo:
     # Watching.
 
     def _is_time(self) -> bool:
-        return self._unlooked >= self._poll + _PER_FILE * len(self._surveyed)
+        files = len(self._surveyed) + len(self._beside)
+        return self._unlooked >= self._poll + _PER_FILE * files
 
     def _has_changed(self) -> bool:
         """The net below the watcher: compare times and sizes."""
         with suppress(OSError):
             real = self._root.resolve(strict=True)
-            now = _survey(real) | self._survey_others(real)
-            self._unlooked = 0.0 if now == self._surveyed else math.inf
-            return now != self._surveyed
+            now = _survey(real, self._surveyed), self._survey_others(real)
+            changed = now != (self._surveyed, self._beside)
+            self._unlooked = math.inf if changed else 0.0
+            return changed
         return True
 
     def _is_interesting(self, path: str) -> bool:
@@ -262,11 +266,14 @@ def _revision(files: dict[str, str]) -> str:
 # --- Looking ------------------------------------------------------------------
 
 
-def _survey(real: Path) -> _Survey:
-    """All YAML files that count, and what may hide some, by path from the root."""
+def _survey(real: Path, known: _Survey | None = None) -> _Survey:
+    """All YAML files that count, and what may hide some, by path from the root.
+
+    A file that has the stamp by which it is known is not judged again.
+    """
     found: _Survey = {POLICY_FILE: _stamp(real, POLICY_FILE)}
     for folder in FOLDERS:
-        for path, stamp in _below(real, folder):
+        for path, stamp in _below(real, folder, known or {}):
             found[path] = stamp
             if len(found) > MAX_FILES:
                 raise InputError(
@@ -276,7 +283,9 @@ def _survey(real: Path) -> _Survey:
     return found
 
 
-def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]:
+def _below(
+    real: Path, folder: str, known: _Survey
+) -> Iterator[tuple[str, _Stamp | str | None]]:
     info = _info(real, f"{real}/{folder}")
     if info is None:
         return
@@ -291,12 +300,19 @@ def _below(real: Path, folder: str) -> Iterator[tuple[str, _Stamp | str | None]]
         return
     for entry in inside:
         below = f"{folder}/{entry.name}"
-        if is_ignored(entry.name):
-            continue
-        if _may_be_folder(entry):
-            yield from _below(real, below)
-        elif is_resource_file(below):
-            yield shown_path(below), _stamp(real, below)
+        if below in known and _is_same(entry, known[below]):
+            yield below, known[below]
+        elif not is_ignored(entry.name):
+            yield from _judged(real, below, entry, known)
+
+
+def _judged(
+    real: Path, path: str, entry: os.DirEntry[str], known: _Survey
+) -> Iterator[tuple[str, _Stamp | str | None]]:
+    if _may_be_folder(entry):
+        yield from _below(real, path, known)
+    elif is_resource_file(path):
+        yield shown_path(path), _stamp(real, path)
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool:
@@ -318,8 +334,18 @@ def _stamp(real: Path, path: str) -> _Stamp | str | None:
     info = _info(real, f"{real}/{path}")
     if info is None or isinstance(info, str):
         return info
-    stamp = info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino
-    return _refusal(path, info) or stamp
+    return _refusal(path, info) or _stamp_of(info)
+
+
+def _stamp_of(info: os.stat_result) -> _Stamp:
+    return info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino
+
+
+def _is_same(entry: os.DirEntry[str], stamp: _Stamp | str | None) -> bool:
+    try:
+        return _stamp_of(entry.stat(follow_symlinks=False)) == stamp
+    except OSError:  # It vanished.
+        return False
 
 
 def _info(real: Path, full: str) -> os.stat_result | str | None:

@@ -479,7 +479,20 @@ def test_reading_and_other_files_wake_nobody(tmp_path):
     repo.close()
 
 
-def test_without_a_watcher_polling_notices(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda file: file.write_text("new: 1\n"),
+        lambda file: file.with_name("b.yaml").write_text("b: 1\n"),
+        lambda file: file.unlink(),
+        lambda file: file.rename(file.with_name("b.yaml")),
+        lambda file: (file.unlink(), file.symlink_to(file.with_name("c.yaml"))),
+        lambda file: (file.unlink(), file.mkdir()),
+        lambda file: os.utime(file, (1, 1)),
+    ],
+    ids=["edited", "more", "gone", "renamed", "a link", "a folder", "times"],
+)
+def test_without_a_watcher_polling_notices(tmp_path, monkeypatch, act):
     from watchdog.observers import Observer
 
     def full(*_args, **_named):
@@ -489,7 +502,8 @@ def test_without_a_watcher_polling_notices(tmp_path, monkeypatch):
     repo = FolderRepo(tmp_path, poll=0.05)
     write(tmp_path, "schedules/a.yaml")
     repo.snapshot()
-    assert changes(repo, lambda: write(tmp_path, "schedules/a.yaml", "new: 1\n"))
+    assert not repo.wait(0.2)
+    assert changes(repo, lambda: act(tmp_path / "schedules/a.yaml"))
     repo.close()
 
 
@@ -500,7 +514,7 @@ def test_a_quiet_folder_is_looked_through_once_a_poll(tmp_path, monkeypatch):
     looks = []
     survey = folder_module._survey
     monkeypatch.setattr(
-        folder_module, "_survey", lambda real: looks.append(real) or survey(real)
+        folder_module, "_survey", lambda *of: looks.append(of) or survey(*of)
     )
     for _ in range(5):
         assert not repo.wait(0.01)
