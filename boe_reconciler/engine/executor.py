@@ -88,6 +88,8 @@ class Executor:
     _next_due: datetime | None = field(init=False, default=None)
     #: Somebody has written since the last tick: something may be due earlier.
     _written: bool = field(init=False, default=False)
+    #: No run is open: there is nothing to claim until a tick, or until somebody writes.
+    _rests: bool = field(init=False, default=False)
     _last_tick: float = field(init=False, default=0.0)
     _last: _Clocks = field(init=False)
     #: The clock is wrong before it: nothing is started.
@@ -197,7 +199,7 @@ class Executor:
         while self.only is None and self._may_tick(now):
             tick = self.ledger.materialise(now=now)
             self._last_tick, self._next_due = self._last.monotonic, tick.next_due
-            self._written = False
+            self._written = self._rests = False
             self.observe(Ticked(tick=tick))
             for late in tick.late:
                 log.warning(
@@ -207,7 +209,8 @@ class Executor:
                 break
             self._next_due = now
             self._claim(now)
-        self._claim(now)
+        if not self._rests:
+            self._claim(now)
 
     def _may_tick(self, now: datetime) -> bool:
         """When something is due, and often enough to show that somebody serves."""
@@ -292,9 +295,11 @@ class Executor:
             self._wait_for_runs(min(seconds, LOOK))
             seconds = 0.0
         if self.ledger.wait_for_change(seconds):
-            self._written = True
+            self._written, self._rests = True, False
             soon = self._last_heartbeat + LOOK_AGAIN
             self._next_heartbeat = min(self._next_heartbeat, soon)
+        elif not self._rests:
+            self._rests = not self._active and not self._left()
 
     def _wait_for_runs(self, seconds: float) -> None:
         running = [active.future for active in self._active.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ import pytest
 
 from boe_reconciler.core.ports import Cancel
 from boe_reconciler.core.runs import AttemptStatus, RunStatus, Trigger
+from boe_reconciler.engine import executor as executor_module
 from tests.engine.world import World, a_spec
 
 DUE = datetime(2026, 11, 24, 5, 30, tzinfo=UTC)
@@ -84,6 +85,45 @@ def test_a_start_after_a_night_off_catches_up_the_newest_alone(world: World) -> 
         "daily.20261125T053000Z": RunStatus.MISSED,
         "daily.20261124T053000Z": RunStatus.MISSED,
     }
+
+
+def test_at_rest_nothing_is_claimed_until_something_is_due_or_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "LONGEST_WAIT", 0.01)
+    claim, claims = world.ledger.claim, []
+    monkeypatch.setattr(
+        world.ledger,
+        "claim",
+        lambda *one, **named: claims.append(1) or claim(*one, **named),
+    )
+    world.serve(a_spec())
+    executor = world.executor()
+
+    def steps(enough: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if enough():
+                return
+            executor.step()
+            executor._wait()
+        raise AssertionError("in vain")
+
+    def ended(count: int) -> bool:
+        found = world.ledger.runs()
+        return len(found) == count and all(one.run.status.final for one in found)
+
+    steps(lambda: executor._rests)
+    before = len(claims)
+    for _ in range(5):
+        executor.step()
+        executor._wait()
+    assert len(claims) == before
+    world.ask("daily")
+    steps(lambda: ended(1))
+    steps(lambda: executor._rests)
+    world.clock.wall = DUE
+    steps(lambda: ended(2))
+    executor.drain(0)
 
 
 def test_a_clock_set_back_repeats_nothing(world: World) -> None:
