@@ -68,7 +68,7 @@ SETTINGS = (
     ),
     Setting(
         name="workers",
-        default="<number of CPUs, 2 at least>",
+        default="<number of CPUs, and one more>",
         description="Runs that are executed at the same time.",
     ),
     Setting(
@@ -269,7 +269,7 @@ def read_settings(
         state=(base / (state or value("state") or ".boe")).resolve(),
         data_root=folder("data_root"),
         local_root=folder("local_root"),
-        workers=_positive("workers", value("workers"), max(2, os.cpu_count() or 2)),
+        workers=_positive("workers", value("workers"), (os.cpu_count() or 1) + 1),
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
         git=remote,
