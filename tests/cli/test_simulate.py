@@ -23,7 +23,7 @@ def repo(tmp_path: Path) -> Path:
 
 
 def test_a_timeline_through_a_change_of_clocks_is_golden(repo: Path, boe: Boe) -> None:
-    said = boe(repo, "simulate", *MARCH)
+    said = boe(repo, "simulate", *MARCH, "--workers", "2")
     assert (said.code, said.err) == (0, "")
     lines = [line.rstrip() for line in said.out.splitlines()]
     assert lines == [

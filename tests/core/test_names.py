@@ -183,6 +183,7 @@ def test_a_number_stands_before_the_extension(
         ("Übersicht 今日.xlsx", "Übersicht 今日.xlsx"),
         ("U\u0308bersicht", "Übersicht"),
         ("日" * 200 + ".csv.gz", "日" * 82 + ".csv.gz"),
+        ("日" * 200 + ".v1.csv", "日" * 83 + ".csv"),
     ],
 )
 def test_a_name_is_made_safe(name: str, expected: str) -> None:
