@@ -189,15 +189,15 @@ class SmtpChannel:
         """Politely, and not for long."""
         smtp = self._smtp
         if smtp is not None and smtp.is_connected:
+            transport = smtp.transport
             with suppress(Exception):
                 self._runner.run(smtp.quit(timeout=_BYE))
+            _abort(transport)  # TLS would wait for the other side's farewell
         self._drop()
 
     def _drop(self) -> None:
         if self._smtp is not None:
-            transport: Any = self._smtp.transport
-            if transport is not None:
-                transport.abort()  # `close` would wait for what is not written yet
+            _abort(self._smtp.transport)
             self._smtp.close()
             self._runner.run(asyncio.sleep(0))  # the loop closes what it holds
         self._smtp = None
@@ -371,6 +371,12 @@ class SmtpChannel:
         if isinstance(error, ValueError):
             return Permanent("bad_host", f"{host}: {error}", "check `host`")
         raise error
+
+
+def _abort(transport: Any) -> None:
+    """Closed at once: `close` would wait for what is not written yet."""
+    if transport is not None:
+        transport.abort()
 
 
 def _is_smtp(error: Exception) -> bool:

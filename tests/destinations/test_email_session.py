@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -375,6 +376,54 @@ def test_a_cancel_in_the_middle_of_a_mail_closes_the_line(tmp_path: Path) -> Non
             with pytest.raises(Cancelled):
                 list(far.deliver([mail], Stop()))
             asked.set()
+            assert ended.wait(20)
+    finally:
+        gc.enable()
+
+
+def silent_at_last(
+    server: socket.socket, context: ssl.SSLContext, ended: threading.Event
+) -> None:
+    """A server that says goodbye to a session, but not to its encryption."""
+    raw, _ = server.accept()
+    line = context.wrap_socket(raw, server_side=True)
+    with line.makefile("rb") as said:
+        line.sendall(b"220 here\r\n")
+        for command in said:
+            verb = command[:4].upper()
+            line.sendall(_ANSWERS.get(verb, b"250 fine\r\n"))
+            if verb == b"DATA":
+                while said.readline() != b".\r\n":
+                    pass
+                line.sendall(b"250 taken\r\n")
+            if verb == b"QUIT":
+                break
+    with socket.socket(fileno=line.detach()) as below:
+        below.settimeout(10)
+        with suppress(ConnectionResetError):
+            while below.recv(1 << 20):
+                pass
+    ended.set()
+
+
+_ANSWERS = {b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}
+
+
+def test_an_encrypted_line_is_closed_though_the_server_says_no_more(
+    tmp_path: Path, trusted: Any
+) -> None:
+    """At once, and not when Python comes to tidy up."""
+    ended = threading.Event()
+    gc.disable()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(
+                target=silent_at_last, args=(server, trusted, ended)
+            ).start()
+            port = server.getsockname()[1]
+            far = sending(tmp_path, Inbox(), port=port, tls="implicit")
+            (found,) = outcomes(far, a_mail(tmp_path))
+            assert found.status is STATUS.ACCEPTED
             assert ended.wait(20)
     finally:
         gc.enable()
