@@ -77,18 +77,16 @@ _BEHIND = {"smtp": "email", "ses": "email"}
 #: Sources that need no secret: with `isolate` a child reads, else the main process
 #: does and hands the rows to the child.
 WITHOUT_SECRETS = ("duckdb", "sqlite")
-#: What the process that forks children loads once.
+#: What the process that forks children loads once: for small files, and for all else.
+PRELOAD_FILES = (*FORMATS.values(), "boe_reconciler.formats.xlsx.book")
 PRELOAD = (
     "pandas",
     "pyarrow.pandas_compat",
     "boe_reconciler.transforms.frames",
     *(SOURCES[name] for name in WITHOUT_SECRETS),
     "duckdb",
-    *FORMATS.values(),
-    "boe_reconciler.formats.xlsx.book",
+    *PRELOAD_FILES,
 )
-#: What the process that forks children for small files loads once.
-PRELOAD_FILES = (*FORMATS.values(), "boe_reconciler.formats.xlsx.book")
 #: A child needs some memory to do anything at all.
 SMALLEST_CHILD = 100_000_000
 
