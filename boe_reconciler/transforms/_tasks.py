@@ -1,7 +1,7 @@
 """What a child is asked to do, and how both sides speak over its line.
 
 The parent's words are pickled: it is trusted. The child's answer is JSON: whatever ran
-there may have written it. Rows travel apart from both, as Arrow IPC streams.
+there may have written it. Rows are Arrow IPC streams; many travel apart from both.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
-    """A table without its rows: those come in through the pipe."""
+    """A table; its rows are with it, or come in through the pipe."""
 
     name: str
-    schema: pa.Schema
+    #: The Arrow stream, or the schema of one that comes.
+    rows: bytes | pa.Schema
     columns: Mapping[str, Column]
     fill: str | None
 
@@ -113,9 +114,10 @@ def receive_order(line: socket.socket) -> tuple[Order, list[int]]:
 
 
 def ask(rows: IO[bytes], file: File) -> None:
-    """Of a child that writes Files; the sheets' rows follow."""
+    """Of a child that writes Files; the sheets have their rows."""
     content = pickle.dumps(file)
     rows.write(_HEADER.pack(len(content)) + content)
+    rows.flush()
 
 
 def asked(rows: IO[bytes]) -> File | None:

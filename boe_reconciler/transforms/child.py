@@ -25,6 +25,7 @@ from boe_reconciler.transforms._tasks import (
     Files,
     Order,
     Query,
+    Sheet,
     Transform,
 )
 from boe_reconciler.transforms.arrow import keep_pandas_out
@@ -174,7 +175,7 @@ def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
 
 
 def _write_files(line: socket.socket, pipe: int) -> None:
-    """Until none is asked for any more, or one fails: the rest of its rows may be unread."""
+    """Until none is asked for any more, or one fails."""
     keep_pandas_out()
     answer: Mapping[str, Any] = {}
     made = io.BytesIO()
@@ -187,24 +188,27 @@ def _write_files(line: socket.socket, pipe: int) -> None:
             made = io.BytesIO()
             answer = _told(_write, task, rows, made)
         _tasks.send_file(line, answer, b"")
-        while rows.read(_RESERVE):  # who sends them comes to the answer after the last
-            pass
 
 
 def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:
     made: Format = importlib.import_module(task.module).create()
-    tables = [
-        Table(
-            name=sheet.name,
-            schema=sheet.schema,
-            batches=_incoming(rows),
-            columns=sheet.columns,
-            fill=sheet.fill,
-        )
-        for sheet in task.sheets
-    ]
+    tables = [_table(sheet, rows) for sheet in task.sheets]
     written = made.write(tables, target, task.options)
     return {"rows": written.rows, "notes": list(written.notes)}
+
+
+def _table(sheet: Sheet, pipe: BinaryIO) -> Table:
+    schema, batches = sheet.rows, _incoming(pipe)
+    if isinstance(schema, bytes):
+        batches = pa.ipc.open_stream(schema)
+        schema = batches.schema
+    return Table(
+        name=sheet.name,
+        schema=schema,
+        batches=batches,
+        columns=sheet.columns,
+        fill=sheet.fill,
+    )
 
 
 def _incoming(rows: BinaryIO) -> Iterator[pa.RecordBatch]:

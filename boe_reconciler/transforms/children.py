@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -34,6 +35,8 @@ _LIBRARIES = {
 GRACE, _SERVER_ENDS = 1.0, 5.0
 #: Of what a child prints, the beginning and the end are kept.
 PRINTED = 4096
+#: Bytes that wait in a pipe of rows, at most.
+_WIDE = 1 << 20
 #: Signals by which somebody else ends a process; the others are its own fault.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -69,7 +72,7 @@ class Children:
         line, their_line = socket.socketpair()
         leash, their_leash = socket.socketpair()
         console, their_console = os.pipe()
-        pipe, their_pipe = os.pipe()
+        pipe, their_pipe = _wide_pipe()
         mode = "rb"
         if not isinstance(order.task, Query):
             pipe, their_pipe, mode = their_pipe, pipe, "wb"
@@ -90,6 +93,14 @@ class Children:
 
     def close(self) -> None:
         self._server.close()
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """One that takes what a child needs for a small file at once, where a system has such."""
+    ends = os.pipe()
+    with suppress(AttributeError, OSError):
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _WIDE)
+    return ends
 
 
 class _ForkServer:

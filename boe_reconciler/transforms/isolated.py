@@ -122,7 +122,8 @@ class IsolatedFormat:
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
         cancel = options.cancel
-        task = file_of(self._module, tables, options)
+        rows = [table.schema for table in tables]
+        task = file_of(self._module, tables, rows, options)
         what = f"the {self.extension} file"
         with self._children.start(task, what) as child, cancel.on_cancel(child.stop):
             for table in tables:
@@ -133,21 +134,23 @@ class IsolatedFormat:
         return written(answer)
 
 
-def file_of(module: str, tables: Sequence[Table], options: FormatOptions) -> File:
-    """What a child is told of a file; the rows of each table are sent after it."""
-    sheets = [_sheet(table) for table in tables]
+def file_of(
+    module: str,
+    tables: Sequence[Table],
+    rows: Sequence[bytes | pa.Schema],
+    options: FormatOptions,
+) -> File:
+    """What a child is told of a file; see `Sheet` for the rows of each table."""
+    sheets = [
+        Sheet(name=table.name, rows=those, columns=table.columns, fill=table.fill)
+        for table, those in zip(tables, rows, strict=True)
+    ]
     return File(module=module, sheets=sheets, options=replace(options, cancel=Never()))
 
 
 def written(answer: Mapping[str, Any]) -> Written:
     notes = [(str(action), str(text)) for action, text in answer["notes"]]
     return Written(rows=int(answer["rows"]), notes=notes)
-
-
-def _sheet(table: Table) -> Sheet:
-    return Sheet(
-        name=table.name, schema=table.schema, columns=table.columns, fill=table.fill
-    )
 
 
 def send(table: Table, child: Child, cancel: Cancel) -> None:

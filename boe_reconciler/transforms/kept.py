@@ -21,7 +21,7 @@ from boe_reconciler.core.ports import Format, FormatOptions, Never, Table, Writt
 from boe_reconciler.transforms import _tasks
 from boe_reconciler.transforms._tasks import Files
 from boe_reconciler.transforms.children import Child, Children
-from boe_reconciler.transforms.isolated import file_of, send, written
+from boe_reconciler.transforms.isolated import file_of, written
 
 log = logging.getLogger(__name__)
 
@@ -193,24 +193,26 @@ class KeptFormat:
         if small:
             with suppress(_Lost), self._kept.child() as child:
                 if child is not None:
-                    answer, made = self._made_by(child, _held(tables, rows), options)
+                    answer, made = self._made_by(child, tables, rows, options)
                     target.write(made)
                     return written(answer)
                 return self._inner.write(_held(tables, rows), target, options)
         return self._inner.write(_held(tables, rows), target, options)
 
     def _made_by(
-        self, child: Child, tables: Sequence[Table], options: FormatOptions
+        self,
+        child: Child,
+        tables: Sequence[Table],
+        rows: Sequence[Sequence[pa.RecordBatch]],
+        options: FormatOptions,
     ) -> tuple[Mapping[str, Any], bytes]:
         cancel = options.cancel
+        streams = [_stream(*each) for each in zip(tables, rows, strict=True)]
+        file = file_of(self._module, tables, streams, options)
         try:
             with cancel.on_cancel(child.stop):
                 with child.blamed(cancel):
-                    _tasks.ask(child.rows, file_of(self._module, tables, options))
-                for table in tables:
-                    send(table, child, cancel)
-                with child.blamed(cancel):
-                    child.rows.flush()
+                    _tasks.ask(child.rows, file)
                 found = _tasks.receive_file(child.line)
                 answer, made = found or (child.answer(cancel), b"")
         except Temporary as error:
@@ -238,6 +240,16 @@ def _taken(
             # What takes no room in memory takes some in a file.
             room -= max(batch.nbytes, _ROW * batch.num_rows)
     return rows, room >= 0
+
+
+def _stream(table: Table, rows: Sequence[pa.RecordBatch]) -> bytes:
+    """In memory: into a pipe Arrow writes each buffer, and asks for Python's lock."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
 
 
 def _held(
