@@ -62,18 +62,18 @@ INSERT INTO attempts SELECT run_id, 1, 1, 'host:1', status, reason, message, sta
 """,
     """
 INSERT INTO artifacts (run_id, part, name, media_type, bytes, sha256, rows, rows_digest,
-    format)
+    "key", "values", format, preview, place)
 SELECT run_id, '-', schedule || '.xlsx', 'application/xlsx', 40000,
-    lower(hex(randomblob(32))), 1000, lower(hex(randomblob(32))), 'xlsx'
+    lower(hex(randomblob(32))), 1000, lower(hex(randomblob(32))), '-', '{}', 'xlsx', '', 0
 FROM runs WHERE status = 'succeeded' ORDER BY rowid
 """,
     """
 INSERT INTO deliveries (run_id, part, destination, recipient, copy, type, status, attempts,
     reason, message, receipt, remote, intent, first_attempt_at, at, role, notice, resent,
-    linked)
+    linked, place)
 SELECT run_id, '-', 'local', '', 0, 'local', 'accepted', 1, '', '', NULL,
     'exports/' || run_id || '.xlsx', '{"name":"' || run_id || '.xlsx"}', finished_at,
-    finished_at, '', '', 0, 0
+    finished_at, '', '', 0, 0, 0
 FROM runs WHERE status = 'succeeded' ORDER BY rowid
 """,
 )

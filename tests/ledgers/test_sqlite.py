@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import Pool
@@ -30,7 +32,15 @@ from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers._store import Store
 from boe_reconciler.ledgers.sqlite import SqliteLedger, opening, tables
 from boe_reconciler.ledgers.sqlite.writer import Writer
-from tests.builders import a_manual_run, a_schedule, an_activation, at, uid_of
+from tests.builders import (
+    a_delivery,
+    a_manual_run,
+    a_schedule,
+    an_activation,
+    an_artifact,
+    at,
+    uid_of,
+)
 from tests.ledgers.keeping import KEPT
 
 START = at("2026-03-01 06:30")
@@ -103,6 +113,38 @@ def other(path: Path, program: str, name: str) -> subprocess.Popen[str]:
 def raw(path: Path, statement: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute(statement).fetchall()
+
+
+# --- Rows ---------------------------------------------------------------------------
+
+
+def test_files_and_deliveries_come_as_they_were_added_wherever_they_lie(
+    ledger: SqliteLedger,
+) -> None:
+    ledger.enqueue([a_manual_run(now=START)], now=START)
+    (one,) = ledger.claim("w", now=START, limit=1)
+    ledger.begin_attempt(one.claim, parameters={}, now=START)
+    run_id, parts = one.claim.run_id, ["z", "b", "a"]
+    artifacts = [an_artifact(part) for part in parts]
+    new = [a_delivery(run_id, part=part) for part in parts]
+    ledger.commit_artifacts(one.claim, artifacts, new, now=START)
+    ledger.owe(one.claim, [a_delivery(run_id, part="b", destination="a")], now=START)
+    ledger.owe(one.claim, [a_delivery(run_id, part="a", destination="a")], now=START)
+    ledger.enqueue([a_manual_run(now=START, number=2)], now=START)
+    alone = ledger.run(run_id)
+    among_others = {each.run.run_id: each for each in ledger.runs()}[run_id]
+    for found in (alone, among_others):
+        assert found is not None
+        assert [file.part for file in found.artifacts] == parts
+        keys = [(each.key.part, each.key.destination) for each in found.deliveries]
+        assert keys == [(part, "local") for part in parts] + [("b", "a"), ("a", "a")]
+
+
+@given(st.none() | st.integers(-(10**15), 250 * 10**15))
+def test_an_instant_is_read_to_the_microsecond(one: int | None) -> None:
+    (found,) = tables.instants([one])
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert found == (None if one is None else epoch + timedelta(microseconds=one))
 
 
 # --- Several processes --------------------------------------------------------------
@@ -466,7 +508,7 @@ def test_the_tables_are_those_that_the_migrations_make(path: Path) -> None:
         "connection, late_at "
         "FROM runs WHERE status = 'missed'",
         "INSERT INTO deliveries VALUES ('x', '-', 'd', '-', 0, 'local', 'accepted', 1, "
-        "'', '', NULL, NULL, '{}', NULL, NULL, 1, '', '', 0, 0)",
+        "'', '', NULL, NULL, '{}', NULL, NULL, 1, '', '', 0, 0, 0)",
     ],
 )
 def test_sql_itself_refuses_to_break_a_promise(

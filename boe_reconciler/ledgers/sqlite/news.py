@@ -20,6 +20,7 @@ from boe_reconciler.ledgers.sqlite.tables import (
     news,
     suppressions,
     values,
+    whole,
 )
 
 KEY = ("run_id", "part", "destination", "recipient", "copy")
@@ -39,7 +40,7 @@ _HEARD = Reading(select(news.c.digest).where(news.c.digest == bindparam("digest"
 # As the indexes have it.
 _MESSAGE_ID: Any = literal_column("json_extract(deliveries.intent, '$.message_id')")
 _MAIL = Reading(
-    select(deliveries)
+    whole(deliveries)
     .where(
         _MESSAGE_ID.is_not(None),
         _MESSAGE_ID.between(bindparam("first"), bindparam("last")),
@@ -47,7 +48,7 @@ _MAIL = Reading(
     .limit(1)
 )
 _MAIL_OF = Reading(
-    select(deliveries)
+    whole(deliveries)
     .where(
         text("deliveries.type = 'email' AND deliveries.receipt IS NOT NULL"),
         deliveries.c.receipt == bindparam("receipt"),
@@ -113,7 +114,7 @@ class Hearing(Sweeping):
 
 _KEY = from_columns(DeliveryKey, KEY)
 _EVENT = from_columns(DeliveryEvent, ("key", "digest", *columns(news, "digest", *KEY)))
-_DELIVERY = from_columns(Delivery, ("key", *columns(deliveries, *KEY)))
+_DELIVERY = from_columns(Delivery, ("key", *columns(deliveries, *KEY, "place")))
 
 
 def to_deliveries(columns: Sequence[Sequence[Any]]) -> list[Delivery]:

@@ -55,10 +55,11 @@ _ROWID: ColumnElement[int] = literal_column("rowid")
 _SPECS_KEPT = 20_000
 
 
-def upsert(table: Table, *key: str) -> sqlite.Insert:
-    """Insert rows, in place of those with the same key."""
+def upsert(table: Table, *key: str, without: Sequence[str] = ()) -> sqlite.Insert:
+    """Insert rows, in place of those with the same key; these keep what is `without`."""
     statement = sqlite.insert(table)
-    changed = {name: statement.excluded[name] for name in columns(table, *key)}
+    names = columns(table, *key, *without)
+    changed = {name: statement.excluded[name] for name in names}
     return statement.on_conflict_do_update(index_elements=list(key), set_=changed)
 
 
@@ -207,6 +208,8 @@ class Schedules:
         self._c = driver(connection)
         #: Rows as they are, of those that were read one by one, by their keys.
         self._seen: dict[Any, Any] = {}
+        #: Runs whose files were added in this transaction.
+        self._built: set[str] = set()
         self._specs = cache
         self._kept = cache.served
 

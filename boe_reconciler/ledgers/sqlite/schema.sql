@@ -3,8 +3,8 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0013');
-CREATE TABLE artifacts (
+INSERT INTO "alembic_version" VALUES('0014');
+CREATE TABLE "artifacts" (
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     part TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -12,10 +12,15 @@ CREATE TABLE artifacts (
     bytes INTEGER NOT NULL,
     sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
     rows INTEGER NOT NULL,
-    rows_digest TEXT NOT NULL, "key" TEXT NOT NULL DEFAULT '-', "values" TEXT NOT NULL DEFAULT '{}', format TEXT NOT NULL DEFAULT '', preview TEXT NOT NULL DEFAULT '',
+    rows_digest TEXT NOT NULL,
+    "key" TEXT NOT NULL,
+    "values" TEXT NOT NULL,
+    format TEXT NOT NULL,
+    preview TEXT NOT NULL,
+    place INTEGER NOT NULL,
     PRIMARY KEY (run_id, part)
-);
-CREATE TABLE attempts (
+) WITHOUT ROWID;
+CREATE TABLE "attempts" (
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
     fence INTEGER NOT NULL,
@@ -28,7 +33,7 @@ CREATE TABLE attempts (
     finished_at INTEGER,
     PRIMARY KEY (run_id, number),
     CHECK ((status = 'running') = (finished_at IS NULL))
-);
+) WITHOUT ROWID;
 CREATE TABLE connections (
     name TEXT PRIMARY KEY,
     limits TEXT NOT NULL,
@@ -62,9 +67,11 @@ CREATE TABLE "deliveries" (
     at INTEGER NOT NULL,
     role TEXT NOT NULL CHECK (role IN ('', 'to', 'cc', 'bcc', 'asked')),
     notice TEXT NOT NULL CHECK (notice IN ('', 'empty', 'unchanged')),
-    resent INTEGER NOT NULL, linked INTEGER NOT NULL DEFAULT 0,
+    resent INTEGER NOT NULL,
+    linked INTEGER NOT NULL,
+    place INTEGER NOT NULL,
     PRIMARY KEY (run_id, part, destination, recipient, copy)
-);
+) WITHOUT ROWID;
 CREATE TABLE events (
     at INTEGER NOT NULL,
     action TEXT NOT NULL,
@@ -253,8 +260,6 @@ CREATE INDEX runs_by_time ON runs (occurrence, created_at, run_id);
 CREATE INDEX runs_by_schedule ON runs (schedule, occurrence, created_at, run_id);
 CREATE INDEX runs_delivered ON runs (schedule_uid, finished_at)
     WHERE status = 'succeeded' AND whole;
-CREATE UNIQUE INDEX attempts_one_open ON attempts (run_id) WHERE status = 'running';
-CREATE INDEX artifacts_by_hash ON artifacts (sha256);
 CREATE INDEX events_by_run ON events (run_id);
 CREATE TRIGGER high_water_never_falls BEFORE UPDATE OF high_water ON schedules
     WHEN NEW.high_water < OLD.high_water
@@ -273,8 +278,20 @@ CREATE INDEX runs_to_start ON runs
 CREATE INDEX runs_ended ON runs (finished_at, status, reason) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX holds_open ON holds (kind, subject) WHERE ended_at IS NULL;
 CREATE INDEX holds_of ON holds (subject);
+CREATE INDEX suppressions_of ON suppressions (mailbox);
+CREATE UNIQUE INDEX one_suppression_of_a_mailbox ON suppressions (mailbox)
+    WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX attempts_one_open ON attempts (run_id) WHERE status = 'running';
+CREATE INDEX artifacts_by_hash ON artifacts (sha256);
+CREATE INDEX artifacts_preview ON artifacts (preview) WHERE preview <> '';
 CREATE INDEX deliveries_stored ON deliveries (json_extract(intent, '$.stored'))
     WHERE status <> 'accepted' AND json_extract(intent, '$.stored') IS NOT NULL;
+CREATE INDEX mails ON deliveries (json_extract(intent, '$.message_id'))
+    WHERE json_extract(intent, '$.message_id') IS NOT NULL;
+CREATE INDEX mails_of ON deliveries (receipt)
+    WHERE type = 'email' AND receipt IS NOT NULL;
+CREATE INDEX news_of ON news (run_id, part, destination, recipient, copy);
+CREATE INDEX bad_news ON news (at) WHERE kind IN ('bounced', 'complained');
 CREATE TRIGGER deliveries_have_files BEFORE INSERT ON deliveries
     WHEN NOT EXISTS (
         SELECT 1 FROM artifacts
@@ -289,13 +306,3 @@ CREATE TRIGGER final_deliveries_only_open_again
     WHEN OLD.status IN ('refused', 'unconfirmed', 'failed', 'suppressed', 'cancelled')
         AND NEW.status NOT IN (OLD.status, 'pending')
     BEGIN SELECT RAISE(ABORT, 'the final state of a delivery is final'); END;
-CREATE INDEX artifacts_preview ON artifacts (preview) WHERE preview <> '';
-CREATE INDEX news_of ON news (run_id, part, destination, recipient, copy);
-CREATE INDEX bad_news ON news (at) WHERE kind IN ('bounced', 'complained');
-CREATE INDEX suppressions_of ON suppressions (mailbox);
-CREATE UNIQUE INDEX one_suppression_of_a_mailbox ON suppressions (mailbox)
-    WHERE ended_at IS NULL;
-CREATE INDEX mails ON deliveries (json_extract(intent, '$.message_id'))
-    WHERE json_extract(intent, '$.message_id') IS NOT NULL;
-CREATE INDEX mails_of ON deliveries (receipt)
-    WHERE type = 'email' AND receipt IS NOT NULL;

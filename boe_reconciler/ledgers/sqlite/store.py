@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Table,
     bindparam,
+    func,
     insert,
     literal_column,
     select,
@@ -43,50 +45,70 @@ from boe_reconciler.ledgers.sqlite.tables import (
     events,
     gaps,
     values,
+    whole,
 )
 
 T = TypeVar("T")
 _ROWID: ColumnElement[int] = literal_column("rowid")
 _PUT_ATTEMPT = Bulk(upsert(attempts, "run_id", "number"), attempts.c.keys())
 _PUT_DELIVERY = Bulk(
-    upsert(deliveries, *KEY),
+    upsert(deliveries, *KEY, without=("place",)),
     deliveries.c.keys(),
-    {name: f"key.{name}" for name in KEY},
+    {
+        **{name: f"one.{name}" for name in columns(deliveries, *KEY, "place")},
+        **{name: f"one.key.{name}" for name in KEY},
+    },
 )
 _PUT_EVENT = Bulk(insert(events), events.c.keys())
 
 
 class _Owned(NamedTuple):
-    """An artifact with whose it is."""
+    """An artifact with whose it is, and where it comes."""
 
     run_id: str
     one: Artifact
+    place: int
+
+
+class _Placed(NamedTuple):
+    """A delivery with where it comes."""
+
+    one: Delivery
+    place: int
 
 
 _PUT_ARTIFACT = Bulk(
     insert(artifacts),
     artifacts.c.keys(),
-    {name: f"one.{name}" for name in columns(artifacts, "run_id")},
+    {name: f"one.{name}" for name in columns(artifacts, "run_id", "place")},
 )
 _CHANGE_DELIVERY = Change(
-    deliveries, {name: f"key.{name}" for name in KEY}, [*columns(deliveries, *KEY)]
+    deliveries,
+    {name: f"key.{name}" for name in KEY},
+    [*columns(deliveries, *KEY, "place")],
 )
 _ATTEMPT = from_columns(Attempt, attempts.c.keys())
-_ARTIFACT = from_columns(Artifact, columns(artifacts, "run_id"))
+_ARTIFACT = from_columns(Artifact, columns(artifacts, "run_id", "place"))
 
 
-def _of_runs(table: Table, *order: Any) -> tuple[Reading, Reading]:
+def _of_runs(table: Table, order: str) -> tuple[Reading, Reading]:
     """Of one run, which is most of the time; and of several."""
-    rows, run_id = select(table).order_by(*order), table.c.run_id
+    run_id = table.c.run_id
+    rows = whole(table).order_by(run_id, table.c[order])
     one, several = run_id == bindparam("run_id"), among(run_id, "run_ids")
     return Reading(rows.where(one)), Reading(rows.where(several))
 
 
-_ATTEMPTS = _of_runs(attempts, attempts.c.run_id, attempts.c.number)
-_ARTIFACTS = _of_runs(artifacts, _ROWID)
-_DELIVERIES = _of_runs(deliveries, _ROWID)
+_ATTEMPTS = _of_runs(attempts, "number")
+_ARTIFACTS = _of_runs(artifacts, "place")
+_DELIVERIES = _of_runs(deliveries, "place")
 _DELIVERY = Reading(
-    select(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in KEY])
+    whole(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in KEY])
+)
+_LAST_PLACE = Reading(
+    select(func.max(deliveries.c.place)).where(
+        deliveries.c.run_id == bindparam("run_id")
+    )
 )
 _EVENTS = select(events).where(events.c.run_id == bindparam("run_id")).order_by(_ROWID)
 _GAPS = (
@@ -109,7 +131,9 @@ class SqliteStore(Hearing):
         return by_run(found, _ARTIFACT(found[1:]))
 
     def insert_artifacts(self, run_id: str, artifacts: Sequence[Artifact]) -> None:
-        _PUT_ARTIFACT.run(self._c, [_Owned(run_id, one) for one in artifacts])
+        new = [_Owned(run_id, one, place) for place, one in enumerate(artifacts)]
+        _PUT_ARTIFACT.run(self._c, new)
+        self._built.add(run_id)
 
     def deliveries(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Delivery]]:
         found = self._children(_DELIVERIES, run_ids)
@@ -132,7 +156,16 @@ class SqliteStore(Hearing):
             else:
                 _CHANGE_DELIVERY.run(self._c, before, one)
                 self._seen[one.key] = one
-        _PUT_DELIVERY.run(self._c, unseen)
+        if unseen:
+            place = self._next_place(unseen[0].key.run_id)
+            _PUT_DELIVERY.run(self._c, list(map(_Placed, unseen, count(place))))
+
+    def _next_place(self, run_id: str) -> int:
+        """A run whose files were just added has no delivery yet."""
+        last = (
+            None if run_id in self._built else _LAST_PLACE.value(self._c, run_id=run_id)
+        )
+        return 0 if last is None else last + 1
 
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:
         found = self._sql.execute(_GAPS, {"uid": schedule_uid})

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     Float,
     MetaData,
+    Select,
     Table,
     Text,
     func,
@@ -35,15 +36,24 @@ from boe_reconciler.core.runs import (
 )
 
 #: The newest revision in migrations/versions.
-NEWEST = "0013"
+NEWEST = "0014"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+#: Up to then, in 2106, a float of seconds is within a quarter of a microsecond.
+_EXACT = (1 << 32) * 1_000_000
 metadata = MetaData()
 
 
 def instants(column: Sequence[int | None]) -> list[datetime | None]:
     """History has a dozen of them in each row."""
-    return [None if one is None else _EPOCH + one * _MICROSECOND for one in column]
+    return [
+        None
+        if one is None
+        else datetime.fromtimestamp(one / 1e6, UTC)  # in half the time
+        if 0 <= one < _EXACT
+        else _EPOCH + one * _MICROSECOND
+        for one in column
+    ]
 
 
 class Instant(TypeDecorator[datetime]):
@@ -220,6 +230,8 @@ artifacts = Table(
     Column("key", Text, quote=True),
     Column("values", Json, quote=True),
     *_text("format", "preview"),
+    # Among those of its run, in the order in which they were added.
+    *_integers("place"),
 )
 deliveries = Table(
     "deliveries",
@@ -238,6 +250,7 @@ deliveries = Table(
     *_text("role", "notice"),
     Column("resent", Boolean),
     Column("linked", Boolean),
+    *_integers("place"),
 )
 news = Table(
     "news",
@@ -357,3 +370,8 @@ def values(row: Any) -> dict[str, Any]:
 
 def columns(table: Table, *without: str) -> Mapping[str, Column[Any]]:
     return {name: one for name, one in table.c.items() if name not in without}
+
+
+def whole(table: Table) -> Select[Any]:
+    """Rows without their place."""
+    return select(*columns(table, "place").values())
