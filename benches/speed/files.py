@@ -167,6 +167,8 @@ def _per_row(
 # --- Writing alone --------------------------------------------------------------------
 
 
+#: Writing alone is over in a moment.
+_TURNS = 5
 #: At most so many times what pyarrow takes.
 _WRITING = {"csv": 1.3, "csv-dialect": 2.5, "parquet": 1.2}
 
@@ -184,7 +186,7 @@ def held(files: Files, rows: int) -> Part:
                 "boe": files.command("boe", kind, rows, "--held"),
                 "pyarrow": files.command("pyarrow", own, rows, "--held"),
             },
-            files.rounds,
+            max(_TURNS, files.rounds),
             f"{rows:,} rows in memory, {kind}",
         )
         boe, peer = ([float(t.said) for t in found[name]] for name in found)

@@ -22,7 +22,7 @@ from benches.speed.measure import Goal, Part, middle, run, spread, tell
 ROWS = 1_000
 THREADS = 2
 #: Processes with pandas in one round: each takes seconds.
-PANDAS = 4
+PANDAS = 8
 BOE = Path(sys.executable).parent / "boe"
 _POLICY = """\
 apiVersion: boe/v1

@@ -28,6 +28,8 @@ for file in pathlib.Path(sys.argv[1]).rglob("*.yaml"):
 _IMPORTS = "import typer, rich, yaml, pydantic"
 #: What people type most, over the demo.
 _COMMANDS = ("validate", "next --all", "status", "--help")
+#: Of commands that are over in a moment.
+_TURNS = 15
 _CONNECTION = """\
 apiVersion: boe/v1
 kind: Connection
@@ -78,7 +80,7 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
                 "peer": [sys.executable, "-c", _IMPORTS],
                 **{said: [BOE, "-C", ROOT, *said.split()] for said in _COMMANDS},
             },
-            rounds * 3,
+            max(_TURNS, rounds),
             "start commands of the demo",
         )
     lines = [
