@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -31,6 +32,7 @@ from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers._store import Store
 from boe_reconciler.ledgers.sqlite import SqliteLedger, opening, tables
+from boe_reconciler.ledgers.sqlite.runs import _finding
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import (
     a_delivery,
@@ -576,3 +578,20 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
         )
     ]
     assert searched == []
+
+
+@pytest.mark.parametrize("status", {*RunStatus} - {RunStatus.SUCCEEDED})
+def test_runs_that_did_not_succeed_are_found_without_the_others(
+    ledger: Ledger, path: Path, status: RunStatus
+) -> None:
+    ledger.materialise(now=START + timedelta(seconds=63))
+    found = [one.run.status for one in ledger.runs(limit=100)]
+    assert ledger.runs(status=status, limit=100) == [
+        one for one in ledger.runs(limit=100) if one.run.status is status
+    ]
+    assert {*found} == {RunStatus.MISSED, RunStatus.PENDING}
+    sql, _, _ = _finding((), status)._compiled
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [50, 0]).fetchall()
+    (index,) = re.findall(r" runs USING (?:COVERING )?INDEX (\w+)", plan[0][3])
+    assert index in {"runs_in_vain", "runs_to_start", "runs_executing"}

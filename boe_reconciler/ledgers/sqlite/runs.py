@@ -171,7 +171,6 @@ _LAST_RUNS = Reading(
 #: What history may be narrowed by.
 _NARROWING = {
     "schedule": runs.c.schedule == bindparam("schedule"),
-    "status": runs.c.status == bindparam("status"),
     "since": runs.c.occurrence >= bindparam("since"),
     "until": runs.c.occurrence <= bindparam("until"),
 }
@@ -350,7 +349,7 @@ class Runs(Schedules):
     def find(self, query: Query) -> Sequence[Run]:
         given = {name: one for name, one in values(query).items() if one is not None}
         narrowed = tuple(name for name in _NARROWING if name in given)
-        return self._read(_finding(narrowed), **given)
+        return self._read(_finding(narrowed, query.status), **given)
 
     def _read(self, reading: Reading, **given: Any) -> list[Run]:
         return _RUN(reading.columns(self._c, **given))
@@ -360,13 +359,18 @@ class Runs(Schedules):
 
 
 @cache
-def _finding(narrowed: Sequence[str]) -> Reading:
-    return Reading(
-        select(*_COLUMNS)
-        .where(*[_NARROWING[name] for name in narrowed])
-        .order_by(*[column.desc() for column in _SAME_TIME])
-        .limit(bindparam("limit"))
-    )
+def _finding(narrowed: Sequence[str], status: RunStatus | None) -> Reading:
+    query = select(*_COLUMNS).where(*[_NARROWING[name] for name in narrowed])
+    order: list[Any] = [column.desc() for column in _SAME_TIME]
+    if status is not None:
+        # Word by word: for a value that comes later SQLite takes no index of a few rows.
+        query = query.where(text(f"runs.status = '{status.value}'"))
+        if not status.final:
+            # There are few: they are put in order, not looked for among all that are.
+            order = [literal_column(f"+{column} DESC") for column in _SAME_TIME]
+        if status in (RunStatus.PENDING, RunStatus.WAITING):
+            query = query.where(UNSTARTED)
+    return Reading(query.order_by(*order).limit(bindparam("limit")))
 
 
 @cache

@@ -292,6 +292,9 @@ CREATE INDEX mails_of ON deliveries (receipt)
     WHERE type = 'email' AND receipt IS NOT NULL;
 CREATE INDEX news_of ON news (run_id, part, destination, recipient, copy);
 CREATE INDEX bad_news ON news (at) WHERE kind IN ('bounced', 'complained');
+CREATE INDEX runs_in_vain ON runs (status, occurrence, created_at, run_id)
+    WHERE status = 'failed' OR status = 'partial' OR status = 'cancelled'
+        OR status = 'missed' OR status = 'skipped';
 CREATE TRIGGER deliveries_have_files BEFORE INSERT ON deliveries
     WHEN NOT EXISTS (
         SELECT 1 FROM artifacts

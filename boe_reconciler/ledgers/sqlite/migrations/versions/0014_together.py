@@ -2,6 +2,7 @@
 
 An attempt, a file and a delivery lie where their run's id puts them, and no longer where
 their row was added: what is shown of fifty runs is in a few pages, not in hundreds.
+And runs that did not succeed are found without a look at the others.
 """
 
 from alembic import op
@@ -119,6 +120,10 @@ INSERT INTO news SELECT * FROM news_kept ORDER BY rowid;
 DROP TABLE news_kept;
 CREATE INDEX news_of ON news (run_id, part, destination, recipient, copy);
 CREATE INDEX bad_news ON news (at) WHERE kind IN ('bounced', 'complained');
+
+CREATE INDEX runs_in_vain ON runs (status, occurrence, created_at, run_id)
+    WHERE status = 'failed' OR status = 'partial' OR status = 'cancelled'
+        OR status = 'missed' OR status = 'skipped';
 """
 
 _TRIGGERS = (
