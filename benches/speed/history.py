@@ -99,12 +99,12 @@ def looked(folder: Path, count: int, rounds: int) -> Looked:
         made = run(sys.executable, "-m", "benches.speed.history", path, str(count))
         asked = (sys.executable, "-m", "benches.speed.history", path)
         tell(f"  a ledger of {count:,} runs: asking it")
-        found = [json.loads(run(*asked).said) for _ in range(max(_TURNS, rounds))]
+        found = [json.loads(run(*asked).said) for _ in range(rounds)]
         return Looked(found=found, size=path.stat().st_size, made=made.wall)
 
 
 def measured(folder: Path, count: int, rounds: int) -> Part:
-    seen = looked(folder, count, rounds)
+    seen = looked(folder, count, max(_TURNS, rounds))
     found = seen.found
     ratios = {
         what: [one[what][1] / one[_BARE][1] for one in found] for what in found[0]

@@ -80,7 +80,7 @@ def measured(folder: Path, count: int, rounds: int) -> Part:
                 "peer": [sys.executable, "-c", _IMPORTS],
                 **{said: [BOE, "-C", ROOT, *said.split()] for said in _COMMANDS},
             },
-            max(_TURNS, rounds),
+            max(_TURNS, rounds * 3),
             "start commands of the demo",
         )
     lines = [

@@ -54,15 +54,16 @@ class Sheet:
     """A table; its rows are with it, or come in through the pipe."""
 
     name: str
-    #: The Arrow stream, or the schema of one that comes.
-    rows: bytes | pa.Schema
+    #: Its rows as an Arrow stream; None: one comes, with the schema.
+    stream: bytes | None
+    schema: pa.Schema
     columns: Mapping[str, Column]
     fill: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """Write a file of the rows that come in, one sheet after the other, to OUTPUT."""
+    """Write a file of one sheet after the other: to OUTPUT, or for the answer of `Files`."""
 
     module: str
     sheets: Sequence[Sheet]

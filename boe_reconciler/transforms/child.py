@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
 import pyarrow as pa
 
@@ -33,6 +33,7 @@ from boe_reconciler.transforms.arrow import keep_pandas_out
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Format, Source
 
+Answer = TypeVar("Answer", Mapping[str, Any], Mapping[str, Any] | None)
 #: Freed when memory runs out, so that there is some to say so.
 _RESERVE = 1 << 20
 #: Where programs and libraries lie, besides the folders of Python itself.
@@ -122,7 +123,7 @@ def _answer(task: _tasks.Task, pipe: int) -> Mapping[str, Any]:
         return _told(_WORK[type(task)], task, rows)
 
 
-def _told(work: Callable[..., Mapping[str, Any]], *given: object) -> Mapping[str, Any]:
+def _told(work: Callable[..., Answer], *given: object) -> Answer | Mapping[str, Any]:
     """What the work gives, or how it failed."""
     reserve = [bytearray(_RESERVE)]
     try:
@@ -177,17 +178,21 @@ def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
 def _write_files(line: socket.socket, pipe: int) -> None:
     """Until none is asked for any more, or one fails."""
     keep_pandas_out()
-    answer: Mapping[str, Any] = {}
+    answer: Mapping[str, Any] | None = {}
     made = io.BytesIO()
     with cast(BinaryIO, os.fdopen(pipe, "rb")) as rows:
-        while "reason" not in answer:
+        while answer is not None and "reason" not in answer:
             _tasks.send_file(line, answer, made.getbuffer())
-            task = _tasks.asked(rows)
-            if task is None:
-                return
             made = io.BytesIO()
-            answer = _told(_write, task, rows, made)
-        _tasks.send_file(line, answer, b"")
+            answer = _told(_write_next, rows, made)
+        if answer is not None:
+            _tasks.send_file(line, answer, b"")
+
+
+def _write_next(rows: BinaryIO, made: BinaryIO) -> Mapping[str, Any] | None:
+    """None: no file is wanted any more."""
+    task = _tasks.asked(rows)
+    return None if task is None else _write(task, rows, made)
 
 
 def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:
@@ -198,21 +203,17 @@ def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:
 
 
 def _table(sheet: Sheet, pipe: BinaryIO) -> Table:
-    schema, batches = sheet.rows, _incoming(pipe)
-    if isinstance(schema, bytes):
-        batches = pa.ipc.open_stream(schema)
-        schema = batches.schema
     return Table(
         name=sheet.name,
-        schema=schema,
-        batches=batches,
+        schema=sheet.schema,
+        batches=_incoming(pipe if sheet.stream is None else sheet.stream),
         columns=sheet.columns,
         fill=sheet.fill,
     )
 
 
-def _incoming(rows: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """The next stream in the pipe; it is opened when its first row is wanted."""
+def _incoming(rows: BinaryIO | bytes) -> Iterator[pa.RecordBatch]:
+    """A stream, or the next one in the pipe; it is opened when its first row is wanted."""
     yield from pa.ipc.open_stream(rows)
 
 

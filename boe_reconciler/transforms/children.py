@@ -19,7 +19,7 @@ from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel
 from boe_reconciler.core.resources.types import format_size
 from boe_reconciler.transforms import _tasks, server
-from boe_reconciler.transforms._tasks import Order, Query, Task
+from boe_reconciler.transforms._tasks import Files, Order, Query, Task
 
 #: Variables that may reach a child: how to find programs and speak, nothing else.
 ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
@@ -35,7 +35,7 @@ _LIBRARIES = {
 GRACE, _SERVER_ENDS = 1.0, 5.0
 #: Of what a child prints, the beginning and the end are kept.
 PRINTED = 4096
-#: Bytes that wait in a pipe of rows, at most.
+#: Bytes that may wait in a pipe of rows of a child that is kept.
 _WIDE = 1 << 20
 #: Signals by which somebody else ends a process; the others are its own fault.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -72,10 +72,12 @@ class Children:
         line, their_line = socket.socketpair()
         leash, their_leash = socket.socketpair()
         console, their_console = os.pipe()
-        pipe, their_pipe = _wide_pipe()
+        pipe, their_pipe = os.pipe()
         mode = "rb"
         if not isinstance(order.task, Query):
             pipe, their_pipe, mode = their_pipe, pipe, "wb"
+        if isinstance(order.task, Files):
+            _widen(pipe)
         child = Child(
             order, what, line, leash, os.fdopen(console, "rb"), os.fdopen(pipe, mode)
         )
@@ -95,12 +97,10 @@ class Children:
         self._server.close()
 
 
-def _wide_pipe() -> tuple[int, int]:
-    """One that takes what a child needs for a small file at once, where a system has such."""
-    ends = os.pipe()
+def _widen(pipe: int) -> None:
+    """So that the rows of a small file wait for nobody; not every system can."""
     with suppress(AttributeError, OSError):
-        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _WIDE)
-    return ends
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WIDE)
 
 
 class _ForkServer:

@@ -122,8 +122,7 @@ class IsolatedFormat:
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
         cancel = options.cancel
-        rows = [table.schema for table in tables]
-        task = file_of(self._module, tables, rows, options)
+        task = file_of(self._module, tables, [None] * len(tables), options)
         what = f"the {self.extension} file"
         with self._children.start(task, what) as child, cancel.on_cancel(child.stop):
             for table in tables:
@@ -137,13 +136,19 @@ class IsolatedFormat:
 def file_of(
     module: str,
     tables: Sequence[Table],
-    rows: Sequence[bytes | pa.Schema],
+    streams: Sequence[bytes | None],
     options: FormatOptions,
 ) -> File:
-    """What a child is told of a file; see `Sheet` for the rows of each table."""
+    """What a child is told of a file; the streams are those of its sheets."""
     sheets = [
-        Sheet(name=table.name, rows=those, columns=table.columns, fill=table.fill)
-        for table, those in zip(tables, rows, strict=True)
+        Sheet(
+            name=table.name,
+            stream=stream,
+            schema=table.schema,
+            columns=table.columns,
+            fill=table.fill,
+        )
+        for table, stream in zip(tables, streams, strict=True)
     ]
     return File(module=module, sheets=sheets, options=replace(options, cancel=Never()))
 

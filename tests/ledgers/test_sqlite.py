@@ -20,7 +20,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -143,6 +143,9 @@ def test_files_and_deliveries_come_as_they_were_added_wherever_they_lie(
 
 
 @given(st.none() | st.integers(-(10**15), 250 * 10**15))
+@example(1_796_000_000_123_457)
+@example(tables._EXACT - 1)
+@example(tables._EXACT)
 def test_an_instant_is_read_to_the_microsecond(one: int | None) -> None:
     (found,) = tables.instants([one])
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -580,18 +583,31 @@ def test_the_verbs_of_every_step_look_up_and_do_not_search(
     assert searched == []
 
 
-@pytest.mark.parametrize("status", {*RunStatus} - {RunStatus.SUCCEEDED})
-def test_runs_that_did_not_succeed_are_found_without_the_others(
-    ledger: Ledger, path: Path, status: RunStatus
+@pytest.mark.parametrize("narrowed", [(), ("schedule",), ("since",), ("until",)])
+@pytest.mark.parametrize("status", [*RunStatus])
+def test_runs_in_a_status_are_found_where_there_are_fewest(
+    ledger: Ledger, path: Path, status: RunStatus, narrowed: tuple[str, ...]
 ) -> None:
     ledger.materialise(now=START + timedelta(seconds=63))
-    found = [one.run.status for one in ledger.runs(limit=100)]
-    assert ledger.runs(status=status, limit=100) == [
-        one for one in ledger.runs(limit=100) if one.run.status is status
-    ]
-    assert {*found} == {RunStatus.MISSED, RunStatus.PENDING}
-    sql, _, _ = _finding((), status)._compiled
+    given = {"schedule": "daily", "since": START, "until": START + HOUR}
+    asked: dict[str, Any] = {name: given[name] for name in narrowed}
+    known = ledger.runs(limit=100, **asked)
+    assert {one.run.status for one in known} == {RunStatus.MISSED, RunStatus.PENDING}
+    found = ledger.runs(status=status, limit=100, **asked)
+    assert found == [one for one in known if one.run.status is status]
+    sql, _, _ = _finding(narrowed, status)._compiled
     with closing(sqlite3.connect(path)) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [50, 0]).fetchall()
-    (index,) = re.findall(r" runs USING (?:COVERING )?INDEX (\w+)", plan[0][3])
-    assert index in {"runs_in_vain", "runs_to_start", "runs_executing"}
+        values = [0] * sql.count("?")
+        (_, _, _, first), *_ = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+    (index,) = re.findall(r" runs USING (?:COVERING )?INDEX (\w+)", first)
+    assert index == _best_index(status, narrowed)
+
+
+def _best_index(status: RunStatus, narrowed: tuple[str, ...]) -> str:
+    if status is RunStatus.RUNNING:
+        return "runs_executing"
+    if not status.final:
+        return "runs_to_start"
+    if "schedule" in narrowed:
+        return "runs_by_schedule"
+    return "runs_by_time" if status is RunStatus.SUCCEEDED else "runs_in_vain"

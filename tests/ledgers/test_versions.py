@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from boe_reconciler.cli import run
+from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.ports import Ledger
 from boe_reconciler.core.runs import DeliveryStatus, RunStatus
 from boe_reconciler.ledgers import sqlite
@@ -228,6 +230,34 @@ def test_a_ledger_of_a_newer_version_is_left_alone(
     assert "written by a newer BOE (its version is 9999" in told
     assert "Install that version again" in told
     assert contents_of(target) == before
+
+
+def test_who_opens_it_waits_for_an_upgrade_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than for any other transaction."""
+    path = tmp_path / "ledger.sqlite"
+    shutil.copy(FILES[0], path)
+    monkeypatch.setattr(opening, "PATIENCE", 0.05)
+    with closing(_locked(path)) as other:
+        monkeypatch.setattr(opening, "_UPGRADING", 2)
+        with pytest.raises(InputError, match="locked"):
+            sqlite.create(path)
+        monkeypatch.setattr(opening, "_UPGRADING", 1_000)
+        done = Timer(0.5, other.execute, ["COMMIT"])
+        done.start()
+        sqlite.create(path).close()
+        done.join()
+    assert ask(path, "SELECT * FROM alembic_version") == [(tables.NEWEST,)]
+    log = path.with_name("ledger.sqlite-wal")
+    assert not log.exists() or log.stat().st_size == 0
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("BEGIN IMMEDIATE")
+    return other
 
 
 @pytest.fixture

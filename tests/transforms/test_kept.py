@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pytest
 from boe_reconciler.backends import FORMATS, PRELOAD_FILES
 from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.ports import Table
+from boe_reconciler.transforms import children as children_module
 from boe_reconciler.transforms import kept as kept_module
 from boe_reconciler.transforms.children import Children
 from boe_reconciler.transforms.kept import KeptChildren, KeptFormat
@@ -171,7 +173,6 @@ def test_a_crash_is_told_and_harms_nobody_else(kept: KeptChildren) -> None:
 
 
 def test_what_is_wrong_with_rows_is_told_as_ever(kept: KeptChildren) -> None:
-    """Also where it is said before all of them were read."""
     with_a_child(kept)
     batch = pa.record_batch({"n": pa.array(range(50_000))})
     table = Table(name="x", schema=batch.schema, batches=iter([batch]))
@@ -195,6 +196,32 @@ def test_a_cancel_stops_the_child(kept: KeptChildren) -> None:
     options = replace(ODD, title="hang", cancel=cancel)
     with pytest.raises(Cancelled):
         odd(kept).write(tables(), io.BytesIO(), options)
+    assert kept._count == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "cancelled"])
+def test_rows_that_wait_for_a_child_hold_nobody_up(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A pipe takes some of them, and the child takes none."""
+    monkeypatch.setattr(children_module, "_WIDE", 4096)
+    (child,) = with_a_child(kept)._idle
+    pid = int(made(kept))
+    os.kill(pid, signal.SIGSTOP)
+    cancel = ByHand()
+    stop = partial(os.kill, pid, signal.SIGKILL) if how == "killed" else cancel.pull
+    threading.Timer(0.3, stop).start()
+    batch = pa.record_batch({"n": pa.array(range(50_000))})
+    table = Table(name="x", schema=batch.schema, batches=iter([batch]))
+    target = io.BytesIO()
+    wanted = replace(ODD, cancel=cancel)
+    if how == "killed":
+        assert odd(kept).write([table], target, wanted).rows == 50_000
+        assert target.getvalue() == HERE.encode()
+    else:
+        with pytest.raises(Cancelled):
+            odd(kept).write([table], target, wanted)
+    assert child not in kept._idle
     assert kept._count == 0
 
 

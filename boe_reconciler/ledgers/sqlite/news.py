@@ -18,9 +18,9 @@ from boe_reconciler.ledgers.sqlite.tables import (
     columns,
     deliveries,
     news,
+    placeless,
     suppressions,
     values,
-    whole,
 )
 
 KEY = ("run_id", "part", "destination", "recipient", "copy")
@@ -40,7 +40,7 @@ _HEARD = Reading(select(news.c.digest).where(news.c.digest == bindparam("digest"
 # As the indexes have it.
 _MESSAGE_ID: Any = literal_column("json_extract(deliveries.intent, '$.message_id')")
 _MAIL = Reading(
-    whole(deliveries)
+    placeless(deliveries)
     .where(
         _MESSAGE_ID.is_not(None),
         _MESSAGE_ID.between(bindparam("first"), bindparam("last")),
@@ -48,7 +48,7 @@ _MAIL = Reading(
     .limit(1)
 )
 _MAIL_OF = Reading(
-    whole(deliveries)
+    placeless(deliveries)
     .where(
         text("deliveries.type = 'email' AND deliveries.receipt IS NOT NULL"),
         deliveries.c.receipt == bindparam("receipt"),

@@ -21,6 +21,8 @@ T = TypeVar("T")
 BEGIN = "BEGIN IMMEDIATE"
 #: Seconds to wait for another process's transaction.
 PATIENCE = 30.0
+#: How often PATIENCE is had for an upgrade by another process.
+_UPGRADING = 40
 #: Seconds between two tries where SQLite does not wait by itself.
 _AGAIN = 0.01
 #: As SQLAlchemy raises them, and as the driver does.
@@ -134,7 +136,7 @@ def _use_wal(path: Path) -> None:
             except sqlite3.OperationalError as error:
                 # SQLite does not wait here for others that open it at the same moment.
                 tries -= 1
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries:
+                if not (tries and _is_busy(error)):
                     raise
                 Event().wait(_AGAIN)
 
@@ -173,7 +175,24 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def migrate(engine: Engine, path: Path) -> None:
-    """Under the write lock, so that of several processes one does it."""
+    """Under the write lock, so that of several processes one does it.
+
+    The others wait: an upgrade of millions of rows takes minutes.
+    """
+    for left in reversed(range(_UPGRADING)):
+        try:
+            _migrate(engine, path)
+        except DATABASE_ERRORS as error:
+            if not (left and _is_busy(error)):
+                raise
+        else:
+            break
+    # All that it wrote stands in the log, which would keep its size.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _migrate(engine: Engine, path: Path) -> None:
     # A second to import, and needed once a version.
     from alembic import command
     from alembic.config import Config
@@ -193,6 +212,12 @@ def migrate(engine: Engine, path: Path) -> None:
             _back_up(path, version)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another process has the lock; as `said`, of the driver's own error."""
+    own = getattr(error, "orig", error)
+    return getattr(own, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def _refuse_unknown(path: Path, version: str, known: set[Any]) -> None:

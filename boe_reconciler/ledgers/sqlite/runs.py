@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import eq, ge, le
 from typing import Any
 
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Select,
     and_,
     bindparam,
@@ -168,11 +171,11 @@ _LAST_RUNS = Reading(
         .scalar_subquery(),
     )
 )
-#: What history may be narrowed by.
-_NARROWING = {
-    "schedule": runs.c.schedule == bindparam("schedule"),
-    "since": runs.c.occurrence >= bindparam("since"),
-    "until": runs.c.occurrence <= bindparam("until"),
+#: What history may be narrowed by, besides a status.
+_NARROWING: Mapping[str, tuple[Column[Any], Callable[..., Any]]] = {
+    "schedule": (runs.c.schedule, eq),
+    "since": (runs.c.occurrence, ge),
+    "until": (runs.c.occurrence, le),
 }
 _SKIPPABLE = and_(_OWED, runs.c.started_at.is_(None))
 _PAUSED = select(schedules.c.uid).where(text("schedules.paused"))
@@ -360,17 +363,29 @@ class Runs(Schedules):
 
 @cache
 def _finding(narrowed: Sequence[str], status: RunStatus | None) -> Reading:
-    query = select(*_COLUMNS).where(*[_NARROWING[name] for name in narrowed])
-    order: list[Any] = [column.desc() for column in _SAME_TIME]
+    """A status is part of the statement: by which index it is quick depends on it."""
+    # Open runs are few: they are found first, and narrowed and put in order then.
+    few = status is not None and not status.final
+    terms = [_narrowing(name, few=few) for name in narrowed]
+    order = [(_unindexed(one) if few else one).desc() for one in _SAME_TIME]
     if status is not None:
-        # Word by word: for a value that comes later SQLite takes no index of a few rows.
-        query = query.where(text(f"runs.status = '{status.value}'"))
-        if not status.final:
-            # There are few: they are put in order, not looked for among all that are.
-            order = [literal_column(f"+{column} DESC") for column in _SAME_TIME]
-        if status in (RunStatus.PENDING, RunStatus.WAITING):
-            query = query.where(UNSTARTED)
-    return Reading(query.order_by(*order).limit(bindparam("limit")))
+        # Runs of one schedule are fewer than those of all that failed.
+        plus = "+" if status.final and "schedule" in narrowed else ""
+        terms.append(text(f"{plus}runs.status = '{status.value}'"))
+    if status in (RunStatus.PENDING, RunStatus.WAITING):
+        terms.append(UNSTARTED)
+    rows = select(*_COLUMNS).where(*terms)
+    return Reading(rows.order_by(*order).limit(bindparam("limit")))
+
+
+def _narrowing(name: str, *, few: bool) -> Any:
+    column, compare = _NARROWING[name]
+    return compare(_unindexed(column) if few else column, bindparam(name))
+
+
+def _unindexed(column: Column[Any]) -> ColumnElement[Any]:
+    """In this form SQLite takes no index for it."""
+    return literal_column(f"+{column}", column.type)
 
 
 @cache

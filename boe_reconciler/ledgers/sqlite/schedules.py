@@ -208,8 +208,6 @@ class Schedules:
         self._c = driver(connection)
         #: Rows as they are, of those that were read one by one, by their keys.
         self._seen: dict[Any, Any] = {}
-        #: Runs whose files were added in this transaction.
-        self._built: set[str] = set()
         self._specs = cache
         self._kept = cache.served
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Table,
     bindparam,
     func,
@@ -36,7 +37,7 @@ from boe_reconciler.ledgers.sqlite.bulk import (
     by_run,
 )
 from boe_reconciler.ledgers.sqlite.news import KEY, Hearing, to_deliveries
-from boe_reconciler.ledgers.sqlite.schedules import upsert
+from boe_reconciler.ledgers.sqlite.schedules import SpecCache, upsert
 from boe_reconciler.ledgers.sqlite.tables import (
     artifacts,
     attempts,
@@ -44,8 +45,8 @@ from boe_reconciler.ledgers.sqlite.tables import (
     deliveries,
     events,
     gaps,
+    placeless,
     values,
-    whole,
 )
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ _ARTIFACT = from_columns(Artifact, columns(artifacts, "run_id", "place"))
 def _of_runs(table: Table, order: str) -> tuple[Reading, Reading]:
     """Of one run, which is most of the time; and of several."""
     run_id = table.c.run_id
-    rows = whole(table).order_by(run_id, table.c[order])
+    rows = placeless(table).order_by(run_id, table.c[order])
     one, several = run_id == bindparam("run_id"), among(run_id, "run_ids")
     return Reading(rows.where(one)), Reading(rows.where(several))
 
@@ -103,7 +104,9 @@ _ATTEMPTS = _of_runs(attempts, "number")
 _ARTIFACTS = _of_runs(artifacts, "place")
 _DELIVERIES = _of_runs(deliveries, "place")
 _DELIVERY = Reading(
-    whole(deliveries).where(*[deliveries.c[name] == bindparam(name) for name in KEY])
+    placeless(deliveries).where(
+        *[deliveries.c[name] == bindparam(name) for name in KEY]
+    )
 )
 _LAST_PLACE = Reading(
     select(func.max(deliveries.c.place)).where(
@@ -118,6 +121,11 @@ _GAPS = (
 
 class SqliteStore(Hearing):
     """One transaction's view of the rows; see `ledgers._store.Store`."""
+
+    def __init__(self, connection: Connection, cache: SpecCache) -> None:
+        super().__init__(connection, cache)
+        #: Runs whose files were just added: they have no delivery yet.
+        self._built: set[str] = set()
 
     def attempts(self, run_ids: Sequence[str]) -> Mapping[str, Sequence[Attempt]]:
         found = self._children(_ATTEMPTS, run_ids)
@@ -161,10 +169,10 @@ class SqliteStore(Hearing):
             _PUT_DELIVERY.run(self._c, list(map(_Placed, unseen, count(place))))
 
     def _next_place(self, run_id: str) -> int:
-        """A run whose files were just added has no delivery yet."""
-        last = (
-            None if run_id in self._built else _LAST_PLACE.value(self._c, run_id=run_id)
-        )
+        if run_id in self._built:
+            self._built.remove(run_id)
+            return 0
+        last = _LAST_PLACE.value(self._c, run_id=run_id)
         return 0 if last is None else last + 1
 
     def gaps(self, schedule_uid: str) -> Sequence[GapRow]:

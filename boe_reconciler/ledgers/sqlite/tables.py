@@ -46,14 +46,13 @@ metadata = MetaData()
 
 def instants(column: Sequence[int | None]) -> list[datetime | None]:
     """History has a dozen of them in each row."""
-    return [
-        None
-        if one is None
-        else datetime.fromtimestamp(one / 1e6, UTC)  # in half the time
-        if 0 <= one < _EXACT
-        else _EPOCH + one * _MICROSECOND
-        for one in column
-    ]
+    return [None if one is None else _instant(one) for one in column]
+
+
+def _instant(microseconds: int) -> datetime:
+    if 0 <= microseconds < _EXACT:  # in half the time
+        return datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 class Instant(TypeDecorator[datetime]):
@@ -372,6 +371,6 @@ def columns(table: Table, *without: str) -> Mapping[str, Column[Any]]:
     return {name: one for name, one in table.c.items() if name not in without}
 
 
-def whole(table: Table) -> Select[Any]:
-    """Rows without their place."""
+def placeless(table: Table) -> Select[Any]:
+    """Its rows, without their place."""
     return select(*columns(table, "place").values())
