@@ -452,6 +452,7 @@ def test_an_older_ledger_is_kept_beside_the_upgraded_one(
     assert upgraded.runs() == before
     upgraded.close()
     kept = path.with_name(f"ledger.sqlite.version-{tables.NEWEST}")
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert raw(kept, "SELECT version_num FROM alembic_version") == [(tables.NEWEST,)]
     assert len(raw(kept, "SELECT * FROM runs")) == len(before)
     assert raw(path, "SELECT level FROM events") == [(None,)]

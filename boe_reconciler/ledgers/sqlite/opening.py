@@ -232,5 +232,6 @@ def _refuse_unknown(path: Path, version: str, known: set[Any]) -> None:
 def _back_up(path: Path, version: str) -> None:
     """The file as it was, beside it."""
     copy = path.with_name(f"{path.name}.version-{version}")
+    _make_private(copy)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as to:
         source.backup(to)
