@@ -6,7 +6,7 @@ import gc
 import importlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path, PurePath
@@ -83,6 +83,8 @@ class App:
         self.observers: list[Observe] = []
         #: Files of a plan that is not served, by their sha256.
         self.at_hand: Mapping[str, bytes] = {}
+        #: Told which version the ledger was of, before it is upgraded: that takes a while.
+        self.upgrading: Callable[[str], None] = lambda _: None
         self._closed = False
 
     @cached_property
@@ -106,7 +108,7 @@ class App:
     def ledger(self) -> Ledger:
         from boe_reconciler.ledgers import sqlite
 
-        ledger = sqlite.create(self.state / "ledger.sqlite")
+        ledger = sqlite.create(self.state / "ledger.sqlite", self.upgrading)
         try:
             if self.settings.env or not self.looks_only:
                 _check_environment(ledger.environment(), self.settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from boe_reconciler.app import App
+from boe_reconciler.cli.output import say
 from boe_reconciler.clock import SystemClock
 from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.records import dataclass
@@ -43,22 +44,28 @@ class Door:
 
     def app(self, root: Path | None = None) -> App:
         """The App over the folder of -C (or `root`), closed when the command ends."""
-        return _opened(App(self.settings(root)))
+        return self._opened(App(self.settings(root)))
 
     def looking_app(self) -> App:
         """For what reads the state folder alone: without --env it takes its own."""
-        return _opened(App(self.settings(), looks_only=True))
+        return self._opened(App(self.settings(), looks_only=True))
 
     def serving_app(self, git: GitFlags) -> App:
         """As `app`; what is served may come from git."""
-        return _opened(
+        return self._opened(
             App(read_settings(root=self.root, state=self.state, git=git, env=self.env))
         )
 
+    def _opened(self, app: App) -> App:
+        if self.log_format == "text":
+            app.upgrading = _upgrading
+        _OPENED.append(app)
+        return app
 
-def _opened(app: App) -> App:
-    _OPENED.append(app)
-    return app
+
+def _upgrading(version: str) -> None:
+    text = f"Upgrading the ledger from version {version}: a million runs take a minute."
+    say(text, "yellow", stderr=True)
 
 
 def door(context: typer.Context) -> Door:

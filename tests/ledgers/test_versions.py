@@ -209,6 +209,23 @@ def test_the_newest_history_is_the_one_that_the_kept_files_hold(
     assert [name for name, rows in found.items() if not rows] == []
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_who_waits_for_an_upgrade_is_told(
+    log_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not among lines of JSON."""
+    folder = a_folder(tmp_path / "repo")
+    target = folder / ".boe" / "ledger.sqlite"
+    target.parent.mkdir(mode=0o700)
+    shutil.copy(FILES[0], target)
+    said = []
+    for _ in range(2):
+        assert run(["-C", str(folder), "--log-format", log_format, "runs"]) == 0
+        said.append(capsys.readouterr().err)
+    told = "Upgrading the ledger from version 0001: a million runs take a minute.\n"
+    assert said == [told if log_format == "text" else "", ""]
+
+
 # --- Refused, and cut off -----------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from boe_reconciler.ledgers.sqlite.opening import (
     INTEGRITY_ERRORS,
     open_engine,
     said,
+    unheard,
 )
 from boe_reconciler.ledgers.sqlite.schedules import SpecCache
 from boe_reconciler.ledgers.sqlite.store import SqliteStore
@@ -39,9 +40,12 @@ class SqliteLedger(StoredLedger):
     """Each verb is durable once it returns."""
 
 
-def create(path: Path) -> SqliteLedger:
-    """The ledger in this file, made or upgraded as needed. InputError if that fails."""
-    backend = _Sqlite(path, open_engine(path))
+def create(path: Path, upgrading: Callable[[str], None] = unheard) -> SqliteLedger:
+    """The ledger in this file, made or upgraded as needed. InputError if that fails.
+
+    `upgrading` hears of which version it was, before that takes its while.
+    """
+    backend = _Sqlite(path, open_engine(path, upgrading))
     return SqliteLedger(backend, lambda: uuid_utils.uuid7().hex)
 
 

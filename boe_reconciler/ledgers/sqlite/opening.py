@@ -33,7 +33,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = Path(__file__).parent / "schema.sql"
 
 
-def open_engine(path: Path) -> Engine:
+def unheard(_version: str) -> None:
+    """Where nobody waits for an upgrade."""
+
+
+def open_engine(path: Path, upgrading: Callable[[str], None] = unheard) -> Engine:
     """The tables at `path`, made or upgraded as needed.
 
     InputError where that cannot be done, such as a ledger of a newer BOE.
@@ -48,7 +52,7 @@ def open_engine(path: Path) -> Engine:
         if version is None:
             version = _make(engine)
         if version != NEWEST:
-            migrate(engine, path)
+            migrate(engine, path, upgrading)
     except DATABASE_ERRORS as error:
         engine.dispose()
         raise InputError(
@@ -174,14 +178,16 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def migrate(engine: Engine, path: Path) -> None:
+def migrate(
+    engine: Engine, path: Path, upgrading: Callable[[str], None] = unheard
+) -> None:
     """Under the write lock, so that of several processes one does it.
 
     The others wait: an upgrade of millions of rows takes minutes.
     """
     for left in reversed(range(_UPGRADING)):
         try:
-            _migrate(engine, path)
+            _migrate(engine, path, upgrading)
         except DATABASE_ERRORS as error:
             if not (left and _is_busy(error)):
                 raise
@@ -192,7 +198,7 @@ def migrate(engine: Engine, path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _migrate(engine: Engine, path: Path) -> None:
+def _migrate(engine: Engine, path: Path, upgrading: Callable[[str], None]) -> None:
     # A second to import, and needed once a version.
     from alembic import command
     from alembic.config import Config
@@ -209,6 +215,7 @@ def _migrate(engine: Engine, path: Path) -> None:
             return
         if version is not None:
             _refuse_unknown(path, version, known)
+            upgrading(version)
             _back_up(path, version)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
