@@ -70,6 +70,15 @@ def path(kept: Path, tmp_path: Path) -> Path:
     return target
 
 
+def a_repo_with(file: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A repo whose ledger is a kept file, and that ledger."""
+    folder = a_folder(tmp_path / "repo")
+    target = folder / ".boe" / "ledger.sqlite"
+    target.parent.mkdir(mode=0o700)
+    shutil.copy(file, target)
+    return folder, target
+
+
 def ask(path: Path, statement: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(statement).fetchall()
@@ -214,10 +223,7 @@ def test_who_waits_for_an_upgrade_is_told(
     log_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not among lines of JSON."""
-    folder = a_folder(tmp_path / "repo")
-    target = folder / ".boe" / "ledger.sqlite"
-    target.parent.mkdir(mode=0o700)
-    shutil.copy(FILES[0], target)
+    folder, _ = a_repo_with(FILES[0], tmp_path)
     said = []
     for _ in range(2):
         assert run(["-C", str(folder), "--log-format", log_format, "runs"]) == 0
@@ -235,10 +241,7 @@ def test_who_waits_for_an_upgrade_is_told(
 def test_a_ledger_of_a_newer_version_is_left_alone(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = a_folder(tmp_path / "repo")
-    target = folder / ".boe" / "ledger.sqlite"
-    target.parent.mkdir(mode=0o700)
-    shutil.copy(FILES[-1], target)
+    folder, target = a_repo_with(FILES[-1], tmp_path)
     with closing(sqlite3.connect(target)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     before = contents_of(target)

@@ -71,6 +71,12 @@ def made(kept: KeptChildren, title: str = "") -> str:
     return target.getvalue().decode()
 
 
+def numbers() -> Table:
+    """More bytes than a pipe takes by itself."""
+    batch = pa.record_batch({"n": pa.array(range(50_000))})
+    return Table(name="x", schema=batch.schema, batches=iter([batch]))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_small_file_from_a_child_has_the_very_same_bytes(
     kept: KeptChildren, name: str
@@ -174,10 +180,8 @@ def test_a_crash_is_told_and_harms_nobody_else(kept: KeptChildren) -> None:
 
 def test_what_is_wrong_with_rows_is_told_as_ever(kept: KeptChildren) -> None:
     with_a_child(kept)
-    batch = pa.record_batch({"n": pa.array(range(50_000))})
-    table = Table(name="x", schema=batch.schema, batches=iter([batch]))
     with pytest.raises(Permanent, match="holds none") as error:
-        odd(kept).write([table], io.BytesIO(), replace(ODD, title="refuse"))
+        odd(kept).write([numbers()], io.BytesIO(), replace(ODD, title="refuse"))
     assert (error.value.reason, error.value.help) == ("too_many_rows", "Take fewer.")
 
 
@@ -211,16 +215,14 @@ def test_rows_that_wait_for_a_child_hold_nobody_up(
     cancel = ByHand()
     stop = partial(os.kill, pid, signal.SIGKILL) if how == "killed" else cancel.pull
     threading.Timer(0.3, stop).start()
-    batch = pa.record_batch({"n": pa.array(range(50_000))})
-    table = Table(name="x", schema=batch.schema, batches=iter([batch]))
     target = io.BytesIO()
     wanted = replace(ODD, cancel=cancel)
     if how == "killed":
-        assert odd(kept).write([table], target, wanted).rows == 50_000
+        assert odd(kept).write([numbers()], target, wanted).rows == 50_000
         assert target.getvalue() == HERE.encode()
     else:
         with pytest.raises(Cancelled):
-            odd(kept).write([table], target, wanted)
+            odd(kept).write([numbers()], target, wanted)
     assert child not in kept._idle
     assert kept._count == 0
 
