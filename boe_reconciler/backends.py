@@ -114,7 +114,7 @@ class Backends:
         self._paces = Paces(self.clock)
         #: Starts nothing before the first child is needed.
         self.children = self._children(PRELOAD)
-        most = min(self.settings.workers, os.cpu_count() or 1)
+        most = min(self.settings.workers, (os.cpu_count() or 1) + 1)
         self.kept = KeptChildren(self._children(PRELOAD_FILES), most)
 
     def _children(self, preload: Sequence[str]) -> Children:

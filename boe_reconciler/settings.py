@@ -68,7 +68,7 @@ SETTINGS = (
     ),
     Setting(
         name="workers",
-        default="<number of CPUs, and one more>",
+        default="<number of CPUs, and three more>",
         description="Runs that are executed at the same time.",
     ),
     Setting(
@@ -269,7 +269,7 @@ def read_settings(
         state=(base / (state or value("state") or ".boe")).resolve(),
         data_root=folder("data_root"),
         local_root=folder("local_root"),
-        workers=_positive("workers", value("workers"), (os.cpu_count() or 1) + 1),
+        workers=_positive("workers", value("workers"), (os.cpu_count() or 1) + 3),
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
         git=remote,

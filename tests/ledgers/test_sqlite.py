@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.ledgers import sqlite
 from boe_reconciler.ledgers._store import Store
 from boe_reconciler.ledgers.sqlite import SqliteLedger, opening, tables
+from boe_reconciler.ledgers.sqlite.bulk import driver
 from boe_reconciler.ledgers.sqlite.runs import _finding
 from boe_reconciler.ledgers.sqlite.writer import Writer
 from tests.builders import (
@@ -295,6 +296,53 @@ def test_a_transaction_that_breaks_is_told_to_all_who_wait(path: Path) -> None:
     engine.dispose()
     with pytest.raises(RuntimeError, match="closed"):
         writer.do(lambda connection: 1)
+
+
+def test_what_waits_while_another_writes_is_done_in_one_transaction(
+    path: Path,
+) -> None:
+    engine = opening.open_engine(path)
+    writer = Writer(engine)
+    inside, go_on = Event(), Event()
+    begun: list[str] = []
+
+    def first(connection: Connection) -> None:
+        driver(connection).set_trace_callback(begun.append)
+        inside.set()
+        assert go_on.wait(10)
+
+    with ThreadPoolExecutor(6) as pool:
+        futures = [pool.submit(writer.do, first)]
+        assert inside.wait(10)
+        futures += [pool.submit(writer.do, lambda _: None) for _ in range(5)]
+        while len(writer._waiting) < 5:
+            Event().wait(0.001)
+        go_on.set()
+        assert [one.result() for one in futures] == [None] * 6
+    writer.close()
+    engine.dispose()
+    assert begun.count("BEGIN IMMEDIATE") == 1  # the first one's was not traced yet
+
+
+def test_what_interrupts_a_verb_undoes_it_and_nothing_else(path: Path) -> None:
+    engine = opening.open_engine(path)
+    writer = Writer(engine)
+
+    def mark(connection: Connection, name: str) -> None:
+        connection.execute(
+            text("INSERT INTO marks VALUES (:name, '1')"), {"name": name}
+        )
+
+    def interrupted(connection: Connection) -> None:
+        mark(connection, "interrupted")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        writer.do(interrupted)
+    writer.do(lambda connection: mark(connection, "after"))
+    writer.close()
+    engine.dispose()
+    assert raw(path, "SELECT name FROM marks") == [("after",)]
 
 
 def test_every_commit_waits_for_the_disk(path: Path) -> None:

@@ -1,12 +1,15 @@
-"""The one thread that writes: what waits together is committed together."""
+"""One transaction at a time: what waits together is committed together.
+
+Whoever comes while nobody writes does it at once, in its own thread, and with it what
+has come until then: to have another thread do it would take as long as a verb.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -20,58 +23,52 @@ T = TypeVar("T")
 _TOGETHER = 200
 
 
-_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
+class _Job:
+    """A verb, and once it is over what it gave or raised."""
+
+    __slots__ = ("failure", "found", "over", "verb")
+
+    def __init__(self, verb: Callable[[Connection], Any]) -> None:
+        self.verb = verb
+        self.over = False
+        self.found: Any = None
+        self.failure: BaseException | None = None
 
 
 class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._closing = Lock()
+        self._waiting: deque[_Job] = deque()
+        #: Held from the beginning of a transaction to its end.
+        self._writing = Lock()
         self._closed = False
         self._connection: Connection | None = None
-        self._thread = Thread(target=self._work, name="ledger", daemon=True)
-        self._thread.start()
 
     def do(self, verb: Callable[[Connection], T]) -> T:
         """Its result once it is committed, or what it raised, having changed nothing."""
-        future: Future[T] = Future()
-        with self._closing:
-            if self._closed:
-                raise LedgerClosed("the ledger is closed")
-            self._jobs.put((verb, future))
-        return future.result()
+        job = _Job(verb)
+        self._waiting.append(job)
+        with self._writing:
+            while not job.over:
+                self._commit(self._next())
+        if job.failure is not None:
+            raise job.failure
+        found: T = job.found
+        return found
 
     def close(self) -> None:
-        with self._closing:
+        with self._writing:
             self._closed = True
-            self._jobs.put(None)
-        self._thread.join()
+            self._let_go()
 
-    def _work(self) -> None:
-        more = True
-        while more:
-            jobs, more = self._next()
-            if jobs:
-                self._commit(jobs)
-        self._let_go()
-
-    def _next(self) -> tuple[list[_Job], bool]:
-        """At least one job, and all that wait behind it; False at the end."""
-        jobs: list[_Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            jobs.append(job)
-            try:
-                if len(jobs) == _TOGETHER:
-                    return jobs, True
-                job = self._jobs.get_nowait()
-            except Empty:
-                return jobs, True
-        return jobs, False
+    def _next(self) -> list[_Job]:
+        """Those that wait, the first ones first."""
+        count = min(len(self._waiting), _TOGETHER)
+        return [self._waiting.popleft() for _ in range(count)]
 
     def _commit(self, jobs: list[_Job]) -> None:
         """All of them in one transaction."""
+        assert jobs  # noqa: S101 whoever is not over still waits
         try:
             connection = self._ready()
             # SQLAlchemy's own steps would take as long as a verb.
@@ -79,17 +76,16 @@ class Writer:
             raw.execute(BEGIN)
             outcomes = _outcomes(connection, jobs)
             raw.commit()
-        except Exception as error:
+        except BaseException as error:
             self._let_go()
             outcomes = [(None, error)] * len(jobs)
-        for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
-            if failure is None:
-                future.set_result(found)
-            else:
-                future.set_exception(failure)
+        for job, (found, failure) in zip(jobs, outcomes, strict=True):
+            job.found, job.failure, job.over = found, failure, True
 
     def _ready(self) -> Connection:
         """The same each time: what it knows of the file stays true while only it writes."""
+        if self._closed:
+            raise LedgerClosed("the ledger is closed")
         if self._connection is None:
             self._connection = writing(self._engine)
         return self._connection
@@ -103,9 +99,9 @@ class Writer:
 
 def _outcomes(
     connection: Connection, jobs: list[_Job]
-) -> list[tuple[Any, Exception | None]]:
+) -> list[tuple[Any, BaseException | None]]:
     """What each gave or raised. One that is alone needs no savepoint to fail alone."""
     if len(jobs) == 1:
-        return [(jobs[0][0](connection), None)]
+        return [(jobs[0].verb(connection), None)]
     raw = driver(connection)
-    return [alone(raw, partial(verb, connection)) for verb, _ in jobs]
+    return [alone(raw, partial(job.verb, connection)) for job in jobs]
