@@ -298,6 +298,25 @@ def test_a_transaction_that_breaks_is_told_to_all_who_wait(path: Path) -> None:
         writer.do(lambda connection: 1)
 
 
+def test_ctrl_c_is_heard_while_another_process_writes(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    program = "ledger.enqueue([a_manual_run(now=now)], now=now)"
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        other(path, program, "waits") as process,
+    ):
+        assert process.stdin is not None
+        connection.execute("BEGIN IMMEDIATE")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.wait(opening.PATIENCE / 2)
+    assert process.returncode == -signal.SIGINT
+    assert ledger.runs() == []
+
+
 def test_what_waits_while_another_writes_is_done_in_one_transaction(
     path: Path,
 ) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from boe_reconciler.core.errors import LedgerClosed
 from boe_reconciler.ledgers.sqlite.bulk import driver
-from boe_reconciler.ledgers.sqlite.opening import BEGIN, alone, writing
+from boe_reconciler.ledgers.sqlite.opening import alone, begin, for_all
 
 T = TypeVar("T")
 #: Verbs in one transaction, at most: others must get their turn.
@@ -73,7 +73,7 @@ class Writer:
             connection = self._ready()
             # SQLAlchemy's own steps would take as long as a verb.
             raw = driver(connection)
-            raw.execute(BEGIN)
+            begin(raw)
             outcomes = _outcomes(connection, jobs)
             raw.commit()
         except BaseException as error:
@@ -87,12 +87,13 @@ class Writer:
         if self._closed:
             raise LedgerClosed("the ledger is closed")
         if self._connection is None:
-            self._connection = writing(self._engine)
+            self._connection = for_all(self._engine)
         return self._connection
 
     def _let_go(self) -> None:
-        """Of one that broke, too."""
+        """Of one that broke, too: it is like no other, and goes."""
         if self._connection is not None:
+            self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
