@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -301,16 +301,23 @@ def test_a_transaction_that_breaks_is_told_to_all_who_wait(path: Path) -> None:
 def test_ctrl_c_is_heard_while_another_process_writes(
     ledger: SqliteLedger, path: Path
 ) -> None:
-    program = "ledger.enqueue([a_manual_run(now=now)], now=now)"
+    program = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("asks", flush=True)
+ledger.enqueue([a_manual_run(now=now)], now=now)
+"""
     with (
         closing(sqlite3.connect(path, isolation_level=None)) as connection,
         other(path, program, "waits") as process,
     ):
         assert process.stdin is not None
+        assert process.stdout is not None
         connection.execute("BEGIN IMMEDIATE")
         process.stdin.write("\n")
         process.stdin.flush()
-        time.sleep(0.5)
+        assert process.stdout.readline() == "asks\n"
+        time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         process.wait(opening.PATIENCE / 2)
     assert process.returncode == -signal.SIGINT
@@ -343,7 +350,50 @@ def test_what_waits_while_another_writes_is_done_in_one_transaction(
     assert begun.count("BEGIN IMMEDIATE") == 1  # the first one's was not traced yet
 
 
-def test_what_interrupts_a_verb_undoes_it_and_nothing_else(path: Path) -> None:
+def test_ctrl_c_comes_between_no_two_lines_of_a_transaction(path: Path) -> None:
+    """Neither does a verb fail that is committed, nor is one lost that others wait for."""
+    engine = opening.open_engine(path)
+    writer = Writer(engine)
+    over = Event()
+
+    def mark(name: str) -> str:
+        put = text("INSERT INTO marks VALUES (:name, '1')")
+        writer.do(lambda connection: connection.execute(put, {"name": name}))
+        return name
+
+    def marks(of: int) -> set[str]:
+        names = iter(over.is_set, True)
+        return {mark(f"{of}.{count}") for count, _ in enumerate(names)}
+
+    with ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(marks, of) for of in range(2)]
+        try:
+            done = {f"main.{n}" for n in range(300) if uninterrupted(mark, n)}
+        finally:
+            over.set()
+        done = done.union(*[one.result() for one in others])
+    writer.close()
+    engine.dispose()
+    found = {name for (name,) in raw(path, "SELECT name FROM marks")}
+    assert done < found  # what was interrupted in the main thread is there, too
+    assert {name.partition(".")[0] for name in found - done} == {"main"}
+
+
+def uninterrupted(mark: Callable[[str], str], number: int) -> bool:
+    """Whether no Ctrl-C came while the main thread waited for its mark."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002 * (number % 10 + 1))
+        mark(f"main.{number}")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    return True
+
+
+def test_whatever_a_verb_raises_it_is_undone(path: Path) -> None:
     engine = opening.open_engine(path)
     writer = Writer(engine)
 
@@ -352,12 +402,12 @@ def test_what_interrupts_a_verb_undoes_it_and_nothing_else(path: Path) -> None:
             text("INSERT INTO marks VALUES (:name, '1')"), {"name": name}
         )
 
-    def interrupted(connection: Connection) -> None:
-        mark(connection, "interrupted")
-        raise KeyboardInterrupt
+    def ends(connection: Connection) -> None:
+        mark(connection, "undone")
+        raise SystemExit
 
-    with pytest.raises(KeyboardInterrupt):
-        writer.do(interrupted)
+    with pytest.raises(SystemExit):
+        writer.do(ends)
     writer.do(lambda connection: mark(connection, "after"))
     writer.close()
     engine.dispose()

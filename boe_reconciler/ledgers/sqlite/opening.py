@@ -19,9 +19,8 @@ from boe_reconciler.ledgers.sqlite.tables import NEWEST
 T = TypeVar("T")
 #: Of a transaction that writes: it takes its lock at once.
 BEGIN = "BEGIN IMMEDIATE"
-#: Seconds to wait for another process's transaction, and for how many of them at once where
-#: Ctrl-C has to be heard.
-PATIENCE, _AT_ONCE = 30.0, 0.25
+#: Seconds to wait for another process's transaction.
+PATIENCE = 30.0
 #: How often PATIENCE is had for an upgrade by another process.
 _UPGRADING = 40
 #: Seconds between two tries where SQLite does not wait by itself.
@@ -103,25 +102,6 @@ def writing(engine: Engine) -> Connection:
     """A connection whose transactions hold the write lock from their beginning."""
     # One that read first could not wait for it.
     return engine.connect().execution_options(begin=BEGIN)
-
-
-def for_all(engine: Engine) -> Connection:
-    """The same, for threads that take turns; its transactions begin with `begin`."""
-    connection = writing(engine)
-    driver(connection).execute(f"PRAGMA busy_timeout = {_AT_ONCE * 1000:.0f}")
-    return connection
-
-
-def begin(connection: sqlite3.Connection) -> None:
-    """Of one that is for all. Python hears of Ctrl-C between two calls of SQLite."""
-    for left in reversed(range(int(PATIENCE / _AT_ONCE))):
-        try:
-            connection.execute(BEGIN)
-        except sqlite3.OperationalError as error:
-            if not (left and _is_busy(error)):
-                raise
-        else:
-            break
 
 
 def alone(
