@@ -252,19 +252,23 @@ def test_two_that_read_and_then_write_do_not_lock_each_other_out(path: Path) -> 
 # --- One writer ---------------------------------------------------------------------
 
 
+def put_mark(connection: Connection, name: str) -> str:
+    statement = text("INSERT INTO marks VALUES (:name, '1')")
+    connection.execute(statement, {"name": name})
+    return name
+
+
 def test_verbs_that_wait_together_fail_alone(path: Path) -> None:
     engine = opening.open_engine(path)
     writer = Writer(engine)
 
     def verb(number: int) -> int:
         def note(connection: Connection) -> int:
-            connection.execute(
-                text("INSERT INTO marks VALUES (:name, '1')"), {"name": f"m{number}"}
-            )
+            put_mark(connection, f"m{number}")
             if number % 3 == 0:
                 raise KeyError(number)
             if number % 3 == 1:
-                connection.execute(text("INSERT INTO marks VALUES ('m2', '1')"))
+                put_mark(connection, "m2")
             return number
 
         return writer.do(note)
@@ -357,9 +361,7 @@ def test_ctrl_c_comes_between_no_two_lines_of_a_transaction(path: Path) -> None:
     over = Event()
 
     def mark(name: str) -> str:
-        put = text("INSERT INTO marks VALUES (:name, '1')")
-        writer.do(lambda connection: connection.execute(put, {"name": name}))
-        return name
+        return writer.do(lambda connection: put_mark(connection, name))
 
     def marks(of: int) -> set[str]:
         names = iter(over.is_set, True)
@@ -397,18 +399,13 @@ def test_whatever_a_verb_raises_it_is_undone(path: Path) -> None:
     engine = opening.open_engine(path)
     writer = Writer(engine)
 
-    def mark(connection: Connection, name: str) -> None:
-        connection.execute(
-            text("INSERT INTO marks VALUES (:name, '1')"), {"name": name}
-        )
-
     def ends(connection: Connection) -> None:
-        mark(connection, "undone")
+        put_mark(connection, "undone")
         raise SystemExit
 
     with pytest.raises(SystemExit):
         writer.do(ends)
-    writer.do(lambda connection: mark(connection, "after"))
+    writer.do(lambda connection: put_mark(connection, "after"))
     writer.close()
     engine.dispose()
     assert raw(path, "SELECT name FROM marks") == [("after",)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, main_thread
@@ -24,16 +25,7 @@ T = TypeVar("T")
 _TOGETHER = 200
 
 
-class _Job:
-    """A verb, and once it is over what it gave or raised."""
-
-    __slots__ = ("failure", "found", "over", "verb")
-
-    def __init__(self, verb: Callable[[Connection], Any]) -> None:
-        self.verb = verb
-        self.over = False
-        self.found: Any = None
-        self.failure: BaseException | None = None
+_Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 
 class Writer:
@@ -45,25 +37,19 @@ class Writer:
         self._closing = Lock()
         self._closed = False
         self._connection: Connection | None = None
-        #: What the main thread wants, and how it is told that it is over.
-        self._aside: SimpleQueue[tuple[_Job, Lock] | None] = SimpleQueue()
+        #: What the main thread wants; None: no more will come.
+        self._aside: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
     def do(self, verb: Callable[[Connection], T]) -> T:
         """Its result once it is committed, or what it raised, having changed nothing."""
-        job = _Job(verb)
-        try:
-            if current_thread() is main_thread():
-                self._hand_over(job)
-            else:
-                self._see_to(job)
-            if job.failure is not None:
-                raise job.failure
-            found: T = job.found
-            return found
-        finally:
-            del job  # its error knows this frame
+        future: Future[T] = Future()
+        if current_thread() is main_thread():
+            self._hand_over((verb, future))
+        else:
+            self._see_to((verb, future))
+        return future.result()
 
     def close(self) -> None:
         with self._closing:
@@ -75,23 +61,19 @@ class Writer:
 
     def _hand_over(self, job: _Job) -> None:
         """Ctrl-C comes to the main thread at any line, and must not come between ours."""
-        over = Lock()
-        over.acquire()
         with self._closing:
             self._refuse_closed()
-            self._aside.put((job, over))
-        over.acquire()
+            self._aside.put(job)
 
     def _work(self) -> None:
-        while (wanted := self._aside.get()) is not None:
-            job, over = wanted
+        while (job := self._aside.get()) is not None:
             self._see_to(job)
-            over.release()
 
     def _see_to(self, job: _Job) -> None:
+        _, future = job
         self._waiting.append(job)
         with self._writing:
-            while not job.over:
+            while not future.done():
                 self._commit(self._next())
 
     def _next(self) -> list[_Job]:
@@ -111,8 +93,11 @@ class Writer:
         except BaseException as error:
             self._let_go()
             outcomes = [(None, error)] * len(jobs)
-        for job, (found, failure) in zip(jobs, outcomes, strict=True):
-            job.found, job.failure, job.over = found, failure, True
+        for (_, future), (found, failure) in zip(jobs, outcomes, strict=True):
+            if failure is None:
+                future.set_result(found)
+            else:
+                future.set_exception(failure)
 
     def _ready(self) -> Connection:
         """The same each time: what it knows of the file stays true while only it writes."""
@@ -127,9 +112,9 @@ class Writer:
 
     def _let_go(self) -> None:
         """Of one that broke, too."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _outcomes(
@@ -137,6 +122,6 @@ def _outcomes(
 ) -> list[tuple[Any, BaseException | None]]:
     """What each gave or raised. One that is alone needs no savepoint to fail alone."""
     if len(jobs) == 1:
-        return [(jobs[0].verb(connection), None)]
+        return [(jobs[0][0](connection), None)]
     raw = driver(connection)
-    return [alone(raw, partial(job.verb, connection)) for job in jobs]
+    return [alone(raw, partial(verb, connection)) for verb, _ in jobs]
