@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from boe_reconciler.clock import SystemClock
 from tests.cli.conftest import Boe
 from tests.folders import a_folder, schedule, write
 from tests.gits import git_in
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a run's old and new time, the days ahead hold one more of the old ones."""
+    now = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    monkeypatch.setattr(SystemClock, "now", lambda _: now)
 
 
 @pytest.fixture
