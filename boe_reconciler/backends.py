@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import closing, contextmanager, suppress
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -78,13 +78,17 @@ _BEHIND = {"smtp": "email", "ses": "email"}
 #: does and hands the rows to the child.
 WITHOUT_SECRETS = ("duckdb", "sqlite")
 #: What the process that forks children loads once: for small files, and for all else.
-PRELOAD_FILES = (*FORMATS.values(), "boe_reconciler.formats.xlsx.book")
+PRELOAD_FILES = (
+    *FORMATS.values(),
+    "boe_reconciler.formats.xlsx.book",
+    SOURCES["duckdb"],
+    "duckdb",
+)
 PRELOAD = (
     "pandas",
     "pyarrow.pandas_compat",
     "boe_reconciler.transforms.frames",
     *(SOURCES[name] for name in WITHOUT_SECRETS),
-    "duckdb",
     *PRELOAD_FILES,
 )
 #: A child needs some memory to do anything at all.
@@ -114,8 +118,11 @@ class Backends:
         self._paces = Paces(self.clock)
         #: Starts nothing before the first child is needed.
         self.children = self._children(PRELOAD)
-        most = min(self.settings.workers, (os.cpu_count() or 1) + 1)
-        self.kept = KeptChildren(self._children(PRELOAD_FILES), most)
+        #: So many are kept at a time.
+        self._most_kept = min(self.settings.workers, (os.cpu_count() or 1) + 1)
+        self.kept = KeptChildren(
+            self._children(PRELOAD_FILES), self.settings.data_root, self._most_kept
+        )
 
     def _children(self, preload: Sequence[str]) -> Children:
         from boe_reconciler.transforms.children import Children
@@ -133,8 +140,10 @@ class Backends:
         return self.settings.state / "scratch"
 
     @contextmanager
-    def source(self, spec: RunSpec) -> Iterator[Source]:
+    def source(self, spec: RunSpec, *, for_file: bool = False) -> Iterator[Source]:
         """The Connection's one Source, for as long as the context lasts.
+
+        With `for_file` a child may read instead, and write its file, too.
 
         A Connection that was edited gets a new one; the older one is closed when no
         run uses it any more.
@@ -145,7 +154,7 @@ class Backends:
         version = spec.connection.model_dump_json()
         lent = self._lend(spec, version)
         try:
-            yield lent.source
+            yield self._kept_source(spec, lent.source) if for_file else lent.source
         finally:
             self._give_back(spec.connection_name, version)
 
@@ -224,10 +233,35 @@ class Backends:
         )
         return made
 
+    def _kept_source(self, spec: RunSpec, inner: Source) -> Source:
+        """A DuckDB that is only read: what a child may open beside others."""
+        from boe_reconciler.transforms.small import KeptSource
+
+        if not getattr(spec.connection, "read_only", False):
+            return inner
+        return KeptSource(
+            kept=self.kept,
+            inner=inner,
+            module=SOURCES[spec.connection.type],
+            connection=spec.connection,
+            data_root=self.settings.data_root,
+            memory_limit=self._memory_of_kept,
+        )
+
+    @cached_property
+    def _memory_of_kept(self) -> str:
+        """All of them together have what a Connection has."""
+        from boe_reconciler.core.resources.types import parse_size
+
+        most = self.children.memory // 2
+        with suppress(ValueError):  # DuckDB knows more ways to say it
+            most = min(parse_size(self.settings.memory_limit) // self._most_kept, most)
+        return f"{most}B"
+
     def format(self, name: str, *, isolate: bool = False) -> Format:
         """With `isolate` its files are written by a child, small ones as it comes."""
         from boe_reconciler.transforms.isolated import IsolatedFormat
-        from boe_reconciler.transforms.kept import KeptFormat
+        from boe_reconciler.transforms.small import KeptFormat
 
         module = FORMATS[name]
         made: Format = importlib.import_module(module).create()

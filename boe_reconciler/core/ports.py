@@ -126,6 +126,8 @@ class Rows(Protocol):
     """The answer to a query as a stream. Iterate once, then close."""
 
     schema: pa.Schema
+    #: How many there are, where that is known before they are read.
+    count: int | None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 

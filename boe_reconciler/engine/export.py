@@ -17,6 +17,7 @@ from boe_reconciler.core.ports import (
     Code,
     Format,
     FormatOptions,
+    Rows,
     Source,
     Table,
 )
@@ -61,7 +62,11 @@ _Open = Callable[[ExitStack], Sequence[Table]]
 
 def export(job: Job) -> Exported:
     """Run the queries, write each format's files, and move them into the Blobs store."""
-    with job.tools.backends.source(job.spec) as source, Packer.of(job) as packer:
+    backends, for_file = job.tools.backends, _for_one_file(job)
+    with (
+        backends.source(job.spec, for_file=for_file) as source,
+        Packer.of(job) as packer,
+    ):
         _refuse_failed_checks(job, source)
         open_tables: _Open = partial(_open, job, source)
         if job.spec.burst is not None:
@@ -94,7 +99,9 @@ def _refuse_failed_checks(job: Job, source: Source) -> None:
     for check in job.spec.report.checks:
         rows = source.rows(check.query, job.prepared.parameters, job.cancel)
         try:
-            found = sum(batch.num_rows for batch in rows)
+            found = rows.count
+            if found is None:
+                found = sum(batch.num_rows for batch in rows)
         finally:
             rows.close()
         if found:
@@ -131,7 +138,7 @@ def _open(job: Job, source: Source, stack: ExitStack) -> list[Table]:
     for query in _queries(job):
         rows = source.rows(query.text, job.prepared.parameters, job.cancel)
         stack.callback(rows.close)
-        batches = _limited(job, iter(rows))
+        batches = _limited(job, rows)
         table = _table(query, rows.schema, batches)
         tables.append(_transformed(job, table, stack))
     return tables
@@ -149,7 +156,7 @@ def _transformed(job: Job, table: Table, stack: ExitStack) -> Table:
     stack.callback(done.rows.close)
     if done.printed.strip():
         job.note("transform_printed", done.printed.strip())
-    batches = _limited(job, iter(done.rows))
+    batches = _limited(job, done.rows)
     return replace(table, schema=done.rows.schema, batches=batches)
 
 
@@ -165,20 +172,34 @@ def _table(
     )
 
 
-def _limited(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _limited(job: Job, rows: Rows) -> Iterator[pa.RecordBatch]:
     """Stop at the row limit and at a cancel."""
     own = None if _splits(job) else job.spec.report.max_rows
     limits = [limit for limit in (own, job.spec.max_rows) if limit]
-    most, rows = min(limits, default=None), 0
-    for batch in _cancelled(job, batches):
+    most = min(limits, default=None)
+    if rows.count is None:
+        return _counted(_cancelled(job, iter(rows)), most)
+    _refuse_too_many(rows.count, most)
+    return iter(rows)
+
+
+def _counted(
+    batches: Iterator[pa.RecordBatch], most: int | None
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
         rows += batch.num_rows
-        if most is not None and rows > most:
-            raise Permanent(
-                "too_many_rows",
-                f"The report has more than {most:,} rows.",
-                "Narrow the query, or raise max_rows in the Report or in the Policy.",
-            )
+        _refuse_too_many(rows, most)
         yield batch
+
+
+def _refuse_too_many(rows: int, most: int | None) -> None:
+    if most is not None and rows > most:
+        raise Permanent(
+            "too_many_rows",
+            f"The report has more than {most:,} rows.",
+            "Narrow the query, or raise max_rows in the Report or in the Policy.",
+        )
 
 
 def _cancelled(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -190,6 +211,13 @@ def _cancelled(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
 
 def _splits(job: Job) -> bool:
     return job.spec.report.on_too_many == "split"
+
+
+def _for_one_file(job: Job) -> bool:
+    """Whether its rows go into one file, and nobody else looks at them."""
+    spec = job.spec
+    others = spec.burst or spec.report.transform or previewing.wanted(job)
+    return len(_queries(job)) == 1 and not others and not _several_readers(job)
 
 
 def _several_readers(job: Job) -> bool:

@@ -36,7 +36,10 @@ from boe_reconciler.engine.pacing import Slots
 class Backends(Protocol):
     """The families that a run uses, as `app` wires them."""
 
-    def source(self, spec: RunSpec) -> AbstractContextManager[Source]: ...
+    def source(
+        self, spec: RunSpec, *, for_file: bool = False
+    ) -> AbstractContextManager[Source]:
+        """`for_file`: its rows go into one file, and nobody else looks at them."""
 
     def format(self, name: str, *, isolate: bool = False) -> Format: ...
 

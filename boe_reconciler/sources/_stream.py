@@ -111,6 +111,8 @@ class Watch:
 class Stream:
     """Rows (see core.ports) over a driver's batches; closing gives back what it holds."""
 
+    count: int | None = None
+
     def __init__(
         self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], held: ExitStack
     ) -> None:

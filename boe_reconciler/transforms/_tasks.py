@@ -34,6 +34,8 @@ _LONGEST_ANSWER = 256 * 1024
 _LONGEST_TOLD = 4000
 #: What a child writes in its folder: a format's file, a transform's rows.
 OUTPUT = "output"
+#: What ends the work of a child that is kept: a thread does not have it, or tells it better.
+ENDS = frozenset(["out_of_memory", "internal"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +53,11 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
-    """A table; its rows are with it, or come in through the pipe."""
+    """A table; its rows are with it, or with the child, or come in through the pipe."""
 
     name: str
-    #: Its rows as an Arrow stream; None: one comes, with the schema.
+    #: Its rows as an Arrow stream. None: one comes, with the schema; a child that is kept
+    #: has them of its last Query.
     stream: bytes | None
     schema: pa.Schema
     columns: Mapping[str, Column]
@@ -70,8 +73,16 @@ class File:
     options: FormatOptions
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Files:
-    """Write one small file after the other, each as it is asked for; see `ask`."""
+    """Write one small file after the other, and read for them: whatever is asked for."""
+
+    #: What a Query reads lies below it.
+    data_root: Path
+
+
+class Send:
+    """Send the rows that the last Query left here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +94,8 @@ class Transform:
 
 
 Task = Query | File | Files | Transform
+#: What `ask` asks for.
+Wish = Query | File | Send
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,21 +127,21 @@ def receive_order(line: socket.socket) -> tuple[Order, list[int]]:
     return order, fds
 
 
-def ask(rows: IO[bytes], file: File) -> None:
-    """Of a child that writes Files; the sheets have their rows."""
-    content = pickle.dumps(file)
+def ask(rows: IO[bytes], wish: Wish) -> None:
+    """Of a child that does Files."""
+    content = pickle.dumps(wish)
     rows.write(_HEADER.pack(len(content)) + content)
     rows.flush()
 
 
-def asked(rows: IO[bytes]) -> File | None:
-    """None when no file is wanted any more."""
+def asked(rows: IO[bytes]) -> Wish | None:
+    """None when nothing is wanted any more."""
     header = rows.read(_HEADER.size)
     if not header:
         return None
     (length,) = _HEADER.unpack(header)
-    file: File = pickle.loads(rows.read(length))  # noqa: S301 the parent's own words
-    return file
+    wish: Wish = pickle.loads(rows.read(length))  # noqa: S301 the parent's own words
+    return wish
 
 
 # --- The child answers ----------------------------------------------------------
@@ -138,23 +151,23 @@ def send_answer(line: socket.socket, answer: Mapping[str, Any]) -> None:
     line.sendall(json.dumps(answer).encode())
 
 
-def send_file(
+def send_reply(
     line: socket.socket, answer: Mapping[str, Any], made: bytes | memoryview
 ) -> None:
-    """What became of one of the Files, and its bytes; a child that waits for the first
-    one sends nothing in nothing."""
+    """What became of a wish, and the bytes of its file or rows. A child that waits for the
+    first one sends nothing in nothing. With "more" in it another one follows."""
     told = json.dumps(answer).encode()
     line.sendall(_FILE.pack(len(told), len(made)) + told)
     line.sendall(made)
 
 
-def receive_file(line: socket.socket) -> tuple[Mapping[str, Any], bytes] | None:
-    """None: the child has ended."""
-    with suppress(ConnectionError), line.makefile("rb") as file:
-        header = file.read(_FILE.size)
+def receive_reply(replies: IO[bytes]) -> tuple[Mapping[str, Any], bytes] | None:
+    """None: the child has ended. `replies`: its line as a file, the same each time."""
+    with suppress(ConnectionError):
+        header = replies.read(_FILE.size)
         if len(header) == _FILE.size:
             told, size = _FILE.unpack(header)
-            answer, made = file.read(told), file.read(size)
+            answer, made = replies.read(told), replies.read(size)
             if len(made) == size:
                 return json.loads(answer), made
     return None

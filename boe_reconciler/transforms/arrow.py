@@ -1,10 +1,16 @@
-"""Arrow without pandas."""
+"""Arrow without pandas; a few rows as bytes."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
+
+#: Bytes of rows and template. Of more than that, Arrow's part outweighs Python's: threads do.
+SMALL = 1 << 20
+#: Bytes that a row counts for at least.
+_ROW = 16
 
 
 class _NoPandas:
@@ -28,3 +34,25 @@ def keep_pandas_out() -> None:
         pa.array([0]).to_numpy()
     finally:
         sys.meta_path.remove(refusal)
+
+
+def take_few(
+    batches: Iterator[pa.RecordBatch], room: int
+) -> tuple[list[pa.RecordBatch], int]:
+    """The first rows, and the room that is left: below 0, there may be more of them."""
+    taken: list[pa.RecordBatch] = []
+    while room >= 0 and (batch := next(batches, None)) is not None:
+        taken.append(batch)
+        # What takes no room in memory takes some in a file.
+        room -= max(batch.nbytes, _ROW * batch.num_rows)
+    return taken, room
+
+
+def as_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
+    """In memory: into a pipe Arrow writes each buffer, and asks for Python's lock."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream

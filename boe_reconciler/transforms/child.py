@@ -10,7 +10,9 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
@@ -25,14 +27,22 @@ from boe_reconciler.transforms._tasks import (
     Files,
     Order,
     Query,
+    Send,
     Sheet,
     Transform,
 )
-from boe_reconciler.transforms.arrow import keep_pandas_out
+from boe_reconciler.transforms.arrow import (
+    SMALL,
+    as_stream,
+    keep_pandas_out,
+    take_few,
+)
 
 if TYPE_CHECKING:
     from boe_reconciler.core.ports import Format, Source
 
+#: Opens the rows of a table: a stream, or batches.
+_Open = Callable[[], Iterable[pa.RecordBatch]]
 Answer = TypeVar("Answer", Mapping[str, Any], Mapping[str, Any] | None)
 #: Freed when memory runs out, so that there is some to say so.
 _RESERVE = 1 << 20
@@ -41,6 +51,8 @@ _SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys".split()
 # Not the rest of /dev: in /dev/shm lie files of other programs.
 _SYSTEM += "/dev/null /dev/zero /dev/full /dev/random /dev/urandom".split()
 _SYSTEM += "/proc/self /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys".split()
+#: Connections that a child knows at a time: a DuckDB counts for the stacks of its threads.
+_MOST_SOURCES = 2
 
 
 def run(line_fd: int, server: int) -> NoReturn:
@@ -53,7 +65,7 @@ def run(line_fd: int, server: int) -> NoReturn:
         _settle(order, console)
         threading.Thread(target=_end_with, args=(line,), daemon=True).start()
         if isinstance(order.task, Files):
-            _write_files(line, pipe)
+            _keep(line, pipe)
         else:
             answer = _answer(order.task, pipe)
             for stream in (sys.stdout, sys.stderr):
@@ -100,6 +112,8 @@ def _places(task: _tasks.Task) -> tuple[list[Path], list[Path]]:
     """What may be read and what may be written besides the working folder."""
     python = (sys.prefix, sys.base_prefix, *sys.path)
     readable = [Path(place) for place in (*_SYSTEM, *python)]
+    if isinstance(task, Files):
+        return [*readable, task.data_root], []
     if not isinstance(task, Query):
         return readable, []
     # A database may keep files of its own beside the one that is read.
@@ -154,13 +168,18 @@ class _NoSecrets:
         raise AssertionError("a child has no secrets")
 
 
-def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
-    source: Source = importlib.import_module(task.module).create(
+def _opened(task: Query) -> Source:
+    made: Source = importlib.import_module(task.module).create(
         task.connection,
         secrets=_NoSecrets(),
         data_root=task.data_root,
         memory_limit=task.memory_limit,
     )
+    return made
+
+
+def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
+    source = _opened(task)
     found = source.rows(task.query, task.parameters, Never())
     with pa.ipc.new_stream(rows, found.schema) as writer:
         for batch in found:
@@ -172,49 +191,113 @@ def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
 
 def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
     with Path(OUTPUT).open("wb") as target:
-        return _write(task, rows, target)
+        return _write(task, partial(pa.ipc.open_stream, rows), target)
 
 
-def _write_files(line: socket.socket, pipe: int) -> None:
-    """Until none is asked for any more, or one fails."""
+def _keep(line: socket.socket, pipe: int) -> None:
     keep_pandas_out()
-    answer: Mapping[str, Any] | None = {}
-    made = io.BytesIO()
-    with cast(BinaryIO, os.fdopen(pipe, "rb")) as rows:
-        while answer is not None and "reason" not in answer:
-            _tasks.send_file(line, answer, made.getbuffer())
+    with cast(BinaryIO, os.fdopen(pipe, "rb")) as wishes:
+        _Kept(line, wishes).serve()
+
+
+class _Kept:
+    """Grants one wish after the other; of a query it holds the rows if they are few."""
+
+    def __init__(self, line: socket.socket, wishes: BinaryIO) -> None:
+        self._line = line
+        self._wishes = wishes
+        #: Of Connections as they stand; each closes by itself what it has opened.
+        self._sources: dict[str, Source] = {}
+        self._schema: pa.Schema | None = None
+        self._rows: list[pa.RecordBatch] = []
+
+    def serve(self) -> None:
+        """Until nothing is asked for any more, or what failed may fail for everything."""
+        answer: Mapping[str, Any] | None = {}
+        made = io.BytesIO()
+        while answer is not None and answer.get("reason") not in _tasks.ENDS:
+            self._reply(answer, made)
             made = io.BytesIO()
-            answer = _told(_write_next, rows, made)
+            answer = _told(self._grant, made)
         if answer is not None:
-            _tasks.send_file(line, answer, b"")
+            self._reply(answer, made)
+
+    def _reply(self, answer: Mapping[str, Any], made: io.BytesIO) -> None:
+        """Of what failed no byte is worth anything."""
+        content = b"" if "reason" in answer else made.getbuffer()
+        _tasks.send_reply(self._line, answer, content)
+
+    def _grant(self, made: BinaryIO) -> Mapping[str, Any] | None:
+        """None: nothing is wanted any more."""
+        match _tasks.asked(self._wishes):
+            case File() as file:
+                return _write(file, lambda: self._rows, made)
+            case Query() as query:
+                return self._read(query, made)
+            case Send():
+                made.write(as_stream(self._schema, self._rows))
+                return {}
+            case None:
+                return None
+
+    def _read(self, query: Query, made: BinaryIO) -> Mapping[str, Any]:
+        """The rows stay here, or follow at once where they are many."""
+        found = self._source(query).rows(query.query, query.parameters, Never())
+        try:
+            batches = iter(found)
+            self._schema = found.schema
+            self._rows, room = take_few(batches, SMALL)
+            begin = as_stream(found.schema, [])
+            if room >= 0:
+                made.write(begin)
+                return {"rows": sum(batch.num_rows for batch in self._rows)}
+            self._send({"rows": None}, begin)
+            self._stream(batches)
+            return {}
+        finally:
+            found.close()
+
+    def _stream(self, batches: Iterator[pa.RecordBatch]) -> None:
+        rows, self._rows = self._rows, []
+        while rows:
+            self._send({}, as_stream(self._schema, rows))
+            rows = list(islice(batches, 1))
+
+    def _send(self, answer: Mapping[str, Any], made: bytes) -> None:
+        _tasks.send_reply(self._line, {**answer, "more": True}, made)
+
+    def _source(self, query: Query) -> Source:
+        key = query.connection.model_dump_json()
+        if key not in self._sources:
+            if len(self._sources) == _MOST_SOURCES:
+                self._sources.pop(next(iter(self._sources))).close()
+            self._sources[key] = _opened(query)
+        return self._sources[key]
 
 
-def _write_next(rows: BinaryIO, made: BinaryIO) -> Mapping[str, Any] | None:
-    """None: no file is wanted any more."""
-    task = _tasks.asked(rows)
-    return None if task is None else _write(task, rows, made)
-
-
-def _write(task: File, rows: BinaryIO, target: BinaryIO) -> Mapping[str, Any]:
+def _write(task: File, rows: _Open, target: BinaryIO) -> Mapping[str, Any]:
+    """`rows`: of the sheets that bring none with them."""
     made: Format = importlib.import_module(task.module).create()
     tables = [_table(sheet, rows) for sheet in task.sheets]
     written = made.write(tables, target, task.options)
     return {"rows": written.rows, "notes": list(written.notes)}
 
 
-def _table(sheet: Sheet, pipe: BinaryIO) -> Table:
+def _table(sheet: Sheet, rows: _Open) -> Table:
+    if sheet.stream is not None:
+        rows = partial(pa.ipc.open_stream, sheet.stream)
     return Table(
         name=sheet.name,
         schema=sheet.schema,
-        batches=_incoming(pipe if sheet.stream is None else sheet.stream),
+        batches=_incoming(rows),
         columns=sheet.columns,
         fill=sheet.fill,
     )
 
 
-def _incoming(rows: BinaryIO | bytes) -> Iterator[pa.RecordBatch]:
+def _incoming(rows: _Open) -> Iterator[pa.RecordBatch]:
     """A stream, or the next one in the pipe; it is opened when its first row is wanted."""
-    yield from pa.ipc.open_stream(rows)
+    yield from rows()
 
 
 def _transform(task: Transform, rows: BinaryIO) -> Mapping[str, Any]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class _Stream:
     """Rows (see core.ports) that a child, or what it left, holds until they are closed."""
 
+    count: int | None = None
+
     def __init__(
         self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], held: ExitStack
     ) -> None:

@@ -1,52 +1,102 @@
-"""Small files are written by children that are kept for the next one.
+"""Children that are kept: each does one small thing after the other.
 
-Python lets one thread of a process work at a time. A run asks its Source and tells the
-ledger in the main process; a child makes its file meanwhile, on another processor.
+Python lets one thread of a process work at a time. A run tells the ledger and delivers in
+the main process; a child reads its rows and makes its file meanwhile, on another
+processor.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from itertools import chain
+from pathlib import Path
 from threading import Lock, Thread, Timer, current_thread
-from typing import Any, BinaryIO
-
-import pyarrow as pa
+from typing import Any
 
 from boe_reconciler.core.errors import RunError, Temporary
-from boe_reconciler.core.ports import Format, FormatOptions, Never, Table, Written
+from boe_reconciler.core.ports import Cancel, Never
 from boe_reconciler.transforms import _tasks
-from boe_reconciler.transforms._tasks import Files
+from boe_reconciler.transforms._tasks import Files, Wish
 from boe_reconciler.transforms.children import Child, Children
-from boe_reconciler.transforms.isolated import file_of, written
 
 log = logging.getLogger(__name__)
 
-#: Bytes of rows and template. Of more than that, Arrow's part outweighs Python's: threads do.
-SMALL = 1 << 20
-#: Bytes that a row counts for at least.
-_ROW = 16
-#: What ends a child's work for reasons that a thread does not have, or tells better.
-_ITS_OWN = frozenset(["out_of_memory", "internal"])
 #: So many files have to meet another under way before there is a child for them.
 _ENOUGH = 16
 #: Seconds without a file after which no child is kept.
 _LINGER = 60.0
 
 
-class KeptChildren:
-    """Each writes one small file after the other; safe to use from several threads."""
+class Lost(Exception):
+    """A child could not, and nothing of it was used: the thread does."""
 
-    def __init__(self, children: Children, most: int) -> None:
-        """`children` are theirs alone; `most` of them are kept at a time."""
+
+class KeptChild:
+    """One that does one thing after the other."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self._replies = child.line.makefile("rb")
+        #: Nothing is under way in it.
+        self.ready = True
+
+    def close(self) -> None:
+        self._replies.close()
+        self.child.close()
+
+    def ask(self, wish: Wish, cancel: Cancel) -> None:
+        """What `cancel` raises, else Lost where it has ended."""
+        if not self.ready:
+            raise Lost("it has something else to do, or has ended")
+        self.ready = False
+        with _lost(cancel), self.child.blamed(cancel):
+            _tasks.ask(self.child.rows, wish)
+
+    def reply(self, cancel: Cancel) -> tuple[Mapping[str, Any], bytes]:
+        """What it answers, and what it made; it raises what the work raised.
+
+        Lost where it was ended, or could not for reasons of its own.
+        """
+        found = _tasks.receive_reply(self._replies)
+        if found is None:
+            with _lost(cancel):
+                self.child.answer(cancel)
+            raise Lost("it ended")
+        answer, _ = found
+        if answer.get("reason") in _tasks.ENDS:
+            raise Lost(answer["reason"])
+        self.ready = not answer.get("more")
+        self.child.check(answer)
+        return found
+
+
+@contextmanager
+def _lost(cancel: Cancel) -> Iterator[None]:
+    """How it ended may be its own affair; a crash is not one to be tried again here."""
+    try:
+        yield
+    except RunError as error:
+        cancel.check()
+        if isinstance(error, Temporary) or error.reason in _tasks.ENDS:
+            raise Lost(error.message) from error
+        raise
+
+
+class KeptChildren:
+    """Children for small things; safe to use from several threads."""
+
+    def __init__(self, children: Children, data_root: Path, most: int) -> None:
+        """`children` are theirs alone; `most` of them are kept at a time.
+
+        What they read for files lies below `data_root`.
+        """
         self._children = children
+        self._data_root = data_root
         self._most = most
         #: Held for a moment at a time: children start and end outside of it.
         self._lock = Lock()
-        self._idle: list[Child] = []
+        self._idle: list[KeptChild] = []
         #: Those that there are or that are being started.
         self._count = 0
         #: Files under way, also those that no child writes.
@@ -62,17 +112,16 @@ class KeptChildren:
         self._closed = False
 
     @contextmanager
-    def child(self) -> Iterator[Child | None]:
-        """One for a file; None where none is free. After an error it is not used again."""
-        child, sound = self._take(), False
+    def child(self) -> Iterator[KeptChild | None]:
+        """One for a file; None where none is free."""
+        child = self._take()
         try:
             yield child
-            sound = True
         finally:
             with self._lock:
                 self._writing -= 1
             if child is not None:
-                self._keep(child, sound)
+                self._keep(child)
 
     def close(self) -> None:
         with self._lock:
@@ -80,14 +129,14 @@ class KeptChildren:
             if self._timer is not None:
                 self._timer.cancel()
             spare, busy = self._spare(), self._busy
-        for child in spare:
-            child.close()
+        for one in spare:
+            one.close()
         self._children.close()  # ends one that is being started, too
         if busy is not None:
             busy.join()
             self._children.close()
 
-    def _take(self) -> Child | None:
+    def _take(self) -> KeptChild | None:
         with self._lock:
             self._used = True
             self._writing += 1
@@ -99,14 +148,14 @@ class KeptChildren:
                     self._begin()
         return None
 
-    def _keep(self, child: Child, sound: bool) -> None:
+    def _keep(self, child: KeptChild) -> None:
         with self._lock:
-            sound = sound and not self._closed
-            if sound:
+            kept = child.ready and not self._closed
+            if kept:
                 self._idle.append(child)
             else:
                 self._count -= 1
-        if not sound:
+        if not kept:
             child.close()
 
     # --- Starting -----------------------------------------------------------------
@@ -124,10 +173,10 @@ class KeptChildren:
     def _start(self) -> None:
         child, trouble = None, ""
         try:
-            child = self._children.start(Files(), "small files")
-            if _tasks.receive_file(child.line) is None:
-                child.answer(Never())
-        except (RunError, OSError) as error:
+            order = Files(data_root=self._data_root)
+            child = KeptChild(self._children.start(order, "a small file"))
+            child.reply(Never())
+        except (RunError, OSError, Lost) as error:
             trouble = str(error)
         with self._lock:
             self._busy = None
@@ -137,7 +186,8 @@ class KeptChildren:
             if child is None:
                 self._count -= 1
         if child is not None:
-            self._keep(child, sound=not trouble)
+            child.ready = not trouble
+            self._keep(child)
         if trouble and not self._closed:
             log.warning("no_child_for_files", extra={"detail": trouble})
 
@@ -161,102 +211,15 @@ class KeptChildren:
                 self._met = 0
             else:
                 self._watch()
-        for child in spare:
-            child.close()
+        for one in spare:
+            one.close()
         if last:
             self._children.close()
             with self._lock:
                 self._busy = None
 
-    def _spare(self) -> list[Child]:
+    def _spare(self) -> list[KeptChild]:
         """Those that write nothing: they are not kept any more."""
         spare, self._idle = self._idle, []
         self._count -= len(spare)
         return spare
-
-
-class KeptFormat:
-    """What a format makes of a few rows, a child makes where one is free."""
-
-    def __init__(self, kept: KeptChildren, module: str, inner: Format) -> None:
-        self.extension = inner.extension
-        self.media_type = inner.media_type
-        self.several_tables = inner.several_tables
-        self._kept = kept
-        self._module = module
-        self._inner = inner
-
-    def write(
-        self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
-    ) -> Written:
-        rows, small = _taken(tables, SMALL - len(options.template or b""))
-        if small:
-            with suppress(_Lost), self._kept.child() as child:
-                if child is not None:
-                    answer, made = self._made_by(child, tables, rows, options)
-                    target.write(made)
-                    return written(answer)
-                return self._inner.write(_held(tables, rows), target, options)
-        return self._inner.write(_held(tables, rows), target, options)
-
-    def _made_by(
-        self,
-        child: Child,
-        tables: Sequence[Table],
-        rows: Sequence[Sequence[pa.RecordBatch]],
-        options: FormatOptions,
-    ) -> tuple[Mapping[str, Any], bytes]:
-        cancel = options.cancel
-        streams = [_stream(*each) for each in zip(tables, rows, strict=True)]
-        file = file_of(self._module, tables, streams, options)
-        try:
-            with cancel.on_cancel(child.stop):
-                with child.blamed(cancel):
-                    _tasks.ask(child.rows, file)
-                found = _tasks.receive_file(child.line)
-                answer, made = found or (child.answer(cancel), b"")
-        except Temporary as error:
-            cancel.check()
-            raise _Lost from error
-        if answer.get("reason") in _ITS_OWN:
-            raise _Lost
-        child.check(answer)
-        return answer, made
-
-
-class _Lost(Exception):
-    """A child could not, and no byte of its file was written: the thread does."""
-
-
-def _taken(
-    tables: Sequence[Table], room: int
-) -> tuple[list[list[pa.RecordBatch]], bool]:
-    """The first rows of each table, and whether they are all rows of all tables."""
-    rows: list[list[pa.RecordBatch]] = []
-    for table in tables:
-        rows.append([])
-        while room >= 0 and (batch := next(table.batches, None)) is not None:
-            rows[-1].append(batch)
-            # What takes no room in memory takes some in a file.
-            room -= max(batch.nbytes, _ROW * batch.num_rows)
-    return rows, room >= 0
-
-
-def _stream(table: Table, rows: Sequence[pa.RecordBatch]) -> bytes:
-    """In memory: into a pipe Arrow writes each buffer, and asks for Python's lock."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        for batch in rows:
-            writer.write_batch(batch)
-    stream: bytes = sink.getvalue().to_pybytes()
-    return stream
-
-
-def _held(
-    tables: Sequence[Table], rows: Sequence[Sequence[pa.RecordBatch]]
-) -> list[Table]:
-    """The tables, whose first rows were taken."""
-    return [
-        replace(table, batches=chain(taken, table.batches))
-        for table, taken in zip(tables, rows, strict=True)
-    ]

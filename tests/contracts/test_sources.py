@@ -17,6 +17,9 @@ from boe_reconciler.backends import SOURCES
 from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.ports import Source
 from boe_reconciler.core.resources.connection import CONNECTIONS, DATABASE_TYPES
+from boe_reconciler.transforms.kept import KeptChildren
+from boe_reconciler.transforms.small import KeptSource
+from tests.crowds import kept_children, with_a_child
 from tests.servers import postgresql
 from tests.sources.conftest import ByHand
 
@@ -56,16 +59,34 @@ def server() -> Iterator[str]:
         yield socket_folder
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptChildren]:
+    root = tmp_path_factory.mktemp("kept")
+    with kept_children(root / "scratch", root) as made:
+        yield made
+
+
+@pytest.fixture(params=[*SOURCES, "kept"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
-    kind = request.param
+    """Each of the registry, and DuckDB in a child that is kept."""
+    kind = "duckdb" if request.param == "kept" else request.param
     fields = {"type": kind, **FIELDS[kind]}
     if kind == "postgres":
         fields["host"] = request.getfixturevalue("server")
     spec = CONNECTIONS[kind].model_validate(fields)
     module = importlib.import_module(SOURCES[kind])
     made: Source = module.create(spec, secrets=NoSecrets(), data_root=tmp_path)
-    yield made
+    if request.param == "kept":
+        yield KeptSource(
+            kept=with_a_child(request.getfixturevalue("kept"), 2),
+            inner=made,
+            module=SOURCES[kind],
+            connection=spec,
+            data_root=tmp_path,
+            memory_limit="100MB",
+        )
+    else:
+        yield made
     made.close()
 
 

@@ -34,6 +34,7 @@ class Stuck:
 
 
 class _StuckRows:
+    count: int | None = None
     schema = pa.schema([("one", pa.int64())])
 
     def __init__(self, cancel: Cancel) -> None:
@@ -52,7 +53,7 @@ class _StuckRows:
 @pytest.fixture
 def stuck(world: World) -> Stuck:
     source = Stuck()
-    world.backends.source = lambda spec: nullcontext(source)  # type: ignore[method-assign]  # a slow database
+    world.backends.source = lambda spec, **_: nullcontext(source)  # type: ignore[method-assign]  # a slow database
     return source
 
 

@@ -254,7 +254,7 @@ class Down:
 
 def failures(world: World, error: RunError, **limits: Any) -> ConnectionState:
     """How the Connection stands after one run whose source failed like this."""
-    world.backends.source = lambda spec: nullcontext(Down(error))  # type: ignore[method-assign]  # the far side
+    world.backends.source = lambda spec, **_: nullcontext(Down(error))  # type: ignore[method-assign]  # the far side
     world.run_now(a_spec(connection={"type": "duckdb", **limits}))
     (state,) = world.ledger.limits(now=world.clock.now())
     return state
@@ -312,7 +312,7 @@ def test_a_time_out_counts_if_it_is_the_servers_and_not_the_runs(world: World) -
             cancel.stop(Stop.TIMEOUT)
             raise self.error
 
-    world.backends.source = lambda spec: nullcontext(Slow(late))  # type: ignore[method-assign]  # too slow
+    world.backends.source = lambda spec, **_: nullcontext(Slow(late))  # type: ignore[method-assign]  # too slow
     world.run_now(a_spec(connection={"type": "duckdb", "circuit_breaker": {}}))
     (state,) = world.ledger.limits(now=world.clock.now())
     assert state.failures == 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -42,6 +44,17 @@ def children(scratch: Path) -> Iterator[Children]:
 def _nothing_is_left(scratch: Path) -> Iterator[None]:
     yield
     assert list(scratch.iterdir()) == []
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    with sqlite3.connect(tmp_path / "shop.sqlite") as lite:
+        lite.execute("PRAGMA journal_mode = wal")
+        lite.execute("CREATE TABLE sales AS SELECT 1 AS n, 'one' AS word")
+    lite.close()
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as db:
+        db.execute("CREATE TABLE sales AS SELECT 1::INT AS n, 'one' AS word")
+    return tmp_path
 
 
 def a_code(text: str) -> Code:

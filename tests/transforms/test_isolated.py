@@ -6,7 +6,6 @@ import importlib
 import io
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pyarrow as pa
 import pytest
 
@@ -38,17 +36,6 @@ NUMBERS = (
 ENDLESS = (
     "with recursive c(n) as (select 1 union all select n + 1 from c) select n from c"
 )
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    with sqlite3.connect(tmp_path / "shop.sqlite") as lite:
-        lite.execute("PRAGMA journal_mode = wal")
-        lite.execute("CREATE TABLE sales AS SELECT 1 AS n, 'one' AS word")
-    lite.close()
-    with duckdb.connect(str(tmp_path / "shop.duckdb")) as db:
-        db.execute("CREATE TABLE sales AS SELECT 1::INT AS n, 'one' AS word")
-    return tmp_path
 
 
 @pytest.fixture(params=WITHOUT_SECRETS)

@@ -9,7 +9,6 @@ import signal
 import threading
 import zoneinfo
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from boe_reconciler.backends import FORMATS, PRELOAD_FILES
+from boe_reconciler.backends import FORMATS
 from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.ports import Table
 from boe_reconciler.transforms import children as children_module
 from boe_reconciler.transforms import kept as kept_module
+from boe_reconciler.transforms import small as small_module
 from boe_reconciler.transforms.children import Children
-from boe_reconciler.transforms.kept import KeptChildren, KeptFormat
+from boe_reconciler.transforms.kept import KeptChildren
+from boe_reconciler.transforms.small import KeptFormat
+from tests.crowds import crowd, kept_children, with_a_child
 from tests.folders import until
 from tests.sources.conftest import ByHand
 from tests.transforms import odd_format
@@ -35,28 +37,9 @@ ODD = replace(OPTIONS, title="", subtitle=HERE)
 
 
 @pytest.fixture
-def kept(scratch: Path) -> Iterator[KeptChildren]:
-    children = Children(
-        scratch=scratch, memory=MEMORY, environment=os.environ, preload=PRELOAD_FILES
-    )
-    made = KeptChildren(children, 2)
-    yield made
-    made.close()
-    assert children._server._process is None
-
-
-def crowd(kept: KeptChildren, files: int = 20) -> None:
-    """So many files at the same moment."""
-    with ExitStack() as stack:
-        for _ in range(files):
-            stack.enter_context(kept.child())
-
-
-def with_a_child(kept: KeptChildren) -> KeptChildren:
-    until(lambda: kept._busy is None)
-    crowd(kept)
-    until(lambda: kept._idle)
-    return kept
+def kept(scratch: Path, tmp_path: Path) -> Iterator[KeptChildren]:
+    with kept_children(scratch, tmp_path) as made:
+        yield made
 
 
 def odd(kept: KeptChildren) -> KeptFormat:
@@ -119,7 +102,7 @@ def test_more_rows_than_a_few_stay_in_the_thread(
     kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_a_child(kept)
-    monkeypatch.setattr(kept_module, "SMALL", 10)
+    monkeypatch.setattr(small_module, "SMALL", 10)
     assert made(kept) == HERE
 
 
@@ -135,7 +118,7 @@ def test_rows_without_any_size_are_not_few_for_that(kept: KeptChildren) -> None:
 def test_a_template_counts_with_the_rows(kept: KeptChildren) -> None:
     with_a_child(kept)
     found = io.BytesIO()
-    odd(kept).write(tables(), found, replace(ODD, template=bytes(kept_module.SMALL)))
+    odd(kept).write(tables(), found, replace(ODD, template=bytes(small_module.SMALL)))
     assert found.getvalue().decode() == HERE
 
 
@@ -247,7 +230,7 @@ def test_without_children_threads_write_all(
     children = Children(
         scratch=scratch, memory=MEMORY, environment={}, preload=["no.such.module"]
     )
-    kept = KeptChildren(children, 2)
+    kept = KeptChildren(children, scratch, 2)
     crowd(kept)
     until(lambda: kept._enough > 16)
     crowd(kept)
@@ -281,7 +264,7 @@ def test_a_full_disk_is_told_once_and_no_child_is_there(
     children = Children(
         scratch=tmp_path / "scratch", memory=MEMORY, environment={}, preload=[]
     )
-    kept = KeptChildren(children, 2)
+    kept = KeptChildren(children, tmp_path, 2)
     crowd(kept)
     until(lambda: caplog.records)
     assert (kept._count, kept._busy) == (0, None)

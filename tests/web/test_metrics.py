@@ -224,7 +224,7 @@ def test_what_the_ledger_holds_is_counted(world: World, tmp_path: Path) -> None:
 
 
 def test_a_connection_that_is_left_alone_is_seen(world: World, tmp_path: Path) -> None:
-    def down(_: object) -> None:
+    def down(_: object, **__: object) -> None:
         raise Temporary("database_unreachable", "connection refused")
 
     world.backends.source = down  # type: ignore[method-assign,assignment]  # it is down

@@ -1,0 +1,227 @@
+"""What a kept child does for a file of a few rows: it reads them, and writes it.
+
+Everything else comes to the run's own thread, as if there were no children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyarrow as pa
+
+from boe_reconciler.core.errors import Temporary
+from boe_reconciler.core.ports import (
+    Cancel,
+    Format,
+    FormatOptions,
+    Rows,
+    Source,
+    Table,
+    Written,
+)
+from boe_reconciler.transforms._tasks import Query, Send
+from boe_reconciler.transforms.arrow import SMALL, as_stream, take_few
+from boe_reconciler.transforms.isolated import file_of, written
+from boe_reconciler.transforms.kept import KeptChild, KeptChildren, Lost
+
+if TYPE_CHECKING:
+    from boe_reconciler.core.resources.connection import ConnectionSpec
+
+
+# --- A source ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptSource:
+    """A child reads where one is free, and else the Source itself."""
+
+    kept: KeptChildren
+    inner: Source
+    #: Of the source; its Connection holds no secret and writes nothing.
+    module: str
+    connection: ConnectionSpec
+    data_root: Path
+    memory_limit: str
+
+    def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
+        wish = Query(
+            module=self.module,
+            connection=self.connection,
+            data_root=self.data_root,
+            memory_limit=self.memory_limit,
+            query=query,
+            parameters=parameters,
+        )
+
+        def again() -> Rows:
+            return self.inner.rows(query, parameters, cancel)
+
+        with suppress(Lost), ExitStack() as held:
+            child = held.enter_context(self.kept.child())
+            if child is not None:
+                return KeptRows(child, wish, cancel, again, held)
+        return again()
+
+    def check(self) -> None:
+        self.inner.check()
+
+    def close(self) -> None:
+        """It is somebody else's who made it."""
+
+
+class KeptRows:
+    """Rows (see core.ports) of a query that a child was asked.
+
+    A few stay there until somebody wants them: a file can be written where they are.
+    """
+
+    def __init__(
+        self,
+        child: KeptChild,
+        wish: Query,
+        cancel: Cancel,
+        again: Callable[[], Rows],
+        held: ExitStack,
+    ) -> None:
+        """Lost where the child could not. `again` asks once more, without a child.
+
+        `held` is closed with them.
+        """
+        self.child = child
+        self._cancel = cancel
+        self._again = again
+        with cancel.on_cancel(child.child.stop):
+            cancel.check()
+            child.ask(wish, cancel)
+            answer, begin = child.reply(cancel)
+        #: None: many, which follow at once.
+        self.count: int | None = answer["rows"]
+        self.schema: pa.Schema = pa.ipc.open_stream(begin).schema
+        self._batches = self._coming()
+        self._held = held.pop_all()
+        self._held.callback(self._batches.close)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        return next(self._batches)
+
+    def close(self) -> None:
+        self._held.close()
+
+    def _coming(self) -> Generator[pa.RecordBatch, None, None]:
+        used = False
+        try:
+            for batch in self._sent():
+                used = True
+                yield batch
+        except Lost as error:
+            if used:
+                text = "The process that read the rows was ended."
+                raise Temporary("child_lost", text) from error
+        else:
+            return
+        rows = self._again()
+        self._held.callback(rows.close)
+        if rows.schema != self.schema:
+            text = "The columns became others while the rows were read."
+            raise Temporary("columns_changed", text)
+        yield from rows
+
+    def _sent(self) -> Iterator[pa.RecordBatch]:
+        """They are looked at before anybody trusts their buffers."""
+        cancel, more = self._cancel, True
+        with cancel.on_cancel(self.child.child.stop):
+            if self.count is not None:
+                self.child.ask(Send(), cancel)
+            while more:
+                answer, stream = self.child.reply(cancel)
+                more = answer.get("more", False)
+                for batch in pa.ipc.open_stream(stream) if stream else ():
+                    batch.validate(full=True)
+                    cancel.check()
+                    yield batch
+
+
+# --- A format ---------------------------------------------------------------------
+
+
+class KeptFormat:
+    """What a format makes of a few rows, a child makes where one is free."""
+
+    def __init__(self, kept: KeptChildren, module: str, inner: Format) -> None:
+        self.extension = inner.extension
+        self.media_type = inner.media_type
+        self.several_tables = inner.several_tables
+        self._kept = kept
+        self._module = module
+        self._inner = inner
+
+    def write(
+        self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
+    ) -> Written:
+        there = _child_of(tables)
+        if there is not None:
+            with suppress(Lost):
+                return self._written_by(there, tables, [None], target, options)
+        rows, small = _taken(tables, SMALL - len(options.template or b""))
+        if small:
+            with suppress(Lost), self._kept.child() as child:
+                if child is not None:
+                    streams = [
+                        as_stream(table.schema, taken)
+                        for table, taken in zip(tables, rows, strict=True)
+                    ]
+                    return self._written_by(child, tables, streams, target, options)
+                return self._inner.write(_held(tables, rows), target, options)
+        return self._inner.write(_held(tables, rows), target, options)
+
+    def _written_by(
+        self,
+        child: KeptChild,
+        tables: Sequence[Table],
+        streams: Sequence[bytes | None],
+        target: BinaryIO,
+        options: FormatOptions,
+    ) -> Written:
+        file = file_of(self._module, tables, streams, options)
+        with options.cancel.on_cancel(child.child.stop):
+            child.ask(file, options.cancel)
+            answer, made = child.reply(options.cancel)
+        target.write(made)
+        return written(answer)
+
+
+def _child_of(tables: Sequence[Table]) -> KeptChild | None:
+    """Which has the rows of the only table, and will send none."""
+    if len(tables) != 1:
+        return None
+    rows = tables[0].batches
+    return rows.child if isinstance(rows, KeptRows) and rows.count is not None else None
+
+
+def _taken(
+    tables: Sequence[Table], room: int
+) -> tuple[list[list[pa.RecordBatch]], bool]:
+    """The first rows of each table, and whether they are all rows of all tables."""
+    rows = []
+    for table in tables:
+        taken, room = take_few(table.batches, room)
+        rows.append(taken)
+    return rows, room >= 0
+
+
+def _held(
+    tables: Sequence[Table], rows: Sequence[Sequence[pa.RecordBatch]]
+) -> list[Table]:
+    """The tables, whose first rows were taken."""
+    return [
+        replace(table, batches=chain(taken, table.batches))
+        for table, taken in zip(tables, rows, strict=True)
+    ]
