@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -154,7 +154,10 @@ class Backends:
         version = spec.connection.model_dump_json()
         lent = self._lend(spec, version)
         try:
-            yield self._kept_source(spec, lent.source) if for_file else lent.source
+            if for_file:
+                yield self._kept_source(spec, lent.source, version)
+            else:
+                yield lent.source
         finally:
             self._give_back(spec.connection_name, version)
 
@@ -233,30 +236,33 @@ class Backends:
         )
         return made
 
-    def _kept_source(self, spec: RunSpec, inner: Source) -> Source:
+    def _kept_source(self, spec: RunSpec, inner: Source, version: str) -> Source:
         """A DuckDB that is only read: what a child may open beside others."""
         from boe_reconciler.transforms.small import KeptSource
 
-        if not getattr(spec.connection, "read_only", False):
+        limit, connection = self._memory_of_kept, spec.connection
+        if limit is None or connection.type != "duckdb" or not connection.read_only:
             return inner
         return KeptSource(
             kept=self.kept,
             inner=inner,
             module=SOURCES[spec.connection.type],
             connection=spec.connection,
+            version=version,
             data_root=self.settings.data_root,
-            memory_limit=self._memory_of_kept,
+            memory_limit=limit,
         )
 
     @cached_property
-    def _memory_of_kept(self) -> str:
-        """All of them together have what a Connection has."""
+    def _memory_of_kept(self) -> str | None:
+        """All of them together have what a Connection has; None: only DuckDB knows that."""
         from boe_reconciler.core.resources.types import parse_size
 
-        most = self.children.memory // 2
-        with suppress(ValueError):  # DuckDB knows more ways to say it
-            most = min(parse_size(self.settings.memory_limit) // self._most_kept, most)
-        return f"{most}B"
+        try:
+            most = parse_size(self.settings.memory_limit) // self._most_kept
+        except ValueError:
+            return None
+        return f"{min(most, self.children.memory // 2)}B"
 
     def format(self, name: str, *, isolate: bool = False) -> Format:
         """With `isolate` its files are written by a child, small ones as it comes."""

@@ -19,6 +19,15 @@ from pathlib import Path
 #: Of prctl(2).
 _PDEATHSIG, _NO_NEW_PRIVILEGES, _SUBREAPER = 1, 38, 36
 _LINUX = sys.platform == "linux"
+#: Databases that a child which is kept has open at a time.
+DATABASES = 2
+#: Address space of a thread's stack, and threads that a DuckDB has besides one a processor.
+_STACK, _THREADS = 8 << 20, 8
+
+
+def room_of_databases() -> int:
+    """Bytes of address space of their threads, which take memory only as they are used."""
+    return DATABASES * ((os.cpu_count() or 1) + _THREADS) * _STACK
 
 
 def _prctl(*values: int) -> None:

@@ -48,6 +48,13 @@ def take_few(
     return taken, room
 
 
+def in_pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Of about SMALL bytes, so that a copy of each takes little room."""
+    rows = max(batch.num_rows * SMALL // max(batch.nbytes, 1), 1)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
 def as_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
     """In memory: into a pipe Arrow writes each buffer, and asks for Python's lock."""
     sink = pa.BufferOutputStream()

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
@@ -34,6 +34,7 @@ from boe_reconciler.transforms._tasks import (
 from boe_reconciler.transforms.arrow import (
     SMALL,
     as_stream,
+    in_pieces,
     keep_pandas_out,
     take_few,
 )
@@ -51,8 +52,7 @@ _SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys".split()
 # Not the rest of /dev: in /dev/shm lie files of other programs.
 _SYSTEM += "/dev/null /dev/zero /dev/full /dev/random /dev/urandom".split()
 _SYSTEM += "/proc/self /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys".split()
-#: Connections that a child knows at a time: a DuckDB counts for the stacks of its threads.
-_MOST_SOURCES = 2
+_MOST_SOURCES = _limits.DATABASES
 
 
 def run(line_fd: int, server: int) -> NoReturn:
@@ -258,20 +258,21 @@ class _Kept:
             found.close()
 
     def _stream(self, batches: Iterator[pa.RecordBatch]) -> None:
-        rows, self._rows = self._rows, []
-        while rows:
-            self._send({}, as_stream(self._schema, rows))
-            rows = list(islice(batches, 1))
+        few, self._rows = self._rows, []
+        for batch in chain(few, batches):
+            for piece in in_pieces(batch):
+                self._send({}, as_stream(self._schema, [piece]))
 
     def _send(self, answer: Mapping[str, Any], made: bytes) -> None:
         _tasks.send_reply(self._line, {**answer, "more": True}, made)
 
     def _source(self, query: Query) -> Source:
+        """The one that was not wanted for longest makes room."""
         key = query.connection.model_dump_json()
-        if key not in self._sources:
-            if len(self._sources) == _MOST_SOURCES:
-                self._sources.pop(next(iter(self._sources))).close()
-            self._sources[key] = _opened(query)
+        source = self._sources.pop(key, None)
+        if source is None and len(self._sources) == _MOST_SOURCES:
+            self._sources.pop(next(iter(self._sources))).close()
+        self._sources[key] = source or _opened(query)
         return self._sources[key]
 
 

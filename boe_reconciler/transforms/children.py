@@ -18,7 +18,7 @@ from typing import IO, Any
 from boe_reconciler.core.errors import Permanent, RunError, Temporary
 from boe_reconciler.core.ports import Cancel
 from boe_reconciler.core.resources.types import format_size
-from boe_reconciler.transforms import _tasks, server
+from boe_reconciler.transforms import _limits, _tasks, server
 from boe_reconciler.transforms._tasks import Files, Order, Query, Task
 
 #: Variables that may reach a child: how to find programs and speak, nothing else.
@@ -37,6 +37,8 @@ GRACE, _SERVER_ENDS = 1.0, 5.0
 PRINTED = 4096
 #: Bytes that may wait in a pipe of rows of a child that is kept.
 _WIDE = 1 << 20
+#: What native code says as it gives up.
+_NO_MEMORY = ("bad_alloc", "annot allocate memory")
 #: Signals by which somebody else ends a process; the others are its own fault.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -61,7 +63,8 @@ class Children:
         """`what` it does, in a few words for messages. Use the child as a context."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="child-", dir=self._scratch))
-        order = Order(task=task, folder=folder, memory=self.memory)
+        stacks = _limits.room_of_databases() if isinstance(task, Files) else 0
+        order = Order(task=task, folder=folder, memory=self.memory + stacks)
         try:
             return self._start(order, what)
         except OSError as error:
@@ -280,7 +283,7 @@ class Child:
         if code is None:
             text = f"The process of {self._what} was lost with the one that started it."
             return Temporary("child_lost", text)
-        if "bad_alloc" in self.printed:
+        if any(word in self.printed for word in _NO_MEMORY):
             return self._out_of_memory()
         if code >= 0:
             text = f"The process of {self._what} ended with exit code {code}.{said}"

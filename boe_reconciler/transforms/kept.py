@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: So many files have to meet another under way before there is a child for them.
 _ENOUGH = 16
+#: Queries that are remembered, at most.
+_MOST_KNOWN = 10_000
 #: Seconds without a file after which no child is kept.
 _LINGER = 60.0
 
@@ -32,14 +34,26 @@ class Lost(Exception):
     """A child could not, and nothing of it was used: the thread does."""
 
 
+#: Device and inode of a folder; None: it is not there.
+_Place = tuple[int, int] | None
+
+
 class KeptChild:
     """One that does one thing after the other."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, place: _Place) -> None:
+        """`place` of what it may read: another folder of that name is closed to it."""
         self.child = child
+        self.place = place
         self._replies = child.line.makefile("rb")
-        #: Nothing is under way in it.
+        #: Nothing is under way in it, and nobody stopped it.
         self.ready = True
+        self._stopped = False
+
+    def stop(self) -> None:
+        """As `Child.stop`; it is not used again, even if it just came to its end."""
+        self._stopped, self.ready = True, False
+        self.child.stop()
 
     def close(self) -> None:
         self._replies.close()
@@ -66,7 +80,7 @@ class KeptChild:
         answer, _ = found
         if answer.get("reason") in _tasks.ENDS:
             raise Lost(answer["reason"])
-        self.ready = not answer.get("more")
+        self.ready = not answer.get("more") and not self._stopped
         self.child.check(answer)
         return found
 
@@ -106,10 +120,21 @@ class KeptChildren:
         self._enough = _ENOUGH
         #: Starts a child, or ends the process that forks them: nobody waits for it.
         self._busy: Thread | None = None
+        #: What a child is not asked again: it gave many rows, or was too much for it.
+        self._not_asked: set[tuple[str, str]] = set()
         #: Whether a file was wanted since the timer began.
         self._used = False
         self._timer: Timer | None = None
         self._closed = False
+
+    def may_ask(self, connection: str, query: str) -> bool:
+        return (connection, query) not in self._not_asked
+
+    def do_not_ask(self, connection: str, query: str) -> None:
+        """It is for a thread: a child would only be in the way, for small files as well."""
+        if len(self._not_asked) >= _MOST_KNOWN:
+            self._not_asked.clear()
+        self._not_asked.add((connection, query))
 
     @contextmanager
     def child(self) -> Iterator[KeptChild | None]:
@@ -137,11 +162,24 @@ class KeptChildren:
             self._children.close()
 
     def _take(self) -> KeptChild | None:
+        gone: list[KeptChild] = []
+        try:
+            return self._taken(_place(self._data_root), gone)
+        finally:
+            for child in gone:
+                child.close()
+
+    def _taken(self, place: _Place, gone: list[KeptChild]) -> KeptChild | None:
+        """`gone` gets those that may not read what lies there now."""
         with self._lock:
             self._used = True
             self._writing += 1
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                child = self._idle.pop()
+                if child.place == place:
+                    return child
+                self._count -= 1
+                gone.append(child)
             if self._writing > 1 and self._count < self._most:
                 self._met += 1
                 if self._met >= self._enough:
@@ -173,8 +211,8 @@ class KeptChildren:
     def _start(self) -> None:
         child, trouble = None, ""
         try:
-            order = Files(data_root=self._data_root)
-            child = KeptChild(self._children.start(order, "a small file"))
+            place, order = _place(self._data_root), Files(data_root=self._data_root)
+            child = KeptChild(self._children.start(order, "a small file"), place)
             child.reply(Never())
         except (RunError, OSError, Lost) as error:
             trouble = str(error)
@@ -223,3 +261,11 @@ class KeptChildren:
         spare, self._idle = self._idle, []
         self._count -= len(spare)
         return spare
+
+
+def _place(folder: Path) -> _Place:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

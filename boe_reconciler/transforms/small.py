@@ -5,9 +5,11 @@ Everything else comes to the run's own thread, as if there were no children.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -32,6 +34,7 @@ from boe_reconciler.transforms.kept import KeptChild, KeptChildren, Lost
 if TYPE_CHECKING:
     from boe_reconciler.core.resources.connection import ConnectionSpec
 
+log = logging.getLogger(__name__)
 
 # --- A source ---------------------------------------------------------------------
 
@@ -45,11 +48,30 @@ class KeptSource:
     #: Of the source; its Connection holds no secret and writes nothing.
     module: str
     connection: ConnectionSpec
+    #: What tells this Connection, as it stands, from others.
+    version: str
     data_root: Path
     memory_limit: str
 
     def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
-        wish = Query(
+        if not self.kept.may_ask(self.version, query):
+            return self.inner.rows(query, parameters, cancel)
+        again = partial(self._again, query, parameters, cancel)
+        try:
+            with ExitStack() as held:
+                child = held.enter_context(self.kept.child())
+                if child is None:
+                    return self.inner.rows(query, parameters, cancel)
+                wish = self._wish(query, parameters)
+                rows = KeptRows(child, wish, cancel, again, held)
+        except Lost as error:
+            return again(str(error))
+        if rows.count is None:
+            self.kept.do_not_ask(self.version, query)
+        return rows
+
+    def _wish(self, query: str, parameters: Mapping[str, Any]) -> Query:
+        return Query(
             module=self.module,
             connection=self.connection,
             data_root=self.data_root,
@@ -58,14 +80,12 @@ class KeptSource:
             parameters=parameters,
         )
 
-        def again() -> Rows:
-            return self.inner.rows(query, parameters, cancel)
-
-        with suppress(Lost), ExitStack() as held:
-            child = held.enter_context(self.kept.child())
-            if child is not None:
-                return KeptRows(child, wish, cancel, again, held)
-        return again()
+    def _again(
+        self, query: str, parameters: Mapping[str, Any], cancel: Cancel, why: str
+    ) -> Rows:
+        self.kept.do_not_ask(self.version, query)
+        log.info("read_again", extra={"detail": why})
+        return self.inner.rows(query, parameters, cancel)
 
     def check(self) -> None:
         self.inner.check()
@@ -85,18 +105,18 @@ class KeptRows:
         child: KeptChild,
         wish: Query,
         cancel: Cancel,
-        again: Callable[[], Rows],
+        again: Callable[[str], Rows],
         held: ExitStack,
     ) -> None:
-        """Lost where the child could not. `again` asks once more, without a child.
+        """Lost where the child could not. `again` asks once more, and is told why.
 
         `held` is closed with them.
         """
         self.child = child
         self._cancel = cancel
         self._again = again
-        with cancel.on_cancel(child.child.stop):
-            cancel.check()
+        cancel.check()
+        with cancel.on_cancel(child.stop):
             child.ask(wish, cancel)
             answer, begin = child.reply(cancel)
         #: None: many, which follow at once.
@@ -123,30 +143,38 @@ class KeptRows:
                 yield batch
         except Lost as error:
             if used:
-                text = "The process that read the rows was ended."
-                raise Temporary("child_lost", text) from error
+                raise Temporary(
+                    "child_lost", f"The rows end early: {error}."
+                ) from error
+            why = str(error)
         else:
             return
-        rows = self._again()
-        self._held.callback(rows.close)
-        if rows.schema != self.schema:
-            text = "The columns became others while the rows were read."
-            raise Temporary("columns_changed", text)
-        yield from rows
+        yield from self._once_more(why)
 
     def _sent(self) -> Iterator[pa.RecordBatch]:
         """They are looked at before anybody trusts their buffers."""
-        cancel, more = self._cancel, True
-        with cancel.on_cancel(self.child.child.stop):
+        child, cancel, more = self.child, self._cancel, True
+        with cancel.on_cancel(child.stop):
             if self.count is not None:
-                self.child.ask(Send(), cancel)
+                child.ask(Send(), cancel)
             while more:
-                answer, stream = self.child.reply(cancel)
+                answer, stream = child.reply(cancel)
                 more = answer.get("more", False)
                 for batch in pa.ipc.open_stream(stream) if stream else ():
-                    batch.validate(full=True)
+                    batch.validate()
                     cancel.check()
                     yield batch
+
+    def _once_more(self, why: str) -> Iterator[pa.RecordBatch]:
+        """What was decided of them, by their columns and their number, still holds."""
+        rows, read = self._again(why), 0
+        self._held.callback(rows.close)
+        for batch in rows:
+            read += batch.num_rows
+            if batch.schema != self.schema or read > (self.count or read):
+                text = "The query gave other columns, or more rows, at a second look."
+                raise Temporary("source_changed", text)
+            yield batch
 
 
 # --- A format ---------------------------------------------------------------------
@@ -166,11 +194,12 @@ class KeptFormat:
     def write(
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
+        room = SMALL - len(options.template or b"")
         there = _child_of(tables)
-        if there is not None:
+        if there is not None and room >= 0:
             with suppress(Lost):
                 return self._written_by(there, tables, [None], target, options)
-        rows, small = _taken(tables, SMALL - len(options.template or b""))
+        rows, small = _taken(tables, room)
         if small:
             with suppress(Lost), self._kept.child() as child:
                 if child is not None:
@@ -191,7 +220,7 @@ class KeptFormat:
         options: FormatOptions,
     ) -> Written:
         file = file_of(self._module, tables, streams, options)
-        with options.cancel.on_cancel(child.child.stop):
+        with options.cancel.on_cancel(child.stop):
             child.ask(file, options.cancel)
             answer, made = child.reply(options.cancel)
         target.write(made)

@@ -82,6 +82,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
             inner=made,
             module=SOURCES[kind],
             connection=spec,
+            version=str(tmp_path),
             data_root=tmp_path,
             memory_limit="100MB",
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -13,6 +15,7 @@ from boe_reconciler.core.errors import InputError
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.settings import read_settings
 from boe_reconciler.sources.duckdb import DuckDBSource
+from boe_reconciler.transforms.small import KeptSource
 from tests.engine.world import World, a_spec
 from tests.folders import until
 
@@ -93,3 +96,25 @@ def test_many_small_files_at_once_are_written_by_children(world: World) -> None:
     assert [*book.active.values] == [("city",), ("Łódź",)]
     world.backends.close()
     assert not list(world.root.rglob("child-*"))
+
+
+@pytest.mark.parametrize(
+    ("connection", "limit", "kept"),
+    [
+        (OLD, "300MB", True),
+        (OLD, "512 mb", False),
+        ({**OLD, "read_only": False}, "300MB", False),
+        ({"type": "sqlite"}, "300MB", False),
+    ],
+)
+def test_a_child_reads_for_a_file_what_is_only_read(
+    world: World, connection: dict[str, Any], limit: str, kept: bool
+) -> None:
+    """The children together have the memory of a Connection, where that is known."""
+    backends = world.backends
+    backends.settings = replace(backends.settings, memory_limit=limit)
+    with backends.source(a_spec(connection=connection), for_file=True) as found:
+        assert isinstance(found, KeptSource) == kept
+        if isinstance(found, KeptSource):
+            bytes_ = int(found.memory_limit.removesuffix("B"))
+            assert bytes_ * backends._most_kept in range(299_999_000, 300_000_001)

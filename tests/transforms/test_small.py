@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,11 @@ from boe_reconciler.backends import FORMATS, SOURCES
 from boe_reconciler.core.errors import Cancelled, Permanent, Temporary
 from boe_reconciler.core.ports import Cancel, Never, Rows, Table
 from boe_reconciler.core.resources.connection import CONNECTIONS
+from boe_reconciler.engine.cancel import CancelToken, Stop
 from boe_reconciler.formats import xlsx
 from boe_reconciler.sources import duckdb as duckdb_source
 from boe_reconciler.transforms import arrow
+from boe_reconciler.transforms import kept as kept_module
 from boe_reconciler.transforms.children import Child
 from boe_reconciler.transforms.kept import KeptChildren
 from boe_reconciler.transforms.small import KeptFormat, KeptRows, KeptSource
@@ -34,6 +36,9 @@ from tests.transforms.test_isolated import OPTIONS
 
 FEW = "select n, 'x' || n as word from range(:count) as r(n)"
 MANY = "select n from range(1_000_000) as r(n)"
+CSV = CONNECTIONS["duckdb"].model_validate(
+    {"type": "duckdb", "files": {"few": "few.csv"}}
+)
 ENDLESS = (
     "with recursive c(n) as (select 1 union all select n + 1 from c) "
     "select max(n) from c"
@@ -86,6 +91,7 @@ def over(kept: KeptChildren, inner: Inner, data: Path, **fields: Any) -> KeptSou
         inner=inner,
         module=SOURCES["duckdb"],
         connection=CONNECTIONS["duckdb"].model_validate(spec),
+        version=str(spec),
         data_root=data,
         memory_limit="100MB",
     )
@@ -152,6 +158,17 @@ def test_rows_that_somebody_else_wants_come_from_the_child(
     assert (len(kept._idle), inner.asked) == (1, 0)
 
 
+def test_a_large_template_is_the_threads_affair(
+    source: KeptSource, kept: KeptChildren, inner: Inner
+) -> None:
+    rows = source.rows(FEW, {"count": 2}, Never())
+    found = io.BytesIO()
+    odd = KeptFormat(kept, odd_format.__name__, odd_format.create())
+    odd.write([table(rows)], found, replace(ODD, template=bytes(arrow.SMALL + 1)))
+    rows.close()
+    assert (found.getvalue().decode(), inner.asked) == (HERE, 0)
+
+
 def test_many_rows_are_asked_once_and_pass_through(
     source: KeptSource, kept: KeptChildren, inner: Inner
 ) -> None:
@@ -159,10 +176,45 @@ def test_many_rows_are_asked_once_and_pass_through(
     assert rows.count is None
     assert pid_of(kept, rows) == HERE
     rows.close()
-    rows = source.rows(MANY, {}, Never())
-    assert sum(batch.num_rows for batch in rows) == 1_000_000
-    rows.close()
+    numbers = pa.Table.from_batches(read(source, f"{MANY} order by n -- again"))
+    assert numbers.column("n").to_pylist() == list(range(1_000_000))
     assert (len(kept._idle), inner.asked) == (1, 0)
+
+
+def test_a_child_is_not_in_the_way_of_many_rows_twice(
+    source: KeptSource, kept: KeptChildren, inner: Inner, data: Path
+) -> None:
+    for _ in range(3):
+        assert sum(batch.num_rows for batch in read(source, MANY)) == 1_000_000
+    assert inner.asked == 2
+    other = replace(source, version="another Connection")
+    read(other, MANY)
+    assert inner.asked == 2
+
+
+def test_what_is_not_asked_is_forgotten_before_it_takes_room(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_MOST_KNOWN", 2)
+    for query in "abc":
+        kept.do_not_ask("here", query)
+    assert [kept.may_ask("here", query) for query in "abc"] == [True, True, False]
+
+
+def test_many_wide_rows_go_in_small_pieces(
+    source: KeptSource, kept: KeptChildren, inner: Inner
+) -> None:
+    query = "select repeat('x', 100_000) || n as w from range(300) as r(n)"
+    batches = read(source, query)
+    assert [len(batch) for batch in batches][:2] == [10, 10]
+    assert pa.Table.from_batches(batches).num_rows == 300
+    assert (len(kept._idle), inner.asked) == (1, 0)
+
+
+def test_a_wide_row_is_a_piece_of_its_own() -> None:
+    batch = pa.record_batch({"w": ["x" * 3_000_000] * 2})
+    assert [piece.num_rows for piece in arrow.in_pieces(batch)] == [1, 1]
+    assert list(arrow.in_pieces(batch.slice(0, 0))) == []
 
 
 def test_a_child_that_still_sends_is_not_used_again(
@@ -257,6 +309,54 @@ def test_of_rows_that_were_used_none_is_read_twice(
     assert (kept._count, inner.asked) == (0, 0)
 
 
+def test_a_child_that_runs_out_of_memory_among_many_rows_is_not_asked_again(
+    source: KeptSource, kept: KeptChildren, inner: Inner
+) -> None:
+    query = (
+        "select n, case when n < 100_000 then 'x' else repeat('y', 40_000) end as w "
+        "from range(116_000) as r(n)"
+    )
+    with suppress(Temporary):
+        read(source, query)
+    assert sum(batch.num_rows for batch in read(source, query)) == 116_000
+    assert inner.asked == 1
+
+
+def test_more_rows_at_the_second_look_are_no_rows_of_this_file(
+    source: KeptSource, inner: Inner, data: Path
+) -> None:
+    """How many they are was looked at before."""
+    source = replace(source, connection=CSV)
+    (data / "few.csv").write_text("n\n1\n")
+    inner.source = duckdb_source.create(CSV, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+    rows = source.rows("select n from few", {}, Never())
+    assert rows.count == 1
+    (data / "few.csv").write_text("n\n1\n2\n")
+    ended(rows)
+    with pytest.raises(Temporary) as error:
+        list(rows)
+    assert error.value.reason == "source_changed"
+    rows.close()
+
+
+def test_another_folder_under_that_name_gets_other_children(
+    source: KeptSource, kept: KeptChildren, inner: Inner, data: Path
+) -> None:
+    """A child could not open what lies there now."""
+    source = replace(source, connection=CSV)
+    inner.source = duckdb_source.create(CSV, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+    for number in range(3):
+        new = data.with_name(f"new-{number}")
+        new.mkdir()
+        (new / "few.csv").write_text(f"n\n{number}\n")
+        data.rename(data.with_name(f"old-{number}"))
+        new.rename(data)
+        found = read(source, "select n from few")
+        assert pa.Table.from_batches(found).to_pylist() == [{"n": number}]
+        with_a_child(kept)
+    assert inner.asked == 3
+
+
 def test_other_columns_at_the_second_look_are_no_rows_of_this_file(
     kept: KeptChildren, inner: Inner, data: Path
 ) -> None:
@@ -274,7 +374,7 @@ def test_other_columns_at_the_second_look_are_no_rows_of_this_file(
     ended(rows)
     with pytest.raises(Temporary) as error:
         list(rows)
-    assert error.value.reason == "columns_changed"
+    assert error.value.reason == "source_changed"
     rows.close()
 
 
@@ -312,6 +412,30 @@ def test_a_cancel_stops_the_query_in_the_child(
         source.rows(ENDLESS, {}, cancel)
     assert cancel.callbacks == []
     assert (kept._count, inner.asked) == (0, 0)
+
+
+def test_a_run_that_is_cancelled_already_asks_nobody(
+    source: KeptSource, kept: KeptChildren, inner: Inner
+) -> None:
+    cancel = CancelToken()
+    cancel.stop(Stop.CANCELLED)
+    with pytest.raises(Cancelled):
+        source.rows(FEW, {"count": 1}, cancel)
+    assert len(read(source, "select 1 as one")) == 1
+    assert inner.asked == 0
+
+
+def test_a_cancel_at_the_last_moment_leaves_no_dying_child(
+    source: KeptSource, kept: KeptChildren, inner: Inner
+) -> None:
+    cancel = ByHand()
+    rows = source.rows(FEW, {"count": 1}, cancel)
+    batches = iter(rows)
+    next(batches)
+    cancel.pull()
+    assert list(batches) == []
+    rows.close()
+    assert (kept._idle, kept._count) == ([], 0)
 
 
 def test_a_connection_that_was_edited_is_another_one_to_the_child(
@@ -366,7 +490,7 @@ def test_enums_and_decimals_and_nested_values_stay_what_they_are(
     query = """
         select 'a'::enum('a', 'b') as e, 1.50::decimal(38, 2) as d, null as nothing,
             uuid() is null as u, [1, null] as l, {'x': 1} as s, 2::hugeint as h,
-            timestamptz '2026-11-30 12:00:00+01' as t, '\\x00'::blob as b
+            time '24:00:00' as midnight, timestamptz '2026-11-30 12:00:00+01' as t, '\\x00'::blob as b
         from range(3)
     """
     expected = inner.rows(query, {}, Never())
