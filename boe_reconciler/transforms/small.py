@@ -167,11 +167,12 @@ class KeptRows:
 
     def _once_more(self, why: str) -> Iterator[pa.RecordBatch]:
         """What was decided of them, by their columns and their number, still holds."""
-        rows, read = self._again(why), 0
+        rows, left = self._again(why), self.count
         self._held.callback(rows.close)
         for batch in rows:
-            read += batch.num_rows
-            if batch.schema != self.schema or read > (self.count or read):
+            if left is not None:
+                left -= batch.num_rows
+            if batch.schema != self.schema or (left is not None and left < 0):
                 text = "The query gave other columns, or more rows, at a second look."
                 raise Temporary("source_changed", text)
             yield batch

@@ -322,16 +322,17 @@ def test_a_child_that_runs_out_of_memory_among_many_rows_is_not_asked_again(
     assert inner.asked == 1
 
 
+@pytest.mark.parametrize("few", [0, 1])
 def test_more_rows_at_the_second_look_are_no_rows_of_this_file(
-    source: KeptSource, inner: Inner, data: Path
+    source: KeptSource, inner: Inner, data: Path, few: int
 ) -> None:
     """How many they are was looked at before."""
     source = replace(source, connection=CSV)
     (data / "few.csv").write_text("n\n1\n")
     inner.source = duckdb_source.create(CSV, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
-    rows = source.rows("select n from few", {}, Never())
-    assert rows.count == 1
-    (data / "few.csv").write_text("n\n1\n2\n")
+    rows = source.rows("select n from few where n <= :few", {"few": few}, Never())
+    assert rows.count == few
+    (data / "few.csv").write_text("n\n1\n1\n0\n")
     ended(rows)
     with pytest.raises(Temporary) as error:
         list(rows)
