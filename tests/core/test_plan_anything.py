@@ -68,6 +68,17 @@ def check(files: dict[str, Any]) -> None:
         assert served <= {name for _, name in plan.objects}
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("distributions/archive.yaml", "local"), ("connections/flights.yaml", "duckdb")],
+)
+@pytest.mark.parametrize("value", ["[]", "{}", "null", "[local]"])
+def test_a_type_that_is_no_word_is_a_problem(path: str, kind: str, value: str) -> None:
+    spoilt = DEMO[path].replace(f"type: {kind}", f"type: {value}")
+    assert spoilt != DEMO[path]
+    check({**DEMO, path: spoilt})
+
+
 @settings(max_examples=25)
 @given(mutated(DEMO) | mutated(MISTAKEN))
 def test_a_value_of_any_kind_gives_problems_alone(files: dict[str, Any]) -> None:

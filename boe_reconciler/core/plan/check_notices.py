@@ -62,7 +62,7 @@ def _silent(entries: Mapping[Key, Entry], defaults: object) -> Iterator[str]:
 
 def _targets(
     layers: Sequence[Mapping[str, Any]], field: str, entries: Mapping[Key, Entry]
-) -> Iterator[object]:
+) -> Iterator[str | None]:
     """Types of the destinations to which the uppermost layer that has it leads."""
     value = next((one[field] for one in layers if field in one), None)
     for one in value if isinstance(value, list) else ():
@@ -70,7 +70,8 @@ def _targets(
         found = entries.get(("Distribution", name)) if isinstance(name, str) else None
         destinations = _spec(found).get("destinations") if found else [one]
         for each in destinations if isinstance(destinations, list) else ():
-            yield _map(each).get("type")
+            kind = _map(each).get("type")
+            yield kind if isinstance(kind, str) else None
 
 
 def _spec(entry: Entry) -> Mapping[str, Any]:
