@@ -52,7 +52,6 @@ _SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys".split()
 # Not the rest of /dev: in /dev/shm lie files of other programs.
 _SYSTEM += "/dev/null /dev/zero /dev/full /dev/random /dev/urandom".split()
 _SYSTEM += "/proc/self /proc/meminfo /proc/cpuinfo /proc/stat /proc/sys".split()
-_MOST_SOURCES = _limits.DATABASES
 
 
 def run(line_fd: int, server: int) -> NoReturn:
@@ -270,7 +269,7 @@ class _Kept:
         """The one that was not wanted for longest makes room."""
         key = query.connection.model_dump_json()
         source = self._sources.pop(key, None)
-        if source is None and len(self._sources) == _MOST_SOURCES:
+        if source is None and len(self._sources) == _limits.DATABASES:
             self._sources.pop(next(iter(self._sources))).close()
         self._sources[key] = source or _opened(query)
         return self._sources[key]
