@@ -46,8 +46,8 @@ class KeptChild:
         self.child = child
         self.place = place
         self._replies = child.line.makefile("rb")
-        #: Nothing is under way in it, and nobody stopped it.
-        self.ready = True
+        #: It has begun, nothing is under way in it, and nobody stopped it.
+        self.ready = False
         self._stopped = False
 
     def stop(self) -> None:
@@ -224,7 +224,6 @@ class KeptChildren:
             if child is None:
                 self._count -= 1
         if child is not None:
-            child.ready = not trouble
             self._keep(child)
         if trouble and not self._closed:
             log.warning("no_child_for_files", extra={"detail": trouble})

@@ -146,10 +146,11 @@ class KeptRows:
                 raise Temporary(
                     "child_lost", f"The rows end early: {error}."
                 ) from error
-            why = str(error)
+            rows = self._again(str(error))
         else:
             return
-        yield from self._once_more(why)
+        self._held.callback(rows.close)
+        yield from self._once_more(rows)
 
     def _sent(self) -> Iterator[pa.RecordBatch]:
         """They are looked at before anybody trusts their buffers."""
@@ -165,10 +166,9 @@ class KeptRows:
                     cancel.check()
                     yield batch
 
-    def _once_more(self, why: str) -> Iterator[pa.RecordBatch]:
+    def _once_more(self, rows: Rows) -> Iterator[pa.RecordBatch]:
         """What was decided of them, by their columns and their number, still holds."""
-        rows, left = self._again(why), self.count
-        self._held.callback(rows.close)
+        left = self.count
         for batch in rows:
             if left is not None:
                 left -= batch.num_rows

@@ -19,7 +19,7 @@ import pytest
 
 from boe_reconciler.backends import FORMATS, SOURCES
 from boe_reconciler.core.errors import Cancelled, Permanent, Temporary
-from boe_reconciler.core.ports import Cancel, Never, Rows, Table
+from boe_reconciler.core.ports import Cancel, Never, Rows, Source, Table
 from boe_reconciler.core.resources.connection import CONNECTIONS
 from boe_reconciler.engine.cancel import CancelToken, Stop
 from boe_reconciler.formats import xlsx
@@ -36,9 +36,7 @@ from tests.transforms.test_isolated import OPTIONS
 
 FEW = "select n, 'x' || n as word from range(:count) as r(n)"
 MANY = "select n from range(1_000_000) as r(n)"
-CSV = CONNECTIONS["duckdb"].model_validate(
-    {"type": "duckdb", "files": {"few": "few.csv"}}
-)
+FILES = {"few": "few.csv"}
 ENDLESS = (
     "with recursive c(n) as (select 1 union all select n + 1 from c) "
     "select max(n) from c"
@@ -47,12 +45,16 @@ HERE = str(os.getpid())
 ODD = replace(OPTIONS, subtitle=HERE, title="")
 
 
+def opened(data: Path, **fields: Any) -> Source:
+    spec = CONNECTIONS["duckdb"].model_validate({"type": "duckdb", **fields})
+    return duckdb_source.create(spec, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+
+
 class Inner:
     """The Source of the run's own thread; it counts what it is asked."""
 
     def __init__(self, data: Path) -> None:
-        spec = CONNECTIONS["duckdb"].model_validate({"type": "duckdb"})
-        self.source = duckdb_source.create(spec, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+        self.source = opened(data)
         self.asked = 0
 
     def rows(self, query: str, parameters: Mapping[str, Any], cancel: Cancel) -> Rows:
@@ -324,12 +326,12 @@ def test_a_child_that_runs_out_of_memory_among_many_rows_is_not_asked_again(
 
 @pytest.mark.parametrize("few", [0, 1])
 def test_more_rows_at_the_second_look_are_no_rows_of_this_file(
-    source: KeptSource, inner: Inner, data: Path, few: int
+    kept: KeptChildren, inner: Inner, data: Path, few: int
 ) -> None:
     """How many they are was looked at before."""
-    source = replace(source, connection=CSV)
+    source = over(kept, inner, data, path=None, files=FILES)
     (data / "few.csv").write_text("n\n1\n")
-    inner.source = duckdb_source.create(CSV, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+    inner.source = opened(data, files=FILES)
     rows = source.rows("select n from few where n <= :few", {"few": few}, Never())
     assert rows.count == few
     (data / "few.csv").write_text("n\n1\n1\n0\n")
@@ -341,11 +343,11 @@ def test_more_rows_at_the_second_look_are_no_rows_of_this_file(
 
 
 def test_another_folder_under_that_name_gets_other_children(
-    source: KeptSource, kept: KeptChildren, inner: Inner, data: Path
+    kept: KeptChildren, inner: Inner, data: Path
 ) -> None:
     """A child could not open what lies there now."""
-    source = replace(source, connection=CSV)
-    inner.source = duckdb_source.create(CSV, secrets=None, data_root=data)  # type: ignore[arg-type]  # it needs none
+    source = over(kept, inner, data, path=None, files=FILES)
+    inner.source = opened(data, files=FILES)
     for number in range(3):
         new = data.with_name(f"new-{number}")
         new.mkdir()
@@ -363,13 +365,7 @@ def test_other_columns_at_the_second_look_are_no_rows_of_this_file(
 ) -> None:
     source = over(kept, inner, data)
     rows = source.rows("select n from sales", {}, Never())
-    inner.source = duckdb_source.create(
-        CONNECTIONS["duckdb"].model_validate(
-            {"type": "duckdb", "path": "other.duckdb"}
-        ),
-        secrets=None,  # type: ignore[arg-type]  # it needs none
-        data_root=data,
-    )
+    inner.source = opened(data, path="other.duckdb")
     with duckdb.connect(str(data / "other.duckdb")) as db:
         db.execute("CREATE TABLE sales AS SELECT 'one' AS n")
     ended(rows)
