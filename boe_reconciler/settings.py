@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -68,7 +67,7 @@ SETTINGS = (
     ),
     Setting(
         name="workers",
-        default="<number of CPUs, and three more>",
+        default="<number of CPUs, and five more>",
         description="Runs that are executed at the same time.",
     ),
     Setting(
@@ -269,7 +268,7 @@ def read_settings(
         state=(base / (state or value("state") or ".boe")).resolve(),
         data_root=folder("data_root"),
         local_root=folder("local_root"),
-        workers=_positive("workers", value("workers"), (os.cpu_count() or 1) + 3),
+        workers=_positive("workers", value("workers"), (os.cpu_count() or 1) + 5),
         memory_limit=value("memory_limit") or "1GB",
         child_memory=value("child_memory") or "2GB",
         git=remote,
@@ -311,6 +310,8 @@ def read_pull_request(root: Path) -> PullRequest:
 
 def _event(path: str | None) -> Any:
     """What GitHub says of why a job runs; None where that cannot be read."""
+    import json  # noqa: PLC0415 for comments alone
+
     try:
         return json.loads(Path(path).read_bytes()) if path else None
     except (OSError, ValueError):

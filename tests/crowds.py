@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from boe_reconciler.backends import PRELOAD_FILES
+from boe_reconciler.transforms import kept as kept_module
 from boe_reconciler.transforms.children import Children
 from boe_reconciler.transforms.kept import KeptChildren
 from tests.folders import until
@@ -27,8 +29,8 @@ def kept_children(
 
 
 def crowd(kept: KeptChildren, files: int = 20) -> None:
-    """So many files at the same moment."""
-    with ExitStack() as stack:
+    """So many files at the same moment; none waits for a child."""
+    with ExitStack() as stack, patch.object(kept_module, "_PATIENCE", 0):
         for _ in range(files):
             stack.enter_context(kept.child())
 

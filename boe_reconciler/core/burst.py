@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -94,6 +93,8 @@ class Flaw:
 
 def rows_of(text: str, key: str) -> tuple[list[dict[str, str]], list[Flaw]]:
     """The rows of a csv file with a header, and what is wrong with it."""
+    import csv  # noqa: PLC0415 few repos have such a file
+
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[dict[str, str]] = []
     flaws: list[Flaw] = []

@@ -59,7 +59,8 @@ class Sheet:
     #: Its rows as an Arrow stream. None: one comes, with the schema; a child that is kept
     #: has them of its last Query.
     stream: bytes | None
-    schema: pa.Schema
+    #: None: whoever has the rows knows it.
+    schema: pa.Schema | None
     columns: Mapping[str, Column]
     fill: str | None
 

@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -47,6 +47,7 @@ _Open = Callable[[], Iterable[pa.RecordBatch]]
 Answer = TypeVar("Answer", Mapping[str, Any], Mapping[str, Any] | None)
 #: Freed when memory runs out, so that there is some to say so.
 _RESERVE = 1 << 20
+_reserve: list[bytearray] = []
 #: Where programs and libraries lie, besides the folders of Python itself.
 _SYSTEM = "/usr /lib /lib64 /bin /sbin /opt /nix /etc /sys".split()
 # Not the rest of /dev: in /dev/shm lie files of other programs.
@@ -138,11 +139,12 @@ def _answer(task: _tasks.Task, pipe: int) -> Mapping[str, Any]:
 
 def _told(work: Callable[..., Answer], *given: object) -> Answer | Mapping[str, Any]:
     """What the work gives, or how it failed."""
-    reserve = [bytearray(_RESERVE)]
+    if not _reserve:  # it takes a while to make
+        _reserve.append(bytearray(_RESERVE))
     try:
         return work(*given)
     except Exception as error:
-        reserve.clear()
+        _reserve.clear()
         return _failed(error)
 
 
@@ -190,7 +192,12 @@ def _query(task: Query, rows: BinaryIO) -> Mapping[str, Any]:
 
 def _file(task: File, rows: BinaryIO) -> Mapping[str, Any]:
     with Path(OUTPUT).open("wb") as target:
-        return _write(task, partial(pa.ipc.open_stream, rows), target)
+        open_rows = partial(pa.ipc.open_stream, rows)
+        return _write(
+            task,
+            [_table(sheet, sheet.schema, open_rows) for sheet in task.sheets],
+            target,
+        )
 
 
 def _keep(line: socket.socket, pipe: int) -> None:
@@ -230,7 +237,7 @@ class _Kept:
         """None: nothing is wanted any more."""
         match _tasks.asked(self._wishes):
             case File() as file:
-                return _write(file, lambda: self._rows, made)
+                return _write(file, [*map(self._sheet, file.sheets)], made)
             case Query() as query:
                 return self._read(query, made)
             case Send():
@@ -238,6 +245,12 @@ class _Kept:
                 return {}
             case None:
                 return None
+
+    def _sheet(self, sheet: Sheet) -> Table:
+        if sheet.stream is None:
+            return _table(sheet, self._schema, lambda: self._rows)
+        stream = pa.ipc.open_stream(sheet.stream)
+        return _table(sheet, stream.schema, lambda: stream)
 
     def _read(self, query: Query, made: BinaryIO) -> Mapping[str, Any]:
         """The rows stay here, or follow at once where they are many."""
@@ -275,20 +288,16 @@ class _Kept:
         return self._sources[key]
 
 
-def _write(task: File, rows: _Open, target: BinaryIO) -> Mapping[str, Any]:
-    """`rows`: of the sheets that bring none with them."""
+def _write(task: File, tables: Sequence[Table], target: BinaryIO) -> Mapping[str, Any]:
     made: Format = importlib.import_module(task.module).create()
-    tables = [_table(sheet, rows) for sheet in task.sheets]
     written = made.write(tables, target, task.options)
     return {"rows": written.rows, "notes": list(written.notes)}
 
 
-def _table(sheet: Sheet, rows: _Open) -> Table:
-    if sheet.stream is not None:
-        rows = partial(pa.ipc.open_stream, sheet.stream)
+def _table(sheet: Sheet, schema: pa.Schema | None, rows: _Open) -> Table:
     return Table(
         name=sheet.name,
-        schema=sheet.schema,
+        schema=schema,
         batches=_incoming(rows),
         columns=sheet.columns,
         fill=sheet.fill,

@@ -124,7 +124,8 @@ class IsolatedFormat:
         self, tables: Sequence[Table], target: BinaryIO, options: FormatOptions
     ) -> Written:
         cancel = options.cancel
-        task = file_of(self._module, tables, [None] * len(tables), options)
+        sheets = [sheet_of(table, schema=table.schema) for table in tables]
+        task = file_of(self._module, sheets, options)
         what = f"the {self.extension} file"
         with self._children.start(task, what) as child, cancel.on_cancel(child.stop):
             for table in tables:
@@ -135,23 +136,21 @@ class IsolatedFormat:
         return written(answer)
 
 
-def file_of(
-    module: str,
-    tables: Sequence[Table],
-    streams: Sequence[bytes | None],
-    options: FormatOptions,
-) -> File:
-    """What a child is told of a file; the streams are those of its sheets."""
-    sheets = [
-        Sheet(
-            name=table.name,
-            stream=stream,
-            schema=table.schema,
-            columns=table.columns,
-            fill=table.fill,
-        )
-        for table, stream in zip(tables, streams, strict=True)
-    ]
+def sheet_of(
+    table: Table, *, stream: bytes | None = None, schema: pa.Schema | None = None
+) -> Sheet:
+    """What a child is told of a table."""
+    return Sheet(
+        name=table.name,
+        stream=stream,
+        schema=schema,
+        columns=table.columns,
+        fill=table.fill,
+    )
+
+
+def file_of(module: str, sheets: Sequence[Sheet], options: FormatOptions) -> File:
+    """What a child is told of a file."""
     return File(module=module, sheets=sheets, options=replace(options, cancel=Never()))
 
 

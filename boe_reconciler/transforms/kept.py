@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock, Thread, Timer, current_thread
+from threading import Condition, Thread, Timer, current_thread
 from typing import Any
 
 from boe_reconciler.core.errors import RunError, Temporary
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 _ENOUGH = 16
 #: Queries that are remembered, at most.
 _MOST_KNOWN = 10_000
+#: Seconds to wait for a child where all are at work: a small file takes less. The thread would
+#: take a processor from them, and Python's lock from its likes.
+_PATIENCE = 0.1
 #: Seconds without a file after which no child is kept.
 _LINGER = 60.0
 
@@ -108,8 +111,9 @@ class KeptChildren:
         self._children = children
         self._data_root = data_root
         self._most = most
-        #: Held for a moment at a time: children start and end outside of it.
-        self._lock = Lock()
+        #: Held for a moment at a time: children start and end outside of it. Told of one that
+        #: is free.
+        self._lock = Condition()
         self._idle: list[KeptChild] = []
         #: Those that there are or that are being started.
         self._count = 0
@@ -138,7 +142,7 @@ class KeptChildren:
 
     @contextmanager
     def child(self) -> Iterator[KeptChild | None]:
-        """One for a file; None where none is free."""
+        """One for a file; None where none is free, soon either."""
         child = self._take()
         try:
             yield child
@@ -151,6 +155,7 @@ class KeptChildren:
     def close(self) -> None:
         with self._lock:
             self._closed = True
+            self._lock.notify_all()
             if self._timer is not None:
                 self._timer.cancel()
             spare, busy = self._spare(), self._busy
@@ -174,6 +179,8 @@ class KeptChildren:
         with self._lock:
             self._used = True
             self._writing += 1
+            if self._count == self._most and self._busy is None:
+                self._lock.wait_for(lambda: self._idle or self._closed, _PATIENCE)
             while self._idle:
                 child = self._idle.pop()
                 if child.place == place:
@@ -191,6 +198,7 @@ class KeptChildren:
             kept = child.ready and not self._closed
             if kept:
                 self._idle.append(child)
+                self._lock.notify()
             else:
                 self._count -= 1
         if not kept:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -26,9 +26,9 @@ from boe_reconciler.core.ports import (
     Table,
     Written,
 )
-from boe_reconciler.transforms._tasks import Query, Send
+from boe_reconciler.transforms._tasks import Query, Send, Sheet
 from boe_reconciler.transforms.arrow import SMALL, as_stream, take_few
-from boe_reconciler.transforms.isolated import file_of, written
+from boe_reconciler.transforms.isolated import file_of, sheet_of, written
 from boe_reconciler.transforms.kept import KeptChild, KeptChildren, Lost
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class KeptRows:
             answer, begin = child.reply(cancel)
         #: None: many, which follow at once.
         self.count: int | None = answer["rows"]
-        self.schema: pa.Schema = pa.ipc.open_stream(begin).schema
+        self.schema = _schema_of(begin)
         self._batches = self._coming()
         self._held = held.pop_all()
         self._held.callback(self._batches.close)
@@ -178,6 +178,12 @@ class KeptRows:
             yield batch
 
 
+@lru_cache(maxsize=256)
+def _schema_of(stream: bytes) -> pa.Schema:
+    """Of a stream without a row, which is the same at each run of a report."""
+    return pa.ipc.open_stream(stream).schema
+
+
 # --- A format ---------------------------------------------------------------------
 
 
@@ -199,28 +205,27 @@ class KeptFormat:
         there = _child_of(tables)
         if there is not None and room >= 0:
             with suppress(Lost):
-                return self._written_by(there, tables, [None], target, options)
+                return self._written_by(there, [sheet_of(tables[0])], target, options)
         rows, small = _taken(tables, room)
         if small:
             with suppress(Lost), self._kept.child() as child:
                 if child is not None:
-                    streams = [
-                        as_stream(table.schema, taken)
+                    sheets = [
+                        sheet_of(table, stream=as_stream(table.schema, taken))
                         for table, taken in zip(tables, rows, strict=True)
                     ]
-                    return self._written_by(child, tables, streams, target, options)
+                    return self._written_by(child, sheets, target, options)
                 return self._inner.write(_held(tables, rows), target, options)
         return self._inner.write(_held(tables, rows), target, options)
 
     def _written_by(
         self,
         child: KeptChild,
-        tables: Sequence[Table],
-        streams: Sequence[bytes | None],
+        sheets: Sequence[Sheet],
         target: BinaryIO,
         options: FormatOptions,
     ) -> Written:
-        file = file_of(self._module, tables, streams, options)
+        file = file_of(self._module, sheets, options)
         with options.cancel.on_cancel(child.stop):
             child.ask(file, options.cancel)
             answer, made = child.reply(options.cancel)

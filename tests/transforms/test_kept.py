@@ -9,6 +9,7 @@ import signal
 import threading
 import zoneinfo
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,34 @@ def test_there_are_never_more_than_it_may_have(kept: KeptChildren) -> None:
         crowd(kept, 40)
         until(lambda: kept._busy is None)
     assert kept._count == 2
+
+
+def test_a_file_waits_for_a_child_that_is_soon_free(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_child(kept, 2)
+    monkeypatch.setattr(kept_module, "_PATIENCE", 60)
+    at_work = ExitStack()
+    for _ in range(2):
+        at_work.enter_context(kept.child())
+    threading.Timer(0.2, at_work.close).start()
+    assert made(kept) != HERE
+
+
+def test_a_file_waits_for_no_child_that_is_at_work_for_long(kept: KeptChildren) -> None:
+    with_a_child(kept, 2)
+    with kept.child(), kept.child():
+        assert made(kept) == HERE
+
+
+def test_a_file_waits_no_longer_than_there_are_children(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_child(kept, 2)
+    monkeypatch.setattr(kept_module, "_PATIENCE", 60)
+    with kept.child(), kept.child():
+        threading.Timer(0.2, kept.close).start()
+        assert made(kept) == HERE
 
 
 def test_more_rows_than_a_few_stay_in_the_thread(

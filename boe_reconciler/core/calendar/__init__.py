@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -155,6 +154,8 @@ def upcoming_warnings(timetable: Timetable, today: date) -> list[Finding]:
 
 def set_digest(when: When, *, timezone: str, calendar: CalendarSpec | None) -> str:
     """Hex sha256 of what decides the occurrences; jitter does not."""
+    import json  # noqa: PLC0415 a check needs none
+
     spec = when.model_dump(mode="json", exclude_none=True, exclude={"jitter"})
     spec["timezone"] = timezone
     days = working_days(calendar) if calendar and when.calendar else None
