@@ -12,8 +12,10 @@ def main() -> None:
     gc.disable()
     from boe_reconciler.cli import later, run  # noqa: PLC0415 so that an import error is reported too
 
-    # Around its compiled part it makes a hundred types for type checkers alone.
-    later.open_later("pydantic_core")
+    # Around its compiled part it makes a hundred types for type checkers alone, and yaml
+    # loads resolvers and dumpers around its parser.
+    for package in ("pydantic_core", "yaml"):
+        later.open_later(package)
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale that lacks a letter is no reason to say nothing.

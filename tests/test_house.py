@@ -346,6 +346,7 @@ HEAVY = {"alembic", "boto3", "duckdb", "openpyxl", "pandas", "paramiko", "pyarro
 HEAVY |= {"httpx", "prometheus_client", "reportlab", "sqlalchemy"}
 HEAVY |= {"pydantic", "jinja2"}  # not heavy, but as much as all else together
 HEAVY |= {"typing_extensions", "pydantic_core.core_schema"}  # a tenth of the rest
+HEAVY |= {"csv", "yaml.resolver"}  # small, and of no use there
 QUICK = ["--help", "validate", "validate --format json policy.yaml"]
 QUICK += ["next --all", "next -n 3"]
 

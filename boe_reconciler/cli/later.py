@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from threading import RLock
 from types import ModuleType
@@ -24,7 +25,7 @@ def open_later(name: str) -> None:
 
 
 class _Package(ModuleType):
-    """Has what the import of its modules looks at, and gets the rest when asked."""
+    """Has its modules and what their import looks at, and gets the rest when asked."""
 
     def __init__(self, spec: Any) -> None:
         super().__init__(spec.name)
@@ -39,6 +40,8 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         with self._opening:
             if not self._opened:
+                if find_spec(f"{self.__name__}.{name}"):
+                    return import_module(f"{self.__name__}.{name}")
                 self._opened = True
                 self.__spec__.loader.exec_module(self)  # type: ignore[union-attr]  # has been looked at
             if name in self.__dict__:

@@ -34,6 +34,14 @@ def test_a_module_is_imported_without_the_code_of_its_package(package: str) -> N
     assert import_module(package).inner is inner
 
 
+def test_a_module_is_found_in_its_package_without_that_ones_code(package: str) -> None:
+    """As compiled code asks for one that nobody has imported."""
+    open_later(package)
+    found = import_module(package)
+    assert found.inner.MADE
+    assert "OPENED" not in vars(found)
+
+
 def test_the_code_of_a_package_runs_once_when_it_is_asked_for(package: str) -> None:
     open_later(package)
     inner = import_module(f"{package}.inner")

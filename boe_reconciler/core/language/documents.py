@@ -17,9 +17,7 @@ from typing import Any, Final
 
 import yaml
 from yaml import events
-from yaml.cyaml import (  # type: ignore[attr-defined]  # the stubs leave it out
-    CParser,
-)
+from yaml._yaml import CParser
 
 from boe_reconciler.core.language.places import Document, Place, Source, text_at
 from boe_reconciler.core.language.values import plain, plain_values

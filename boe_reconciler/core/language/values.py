@@ -13,9 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from yaml.cyaml import (  # type: ignore[attr-defined]  # the stubs leave it out
-    CParser,
-)
+from yaml._yaml import CParser
 from yaml.events import (
     DocumentStartEvent,
     MappingEndEvent,
