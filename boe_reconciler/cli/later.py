@@ -38,10 +38,11 @@ class _Package(ModuleType):
         self._opened = False
 
     def __getattr__(self, name: str) -> Any:
+        # Before the lock: who holds it may wait for the module that asks here.
+        if find_spec(f"{self.__name__}.{name}"):
+            return import_module(f"{self.__name__}.{name}")
         with self._opening:
             if not self._opened:
-                if find_spec(f"{self.__name__}.{name}"):
-                    return import_module(f"{self.__name__}.{name}")
                 self._opened = True
                 self.__spec__.loader.exec_module(self)  # type: ignore[union-attr]  # has been looked at
             if name in self.__dict__:

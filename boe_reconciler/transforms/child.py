@@ -257,7 +257,7 @@ class _Kept:
         found = self._source(query).rows(query.query, query.parameters, Never())
         try:
             batches = iter(found)
-            self._schema = found.schema
+            self._schema, self._rows = found.schema, []
             self._rows, room = take_few(batches, SMALL)
             begin = as_stream(found.schema, [])
             if room >= 0:

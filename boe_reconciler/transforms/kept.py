@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 _ENOUGH = 16
 #: Queries that are remembered, at most.
 _MOST_KNOWN = 10_000
-#: Seconds to wait for a child where all are at work: a small file takes less. The thread would
-#: take a processor from them, and Python's lock from its likes.
+#: Seconds to wait for a child where all are at work, for a small file takes less: the thread
+#: would take a processor from them, and Python's lock from its likes.
 _PATIENCE = 0.1
 #: Seconds without a file after which no child is kept.
 _LINGER = 60.0
@@ -111,8 +111,8 @@ class KeptChildren:
         self._children = children
         self._data_root = data_root
         self._most = most
-        #: Held for a moment at a time: children start and end outside of it. Told of one that
-        #: is free.
+        #: Held for a moment at a time: children start and end outside of it. Told of each that
+        #: comes back.
         self._lock = Condition()
         self._idle: list[KeptChild] = []
         #: Those that there are or that are being started.
@@ -129,6 +129,8 @@ class KeptChildren:
         #: Whether a file was wanted since the timer began.
         self._used = False
         self._timer: Timer | None = None
+        #: Whether somebody waited for a child, and none has come back since.
+        self._in_vain = False
         self._closed = False
 
     def may_ask(self, connection: str, query: str) -> bool:
@@ -167,6 +169,7 @@ class KeptChildren:
             self._children.close()
 
     def _take(self) -> KeptChild | None:
+        self._wait()
         gone: list[KeptChild] = []
         try:
             return self._taken(_place(self._data_root), gone)
@@ -174,13 +177,23 @@ class KeptChildren:
             for child in gone:
                 child.close()
 
+    def _wait(self) -> None:
+        """For one of the children, where all that there may be are at work."""
+        with self._lock:
+            if not self._in_vain:
+                came = self._lock.wait_for(self._may_have_one, _PATIENCE)
+                self._in_vain = not came
+
+    def _may_have_one(self) -> bool:
+        """Or have one started; nobody waits for that."""
+        at_work = self._count == self._most and not self._idle and self._busy is None
+        return self._closed or not at_work
+
     def _taken(self, place: _Place, gone: list[KeptChild]) -> KeptChild | None:
         """`gone` gets those that may not read what lies there now."""
         with self._lock:
             self._used = True
             self._writing += 1
-            if self._count == self._most and self._busy is None:
-                self._lock.wait_for(lambda: self._idle or self._closed, _PATIENCE)
             while self._idle:
                 child = self._idle.pop()
                 if child.place == place:
@@ -201,6 +214,8 @@ class KeptChildren:
                 self._lock.notify()
             else:
                 self._count -= 1
+                self._lock.notify_all()
+            self._in_vain = False
         if not kept:
             child.close()
 

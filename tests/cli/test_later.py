@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 
@@ -40,6 +41,28 @@ def test_a_module_is_found_in_its_package_without_that_ones_code(package: str) -
     found = import_module(package)
     assert found.inner.MADE
     assert "OPENED" not in vars(found)
+
+
+def test_who_opens_a_package_waits_for_its_module_and_that_for_nobody(
+    package: str, tmp_path: Path
+) -> None:
+    (tmp_path / package / "leaf.py").touch()
+    (tmp_path / package / "inner.py").write_text(
+        f"import threading, {package}\n"
+        "MADE = object()\n"
+        f"opener = threading.Thread(target=getattr, args=({package}, 'OPENED'))\n"
+        "opener.start()\n"
+        "opener.join(0.3)  # by now it has begun, and waits for this module\n"
+        f"LEAF = {package}.leaf\n"
+    )
+    open_later(package)
+    importing = threading.Thread(
+        target=import_module, args=(f"{package}.inner",), daemon=True
+    )
+    importing.start()
+    importing.join(30)
+    assert not importing.is_alive()
+    assert import_module(package).OPENED
 
 
 def test_the_code_of_a_package_runs_once_when_it_is_asked_for(package: str) -> None:

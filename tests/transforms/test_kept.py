@@ -111,9 +111,43 @@ def test_a_file_waits_for_a_child_that_is_soon_free(
     assert made(kept) != HERE
 
 
-def test_a_file_waits_for_no_child_that_is_at_work_for_long(kept: KeptChildren) -> None:
+def test_a_file_waits_for_no_child_that_is_at_work_for_long(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_a_child(kept, 2)
-    with kept.child(), kept.child():
+    with kept.child():
+        with kept.child():
+            assert made(kept) == HERE
+            monkeypatch.setattr(kept_module, "_PATIENCE", 600)
+            assert made(kept) == HERE  # nobody waits after one who did in vain
+        assert made(kept) != HERE
+
+
+def test_nobody_waits_for_a_child_that_has_died(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_child(kept, 2)
+    monkeypatch.setattr(kept_module, "_PATIENCE", 600)
+    at_work = ExitStack()
+    with kept.child():
+        dying = at_work.enter_context(kept.child())
+        assert dying is not None
+        at_work.callback(dying.stop)
+        threading.Timer(0.2, at_work.close).start()
+        assert made(kept) == HERE
+
+
+def test_what_lies_there_counts_when_the_wait_is_over(
+    kept: KeptChildren, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_child(kept, 2)
+    monkeypatch.setattr(kept_module, "_PATIENCE", 600)
+    at_work = ExitStack()
+    with kept.child():
+        at_work.enter_context(kept.child())
+        at_work.callback(tmp_path.mkdir)
+        at_work.callback(tmp_path.rename, tmp_path.with_name("another"))
+        threading.Timer(0.2, at_work.close).start()
         assert made(kept) == HERE
 
 
