@@ -168,8 +168,7 @@ class Runner:
             )
         self._tools.observe(AttemptBegun(claimed=job.claimed))
         self._limit(job)
-        if not self._tools.scratch.is_dir():
-            self._tools.scratch.mkdir(parents=True, exist_ok=True)
+        self._tools.scratch.mkdir(parents=True, exist_ok=True)
 
     def _limit(self, job: Job) -> None:
         """From now on it has as long as one try may take."""

@@ -43,6 +43,13 @@ def kept(scratch: Path, tmp_path: Path) -> Iterator[KeptChildren]:
         yield made
 
 
+@pytest.fixture
+def patient(kept: KeptChildren, monkeypatch: pytest.MonkeyPatch) -> KeptChildren:
+    """With all the children it may have; who waits for one does so as if for ever."""
+    monkeypatch.setattr(kept_module, "_PATIENCE", 600)
+    return with_a_child(kept, 2)
+
+
 def odd(kept: KeptChildren) -> KeptFormat:
     return KeptFormat(kept, odd_format.__name__, odd_format.create())
 
@@ -99,16 +106,12 @@ def test_there_are_never_more_than_it_may_have(kept: KeptChildren) -> None:
     assert kept._count == 2
 
 
-def test_a_file_waits_for_a_child_that_is_soon_free(
-    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_a_child(kept, 2)
-    monkeypatch.setattr(kept_module, "_PATIENCE", 60)
+def test_a_file_waits_for_a_child_that_is_soon_free(patient: KeptChildren) -> None:
     at_work = ExitStack()
-    for _ in range(2):
-        at_work.enter_context(kept.child())
-    threading.Timer(0.2, at_work.close).start()
-    assert made(kept) != HERE
+    with patient.child():
+        at_work.enter_context(patient.child())
+        threading.Timer(0.2, at_work.close).start()
+        assert made(patient) != HERE
 
 
 def test_a_file_waits_for_no_child_that_is_at_work_for_long(
@@ -123,42 +126,32 @@ def test_a_file_waits_for_no_child_that_is_at_work_for_long(
         assert made(kept) != HERE
 
 
-def test_nobody_waits_for_a_child_that_has_died(
-    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_a_child(kept, 2)
-    monkeypatch.setattr(kept_module, "_PATIENCE", 600)
+def test_nobody_waits_for_a_child_that_has_died(patient: KeptChildren) -> None:
     at_work = ExitStack()
-    with kept.child():
-        dying = at_work.enter_context(kept.child())
+    with patient.child():
+        dying = at_work.enter_context(patient.child())
         assert dying is not None
         at_work.callback(dying.stop)
         threading.Timer(0.2, at_work.close).start()
-        assert made(kept) == HERE
+        assert made(patient) == HERE
 
 
 def test_what_lies_there_counts_when_the_wait_is_over(
-    kept: KeptChildren, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    patient: KeptChildren, tmp_path: Path
 ) -> None:
-    with_a_child(kept, 2)
-    monkeypatch.setattr(kept_module, "_PATIENCE", 600)
     at_work = ExitStack()
-    with kept.child():
-        at_work.enter_context(kept.child())
+    with patient.child():
+        at_work.enter_context(patient.child())
         at_work.callback(tmp_path.mkdir)
         at_work.callback(tmp_path.rename, tmp_path.with_name("another"))
         threading.Timer(0.2, at_work.close).start()
-        assert made(kept) == HERE
+        assert made(patient) == HERE
 
 
-def test_a_file_waits_no_longer_than_there_are_children(
-    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_a_child(kept, 2)
-    monkeypatch.setattr(kept_module, "_PATIENCE", 60)
-    with kept.child(), kept.child():
-        threading.Timer(0.2, kept.close).start()
-        assert made(kept) == HERE
+def test_a_file_waits_no_longer_than_there_are_children(patient: KeptChildren) -> None:
+    with patient.child(), patient.child():
+        threading.Timer(0.2, patient.close).start()
+        assert made(patient) == HERE
 
 
 def test_more_rows_than_a_few_stay_in_the_thread(
