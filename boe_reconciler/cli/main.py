@@ -1,7 +1,6 @@
 """The `boe` command: its options, its groups, and what each end of it means."""
 
-from __future__ import annotations
-
+# Without annotations as text: typer would have each compiled three times.
 import os
 import sys
 from collections.abc import Iterable

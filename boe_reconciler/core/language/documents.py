@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import yaml
 from yaml import events
-from yaml._yaml import CParser
 
+from boe_reconciler.core.language.parser import CParser
 from boe_reconciler.core.language.places import Document, Place, Source, text_at
 from boe_reconciler.core.language.values import plain, plain_values
 from boe_reconciler.core.language.yaml_errors import Flaw, syntax_flaw

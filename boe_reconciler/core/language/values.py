@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from yaml._yaml import CParser
 from yaml.events import (
     DocumentStartEvent,
     MappingEndEvent,
@@ -21,6 +20,8 @@ from yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
 )
+
+from boe_reconciler.core.language.parser import CParser
 
 _INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?\Z")
