@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -123,8 +124,13 @@ def _places(task: _tasks.Task) -> tuple[list[Path], list[Path]]:
 
 
 def _end_with(line: socket.socket) -> None:
-    """Nothing is said on the line any more: when it can be read, it was closed."""
-    line.recv(1)
+    """Nothing is said on the line any more: when it can be read, it was closed.
+
+    Who waits in `recv` is woken by each reply that is taken off the line as well.
+    """
+    watch = select.poll()
+    watch.register(line, select.POLLIN)
+    watch.poll()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
