@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+
+from boe_reconciler.core.language import parser
 
 _IN_A_PROCESS_OF_ITS_OWN = """
 import datetime, re
@@ -29,3 +32,11 @@ def test_a_pattern_is_compiled_when_it_is_used_and_then_does_its_work() -> None:
         check=True,
     )
     assert done.stdout.strip() == "special characters are not allowed"
+
+
+def test_such_a_pattern_is_what_was_written_flags_and_all() -> None:
+    pattern = parser._Pattern("a+", re.IGNORECASE)
+    assert "_compiled" not in vars(pattern)
+    assert pattern.fullmatch("AaA")
+    assert not pattern.fullmatch("ab")
+    assert pattern.flags & re.IGNORECASE
