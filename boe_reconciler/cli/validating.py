@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from boe_reconciler.app import App
+from boe_reconciler.app import App, installed_version
 from boe_reconciler.cli.door import Door, door
 from boe_reconciler.cli.online import asked
 from boe_reconciler.cli.output import complain, counted, say, say_json, say_parts
@@ -258,7 +258,6 @@ def _print(problems: Sequence[Problem], looks: Sequence[_Look]) -> None:
 def _render(
     output: ReportFormat, problems: Sequence[Problem], looks: Sequence[_Look]
 ) -> None:
-    from boe_reconciler.app import installed_version
     from boe_reconciler.cli.forms import Checked, render
 
     checked = Checked(

@@ -355,7 +355,9 @@ def test_what_waits_while_another_writes_is_done_in_one_transaction(
 
 
 # Some come while Python tidies up, where none can be told of: they are as good as not sent.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(?s).*KeyboardInterrupt:pytest.PytestUnraisableExceptionWarning"
+)
 def test_ctrl_c_comes_between_no_two_lines_of_a_transaction(path: Path) -> None:
     """Neither does a verb fail that is committed, nor is one lost that others wait for."""
     engine = opening.open_engine(path)
