@@ -26,7 +26,7 @@ TOLD = re.compile(r"Big\S*\.csv → hook ([\d.]+) MB of 24\.0 MB")
 
 @pytest.fixture
 def receiver() -> Iterator[str]:
-    """The url of somebody who takes some 8 MB in a second."""
+    """The url of somebody who takes some 4 MB in a second."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -35,7 +35,7 @@ def receiver() -> Iterator[str]:
                 while left:
                     read = self.rfile.read(min(left, 1 << 20))
                     left = left - len(read) if read else 0
-                    time.sleep(0.125)
+                    time.sleep(0.25)
                 self.send_response(200)
                 self.end_headers()
 
@@ -85,11 +85,12 @@ def test_without_a_terminal_it_is_a_line_now_and_then(
     said = boe(repo, "trigger", "big")
     assert said.code == 0
     assert len(TOLD.findall(said.out)) == 1
-    monkeypatch.setattr(progress, "_SELDOM", 0.5)
+    monkeypatch.setattr(progress, "_SELDOM", 0.1)
+    monkeypatch.setattr(progress, "_LOOK_FOR_LINES", 0.1)
     boe(repo, "trigger", "big", "--no-wait")
     said = boe(repo, "run", "--once")
     assert said.code == 0
-    assert grows(said.out)
+    assert grows(said.out), said
 
 
 @pytest.mark.slow
