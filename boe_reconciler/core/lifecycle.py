@@ -148,7 +148,7 @@ def cancel_asked(run: Run, now: datetime) -> Run:
 
 
 def planned(new: NewDelivery, now: datetime) -> Delivery:
-    return Delivery(
+    made = Delivery(
         key=new.key,
         type=new.type,
         status=DeliveryStatus.PENDING,
@@ -164,6 +164,7 @@ def planned(new: NewDelivery, now: datetime) -> Delivery:
         role=new.role,
         notice=new.notice,
     )
+    return made if new.intent is None else intended(made, new.intent, now)
 
 
 def intended(delivery: Delivery, intent: Mapping[str, str], now: datetime) -> Delivery:

@@ -444,6 +444,8 @@ class NewDelivery:
     #: As in `Delivery`.
     role: str = ""
     notice: str = ""
+    #: What its act will use, where that begins as soon as the row is there; else None.
+    intent: Mapping[str, str] | None = None
 
 
 #: The role of a mail that somebody had sent to an address of his own.

@@ -33,6 +33,7 @@ from boe_reconciler.core.runs import (
 from boe_reconciler.core.spec import PlannedDestination, PlannedLink
 from boe_reconciler.core.waits import notes
 from boe_reconciler.engine.job import Job
+from boe_reconciler.engine.made import Keep, kept
 from boe_reconciler.engine.owing import MAIL, WEBHOOK, Meant, omission
 from boe_reconciler.engine.shipping import Letter, Load, named, shipment
 
@@ -62,11 +63,16 @@ class Later:
 
 
 def deliver(
-    job: Job, record: RunRecord, ending: Ending, tell: Callable[[Verdict], None]
+    job: Job,
+    record: RunRecord,
+    ending: Ending,
+    tell: Callable[[Verdict], None],
+    keep: Keep = kept,
 ) -> Later | Verdict | None:
     """Try what is open and due. With the last that is settled the run ends: what it became.
 
     `tell` hears of that at once. When it goes on otherwise; None: nothing was open.
+    `keep` is called before anything else is written of the run.
     What goes to one destination goes over one connection, one after the other.
     """
     open_ = [one for one in record.deliveries if not one.status.final]
@@ -77,7 +83,7 @@ def deliver(
             waits.append(Later(until=one.next_attempt_at))
         else:
             due.setdefault(one.key.destination, []).append(one)
-    rows = Rows.of(job, record)
+    rows = Rows.of(job, record, keep)
     end = End(open_, ending, tell)
     for key in _in_order(job, due):
         those = sorted(due[key], key=_place)
@@ -168,14 +174,16 @@ class Rows:
     meant: Meant
     #: What readers have to know.
     notes: Sequence[str]
+    keep: Keep
 
     @classmethod
-    def of(cls, job: Job, record: RunRecord) -> Rows:
+    def of(cls, job: Job, record: RunRecord, keep: Keep) -> Rows:
         return cls(
             artifacts=files_by_part(record.artifacts),
             named=named(record.deliveries),
             meant=Meant(job),
             notes=_notes(job),
+            keep=keep,
         )
 
     def files(self, delivery: Delivery) -> Sequence[Artifact]:
@@ -386,14 +394,16 @@ class Counter:
 
     def _begin(self, delivery: Delivery, intent: Mapping[str, str]) -> None:
         """The row, then the act."""
-        now = self._job.tools.clock.now()
-        claim = self._job.claimed.claim
-        self._job.tools.ledger.intend(claim, delivery.key, intent, now=now)
+        if not self._rows.keep(intent):
+            now = self._job.tools.clock.now()
+            claim = self._job.claimed.claim
+            self._job.tools.ledger.intend(claim, delivery.key, intent, now=now)
         self._intent = intent
 
     # --- What came of it --------------------------------------------------------
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._rows.keep(None)
         tools, until = self._job.tools, None
         now = tools.clock.now()
         outcome = self._doubted(delivery, outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -83,6 +83,8 @@ class Executor:
     sweeper: Sweeper | None = None
     _pool: ThreadPoolExecutor = field(init=False)
     _active: dict[str, _Active] = field(init=False, default_factory=dict)
+    #: Set whenever a run has ended.
+    _freed: threading.Event = field(init=False, default_factory=threading.Event)
     _last_heartbeat: float = field(init=False, default=0.0)
     _next_heartbeat: float = field(init=False, default=0.0)
     _next_due: datetime | None = field(init=False, default=None)
@@ -160,7 +162,7 @@ class Executor:
             if hurry is not None and hurry.is_set():
                 break
             self._keep_leases()
-            self._wait_for_runs(LONGEST_WAIT)
+            self._freed.wait(LONGEST_WAIT)
         for active in self._active.values():
             active.cancel.stop(Stop.DRAIN)
         self._pool.shutdown(wait=True)
@@ -239,9 +241,14 @@ class Executor:
         run = claimed.record.run
         log.info("run_started", extra={"run_id": run.run_id, "schedule": run.schedule})
         future = self._pool.submit(self.runner.run, claimed, cancel)
+        future.add_done_callback(self._free)
         self._active[claimed.claim.run_id] = _Active(claimed.claim, cancel, future)
 
+    def _free(self, _: Future[None]) -> None:
+        self._freed.set()
+
     def _reap(self) -> None:
+        self._freed.clear()
         for run_id, active in list(self._active.items()):
             if active.future.done():
                 del self._active[run_id]
@@ -292,7 +299,7 @@ class Executor:
         seconds = self._wait_seconds()
         if self._active:
             # The ledger is only asked now and then; a free worker is not to wait for that.
-            self._wait_for_runs(min(seconds, LOOK))
+            self._freed.wait(min(seconds, LOOK))
             seconds = 0.0
         if self.ledger.wait_for_change(seconds):
             self._written, self._rests = True, False
@@ -300,10 +307,6 @@ class Executor:
             self._next_heartbeat = min(self._next_heartbeat, soon)
         elif not self._rests:
             self._rests = not self._active and not self._left()
-
-    def _wait_for_runs(self, seconds: float) -> None:
-        running = [active.future for active in self._active.values()]
-        wait(running, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def _left(self) -> bool:
         """Whether a row is open, as far as this executor is concerned."""

@@ -16,7 +16,7 @@ from boe_reconciler.core.errors import (
     RunError,
     Temporary,
 )
-from boe_reconciler.core.facts import AttemptBegun, Built, RunEnded, RunPutOff
+from boe_reconciler.core.facts import AttemptBegun, RunEnded, RunPutOff
 from boe_reconciler.core.holds import HoldKind, Wait
 from boe_reconciler.core.outcome import EMPTY, Ending, Verdict
 from boe_reconciler.core.ports import Claimed
@@ -29,13 +29,12 @@ from boe_reconciler.engine.cancel import CancelToken, Drained
 from boe_reconciler.engine.deliver import Again, Later, deliver, leaves
 from boe_reconciler.engine.export import Exported, export, holds
 from boe_reconciler.engine.job import Job, Tools
+from boe_reconciler.engine.made import LEFT_OUT, Keep, Made, kept
 from boe_reconciler.engine.owing import owed, wanted
 
 log = logging.getLogger(__name__)
 
 
-#: The action of the event that tells of rows in no file.
-_LEFT_OUT = "rows_left_out"
 _SAME_ROWS = "The rows are those that were last delivered."
 #: Reasons of Temporary errors that tell of a source that is down, busy or too slow.
 _SOURCE_FAILURES = frozenset(
@@ -63,11 +62,12 @@ class Runner:
 
     def _steps(self, claimed: Claimed, cancel: CancelToken) -> None:
         with self._job(claimed, cancel) as job:
-            record: RunRecord | None = claimed.record
-            if not claimed.record.artifacts:
-                record = self._build(job) if self._waited(job) else None
-            if record and self._expected(job, record) and self._approved(job, record):
-                self._deliver(job, record)
+            if claimed.record.artifacts:
+                self._go_on(job, claimed.record)
+            elif self._waited(job):
+                made = self._build(job)
+                if made is not None:
+                    self._hand_over(job, made)
 
     # --- The steps ------------------------------------------------------------
 
@@ -145,8 +145,8 @@ class Runner:
             known = manifest.recorded(self._tools.ledger.events(claimed.claim.run_id))
         return known[0] if known else self._tools.version
 
-    def _build(self, job: Job) -> RunRecord | None:
-        """One attempt: gate, export, commit. None when the run ended at a gate."""
+    def _build(self, job: Job) -> Made | None:
+        """One attempt: gate, export. None when the run ended at a gate."""
         self._begin(job)
         with self._source_watched(job):
             reason = self._gate(job)
@@ -159,7 +159,7 @@ class Runner:
         if reason is not None:
             self._finish(job.claimed, reason)
             return None
-        return self._commit(job, exported, unchanged=unchanged)
+        return self._made(job, exported, unchanged=unchanged)
 
     def _begin(self, job: Job) -> None:
         if not job.claimed.begun:
@@ -190,29 +190,27 @@ class Runner:
         last = self._tools.ledger.last_rows_digest(job.run.schedule_uid)
         return exported.rows_digest == last
 
-    def _commit(self, job: Job, exported: Exported, *, unchanged: bool) -> RunRecord:
+    def _made(self, job: Job, exported: Exported, *, unchanged: bool) -> Made:
         artifacts = [
             replace(artifact, rows_digest=exported.rows_digest)
             for artifact in exported.artifacts
         ]
         job.cancel.check()
-        deliveries = owed(job, artifacts, unchanged=unchanged)
-        record = self._tools.ledger.commit_artifacts(
-            job.claimed.claim,
-            artifacts,
-            deliveries,
-            events=[
-                job.event(manifest.ACTION, job.origin.sentence(artifacts)),
-                *(
-                    [job.event(_LEFT_OUT, exported.left_out)]
-                    if exported.left_out
-                    else ()
-                ),
-            ],
-            now=self._now(),
-        )
-        self._tools.observe(Built(artifacts=artifacts))
-        return record
+        due = owed(job, artifacts, unchanged=unchanged)
+        return Made(job, artifacts, due, exported.left_out)
+
+    def _hand_over(self, job: Job, made: Made) -> None:
+        if not made.goes_at_once:
+            self._go_on(job, made.kept())
+            return
+        try:
+            self._deliver(job, made.foreseen(), made.keep)
+        finally:
+            made.keep()  # whatever came before its first word
+
+    def _go_on(self, job: Job, record: RunRecord) -> None:
+        if self._expected(job, record) and self._approved(job, record):
+            self._deliver(job, record)
 
     def _expected(self, job: Job, record: RunRecord) -> bool:
         """False when a burst that reaches many more, or fewer, waits for a release."""
@@ -243,7 +241,7 @@ class Runner:
         wait = approval.wait(wanted_by, job.run.run_id, zone, now)
         return self._released(job, wait)
 
-    def _deliver(self, job: Job, record: RunRecord) -> None:
+    def _deliver(self, job: Job, record: RunRecord, keep: Keep = kept) -> None:
         """Deliver what is open. The run ends with the last of it, or waits for a try."""
         self._limit(job)
         ending = Ending(rows=_rows(job, record), addition=self._left_out(job))
@@ -251,7 +249,7 @@ class Runner:
         def tell(end: Verdict) -> None:
             self._tell(job.claimed, end, ending.rows)
 
-        came = deliver(job, record, ending, tell)
+        came = deliver(job, record, ending, tell, keep)
         if isinstance(came, Later):
             text = self._tools.backends.redact(came.message)
             self._put_off(job, came.until, came.reason, text)
@@ -264,7 +262,7 @@ class Runner:
         if job.spec.burst is None:
             return ""
         events = self._tools.ledger.events(job.run.run_id)
-        return "".join([one.message for one in events if one.action == _LEFT_OUT][-1:])
+        return "".join([one.message for one in events if one.action == LEFT_OUT][-1:])
 
     def _verdict(self, record: RunRecord, ending: Ending) -> Verdict:
         if record.run.options.dry_run:
