@@ -274,6 +274,7 @@ class App:
 
         gc.enable()
         _ = self.pings
+        self.observers.append(self.backends.kept.observe)
         scratch = self.state / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         self.blobs.sweep_incoming()

@@ -235,6 +235,7 @@ class _Serving:
             ]
             if paused:
                 say(f"Left out, paused: {', '.join(paused)}.", style="yellow")
+        self._app.backends.kept.expect(len(chosen))
         return enqueue_manual(self._app, chosen, RunOptions())
 
     def _serve(self, until: datetime | None, run_ids: Sequence[str]) -> None:

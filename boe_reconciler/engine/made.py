@@ -39,7 +39,8 @@ class Made:
         self._artifacts = artifacts
         self._owed = owed
         self._left_out = left_out
-        self._record: RunRecord | None = None
+        #: Whether the ledger was told; should that have failed, nothing is told again.
+        self._told = False
 
     @property
     def goes_at_once(self) -> bool:
@@ -63,21 +64,22 @@ class Made:
 
     def kept(self) -> RunRecord:
         """As the ledger keeps it."""
-        return self._record or self._commit(self._owed)
+        return self._commit(self._owed)
 
     def keep(self, intent: Mapping[str, str] | None = None) -> bool:
         """See `Keep`."""
-        if self._record is not None:
+        if self._told:
             return False
         self._commit([replace(one, intent=intent) for one in self._owed])
         return True
 
     def _commit(self, owed: Sequence[NewDelivery]) -> RunRecord:
+        self._told = True
         job, tools = self._job, self._job.tools
         events = [job.event(manifest.ACTION, job.origin.sentence(self._artifacts))]
         if self._left_out:
             events.append(job.event(LEFT_OUT, self._left_out))
-        self._record = tools.ledger.commit_artifacts(
+        record = tools.ledger.commit_artifacts(
             job.claimed.claim,
             self._artifacts,
             owed,
@@ -85,4 +87,4 @@ class Made:
             now=tools.clock.now(),
         )
         tools.observe(Built(artifacts=self._artifacts))
-        return self._record
+        return record

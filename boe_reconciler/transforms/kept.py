@@ -15,6 +15,7 @@ from threading import Condition, Thread, Timer, current_thread
 from typing import Any
 
 from boe_reconciler.core.errors import RunError, Temporary
+from boe_reconciler.core.facts import Fact, Ticked
 from boe_reconciler.core.ports import Cancel, Never
 from boe_reconciler.transforms import _tasks
 from boe_reconciler.transforms._tasks import Files, Wish
@@ -24,11 +25,16 @@ log = logging.getLogger(__name__)
 
 #: So many files have to meet another under way before there is a child for them.
 _ENOUGH = 16
+#: Where so many are wanted at once, loading children first takes less time than it saves.
+_CROWD = 100
 #: Queries that are remembered, at most.
 _MOST_KNOWN = 10_000
 #: Seconds to wait for a child where all are at work, for a small file takes less: the thread
 #: would take a processor from them, and Python's lock from its likes.
 _PATIENCE = 0.1
+#: And for the first of those that were started for a crowd: threads that load the same at the
+#: same time would only keep it from that.
+_LOADING = 2.0
 #: Seconds without a file after which no child is kept.
 _LINGER = 60.0
 
@@ -126,12 +132,26 @@ class KeptChildren:
         self._busy: Thread | None = None
         #: What a child is not asked again: it gave many rows, or was too much for it.
         self._not_asked: set[tuple[str, str]] = set()
+        #: Whether the first of those that are being started is to be waited for.
+        self._expected = False
         #: Whether a file was wanted since the timer began.
         self._used = False
         self._timer: Timer | None = None
         #: Whether somebody waited for a child, and none has come back since.
         self._in_vain = False
         self._closed = False
+
+    def observe(self, fact: Fact) -> None:
+        """Called on the engine's threads."""
+        if isinstance(fact, Ticked):
+            self.expect(fact.tick.inserted)
+
+    def expect(self, files: int) -> None:
+        """So many are about to be wanted at once: for a crowd children start before them."""
+        with self._lock:
+            if files >= max(_CROWD, self._enough) and not self._count:
+                self._begin(self._most)
+                self._expected = self._busy is not None
 
     def may_ask(self, connection: str, query: str) -> bool:
         return (connection, query) not in self._not_asked
@@ -181,13 +201,15 @@ class KeptChildren:
         """For one of the children, where all that there may be are at work."""
         with self._lock:
             if not self._in_vain:
-                came = self._lock.wait_for(self._may_have_one, _PATIENCE)
+                patience = _LOADING if self._expected else _PATIENCE
+                came = self._lock.wait_for(self._may_have_one, patience)
                 self._in_vain = not came
 
     def _may_have_one(self) -> bool:
-        """Or have one started; nobody waits for that."""
-        at_work = self._count == self._most and not self._idle and self._busy is None
-        return self._closed or not at_work
+        """Or have one started; nobody waits for one that was not expected."""
+        at_work = self._count == self._most and self._busy is None
+        waits = (at_work or self._expected) and not self._idle
+        return self._closed or not waits
 
     def _taken(self, place: _Place, gone: list[KeptChild]) -> KeptChild | None:
         """`gone` gets those that may not read what lies there now."""
@@ -203,7 +225,7 @@ class KeptChildren:
             if self._writing > 1 and self._count < self._most:
                 self._met += 1
                 if self._met >= self._enough:
-                    self._begin()
+                    self._begin(self._count + 1)
         return None
 
     def _keep(self, child: KeptChild) -> None:
@@ -221,17 +243,18 @@ class KeptChildren:
 
     # --- Starting -----------------------------------------------------------------
 
-    def _begin(self) -> None:
-        if self._busy is not None or self._closed:
+    def _begin(self, wanted: int) -> None:
+        """Have one started after the other until there are so many."""
+        if self._busy is not None or self._closed or self._count >= wanted:
             return
-        starter = Thread(target=self._start, name="kept", daemon=True)
+        starter = Thread(target=self._start, args=[wanted], name="kept", daemon=True)
         self._met = 0
         with suppress(RuntimeError):  # there is no room for one more thread
             starter.start()
             self._busy = starter
             self._count += 1
 
-    def _start(self) -> None:
+    def _start(self, wanted: int) -> None:
         child, trouble = None, ""
         try:
             place, order = _place(self._data_root), Files(data_root=self._data_root)
@@ -240,12 +263,15 @@ class KeptChildren:
         except (RunError, OSError, Lost) as error:
             trouble = str(error)
         with self._lock:
-            self._busy = None
+            self._busy, self._expected = None, False
             self._watch()
-            if trouble:
-                self._enough *= 10
             if child is None:
                 self._count -= 1
+            if trouble:
+                self._enough *= 10
+                self._lock.notify_all()
+            else:
+                self._begin(wanted)
         if child is not None:
             self._keep(child)
         if trouble and not self._closed:

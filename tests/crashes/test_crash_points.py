@@ -61,9 +61,14 @@ KILL = SIGNALS["SIGKILL"]
 #: A death here, of a delivery to a far side that cannot be asked, is one of which nobody
 #: can know whether it arrived. Everywhere else it is known.
 UNKNOWN = (
-    *("intend, after", "settle, before", "settle, inside"),
+    *("commit, after", "settle, before", "settle, inside"),
     *("end, before", "end, inside"),
 )
+#: The only file for a folder is kept together with the word that its delivery begins.
+REACHED = [point for point in POINTS if not point.startswith("intend,")]
+#: Two folders: the second file's delivery begins by itself.
+TWO = [{**FIELDS["deliver_to"][0], "name": name, "base_path": name} for name in "ab"]
+TWICE = schedule("daily", **{**FIELDS, "deliver_to": TWO})
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +124,7 @@ def log_of(folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("told", SIGNALS)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REACHED)
 def test_a_process_that_ends_at_a_point_has_lost_and_doubled_nothing(
     nursery: Nursery, folder: Path, point: str, told: str
 ) -> None:
@@ -134,7 +139,7 @@ def test_a_process_that_ends_at_a_point_has_lost_and_doubled_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REACHED)
 def test_a_process_that_dies_twice_at_a_point_has_lost_and_doubled_nothing(
     nursery: Nursery, folder: Path, point: str
 ) -> None:
@@ -144,6 +149,24 @@ def test_a_process_that_dies_twice_at_a_point_has_lost_and_doubled_nothing(
     assert comes_back(nursery, folder, "05:32:00", traps=traps) in (-signal.SIGKILL, 0)
     assert comes_back(nursery, folder, "05:34:00") == 0, log_of(folder)
     assert_done_once(nursery, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_a_process_that_dies_as_one_of_two_deliveries_begins_delivers_both_once(
+    nursery: Nursery, tmp_path: Path, where: str, nth: int
+) -> None:
+    folder = a_folder(tmp_path / "repo", TWICE)
+    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    ends = dies(nursery, folder, f"intend, {where}", KILL, nth=nth)
+    assert ends == -signal.SIGKILL, log_of(folder)
+    assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)
+    (record,) = records(folder)
+    assert (record.run.occurrence, record.run.status) == (DUE, RunStatus.SUCCEEDED)
+    assert [delivered(folder, name) for name in "ab"] == [DELIVERED, DELIVERED]
+    assert left_over(folder) == []
+    assert nursery.boe(folder, "doctor") == 0, log_of(folder)
 
 
 @pytest.mark.slow
@@ -175,7 +198,7 @@ def test_a_process_that_dies_as_it_gives_back_has_lost_and_doubled_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", [p for p in POINTS if not p.startswith("deliver,")])
+@pytest.mark.parametrize("point", [p for p in REACHED if not p.startswith("deliver,")])
 def test_what_a_blind_far_side_may_have_got_is_unconfirmed_and_not_sent_again(
     nursery: Nursery, folder: Path, point: str
 ) -> None:
@@ -189,7 +212,7 @@ def test_what_a_blind_far_side_may_have_got_is_unconfirmed_and_not_sent_again(
     assert delivery.status is expected
     assert record.run.status is (RunStatus.FAILED if unknown else RunStatus.SUCCEEDED)
     arrived = list((folder / "letterbox").rglob("*.csv"))
-    assert len(arrived) == (0 if point == "intend, after" else 1)
+    assert len(arrived) == (0 if point == "commit, after" else 1)
     assert nursery.boe(folder, "doctor") == 0, log_of(folder)
 
 
@@ -221,8 +244,8 @@ def assert_done_once(nursery: Nursery, folder: Path) -> None:
     assert nursery.boe(folder, "doctor") == 0, log_of(folder)
 
 
-def delivered(folder: Path) -> dict[str, bytes]:
-    exports = folder / "exports"
+def delivered(folder: Path, root: str = "exports") -> dict[str, bytes]:
+    exports = folder / root
     return {
         path.relative_to(exports).as_posix(): path.read_bytes()
         for path in exports.rglob("*")
@@ -276,7 +299,7 @@ def death() -> None:
     raise Death
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REACHED)
 def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
     world: World, point: str
 ) -> None:
@@ -300,6 +323,23 @@ def test_a_death_at_a_point_loses_and_doubles_nothing_in_memory(
     assert (record.run.occurrence, record.run.status) == (DUE, RunStatus.SUCCEEDED)
     assert [one.status for one in record.deliveries] == [DeliveryStatus.ACCEPTED]
     assert len(world.files()) == 1
+    assert world.ledger.broken_invariants(now=world.clock.now()) == []
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_a_death_as_one_of_two_deliveries_begins_delivers_both_once(
+    world: World, where: str, nth: int
+) -> None:
+    two = [{"type": "local", "name": name, "base_path": name} for name in "ab"]
+    world.serve(a_spec(destinations=two))
+    run_id = world.ask("daily")
+    with trap(f"intend, {where}", death, nth):
+        world.work_until(Death)
+    world.ledger.expire(now=world.clock.now(), all_leases=True)
+    world.work()
+    assert world.record(run_id).run.status is RunStatus.SUCCEEDED
+    assert [len([*(world.root / name).rglob("*.csv")]) for name in "ab"] == [1, 1]
     assert world.ledger.broken_invariants(now=world.clock.now()) == []
 
 

@@ -9,17 +9,20 @@ import signal
 import threading
 import zoneinfo
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from boe_reconciler.backends import FORMATS
 from boe_reconciler.core.errors import Cancelled, Permanent
+from boe_reconciler.core.facts import Stepped, Ticked
 from boe_reconciler.core.ports import Table
+from boe_reconciler.core.runs import Tick
 from boe_reconciler.transforms import children as children_module
 from boe_reconciler.transforms import kept as kept_module
 from boe_reconciler.transforms import small as small_module
@@ -293,6 +296,86 @@ def test_without_children_threads_write_all(
     assert made(kept) == HERE
     assert [one.message for one in caplog.records] == ["no_child_for_files"]
     kept.close()
+
+
+# --- A crowd that is expected ---------------------------------------------------------
+
+
+def test_for_a_crowd_children_are_there_before_its_first_file(
+    kept: KeptChildren,
+) -> None:
+    kept.expect(100)
+    until(lambda: len(kept._idle) == 2)
+    assert made(kept) != HERE
+
+
+def test_for_fewer_none_is_started_before_they_come(kept: KeptChildren) -> None:
+    kept.expect(99)
+    assert (kept._count, kept._busy) == (0, None)
+    assert made(kept) == HERE
+
+
+def test_a_tick_that_makes_many_runs_has_them_started(kept: KeptChildren) -> None:
+    tick = Tick(inserted=500, more=False, next_due=None)
+    kept.observe(Stepped())
+    assert kept._count == 0
+    kept.observe(Ticked(tick=tick))
+    until(lambda: len(kept._idle) == 2)
+
+
+def test_its_first_files_wait_for_the_first_child(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 600)
+    monkeypatch.setattr(kept_module, "_PATIENCE", 0)
+    kept.expect(100)
+    assert made(kept) != HERE
+
+
+def test_its_files_wait_no_longer_than_that(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 0.05)
+    with start_held_up(kept, monkeypatch) as go:
+        kept.expect(100)
+        assert made(kept) == HERE
+        go.set()
+    until(lambda: len(kept._idle) == 2)
+
+
+def test_nobody_waits_for_one_that_cannot_start(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 600)
+    children = Children(
+        scratch=scratch, memory=MEMORY, environment={}, preload=["no.such.module"]
+    )
+    kept = KeptChildren(children, scratch, 2)
+    kept.expect(100)
+    assert made(kept) == HERE
+    kept.expect(100)  # it is not tried again for as few
+    assert (kept._count, kept._busy) == (0, None)
+    kept.close()
+
+
+@contextmanager
+def start_held_up(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[threading.Event]:
+    go, start = threading.Event(), kept._children.start
+
+    def late(*given: Any) -> Any:
+        go.wait()
+        return start(*given)
+
+    monkeypatch.setattr(kept._children, "start", late)
+    try:
+        yield go
+    finally:
+        go.set()
+
+
+# --- At the end -----------------------------------------------------------------------
 
 
 def test_a_child_in_use_ends_as_it_is_given_back_after_the_end(
