@@ -150,8 +150,7 @@ class KeptChildren:
         """So many are about to be wanted at once: for a crowd children start before them."""
         with self._lock:
             if files >= max(_CROWD, self._enough) and not self._count:
-                self._begin(self._most)
-                self._expected = self._busy is not None
+                self._expected = self._begin(self._most)
 
     def may_ask(self, connection: str, query: str) -> bool:
         return (connection, query) not in self._not_asked
@@ -243,16 +242,17 @@ class KeptChildren:
 
     # --- Starting -----------------------------------------------------------------
 
-    def _begin(self, wanted: int) -> None:
-        """Have one started after the other until there are so many."""
+    def _begin(self, wanted: int) -> bool:
+        """Have one started after the other until there are so many. False: not now."""
         if self._busy is not None or self._closed or self._count >= wanted:
-            return
+            return False
         starter = Thread(target=self._start, args=[wanted], name="kept", daemon=True)
         self._met = 0
         with suppress(RuntimeError):  # there is no room for one more thread
             starter.start()
             self._busy = starter
             self._count += 1
+        return self._busy is starter
 
     def _start(self, wanted: int) -> None:
         child, trouble = None, ""
@@ -262,6 +262,8 @@ class KeptChildren:
             child.reply(Never())
         except (RunError, OSError, Lost) as error:
             trouble = str(error)
+        if child is not None:
+            self._keep(child)  # while it is known who starts: `close` waits for that
         with self._lock:
             self._busy, self._expected = None, False
             self._watch()
@@ -272,8 +274,6 @@ class KeptChildren:
                 self._lock.notify_all()
             else:
                 self._begin(wanted)
-        if child is not None:
-            self._keep(child)
         if trouble and not self._closed:
             log.warning("no_child_for_files", extra={"detail": trouble})
 
@@ -291,7 +291,7 @@ class KeptChildren:
         with self._lock:
             self._timer = None
             spare = [] if self._used else self._spare()
-            last = not self._count
+            last = not self._count and self._busy is None
             if last:
                 self._busy = current_thread()
                 self._met = 0

@@ -358,6 +358,16 @@ def test_nobody_waits_for_one_that_cannot_start(
     kept.close()
 
 
+def test_nobody_waits_for_what_the_last_one_makes_way_for(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 600)
+    kept._busy = threading.current_thread()  # it ends the process that forks them
+    kept.expect(100)
+    assert (kept._count, made(kept)) == (0, HERE)
+    kept._busy = None
+
+
 @contextmanager
 def start_held_up(
     kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
