@@ -25,10 +25,12 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder in which one run succeeded."""
+    """A state folder in which one run succeeded. Nothing is due soon, whatever the time."""
     from boe_reconciler.cli import run
 
-    repo = a_folder(tmp_path_factory.mktemp("doctor") / "repo", schedule("good"))
+    rare = {"cron": "30 6 29 2 *", "timezone": "UTC"}
+    good = schedule("good", when=rare)
+    repo = a_folder(tmp_path_factory.mktemp("doctor") / "repo", good)
     assert run(["-C", str(repo), "trigger", "good"]) == 0
     return repo
 
