@@ -583,7 +583,8 @@ class Ledger(Protocol):
     ) -> RunRecord:
         """The export is done: its artifacts and the deliveries they owe; the attempt succeeded.
 
-        `events` are what the run's history says of them. The run, as it is then.
+        One with an intent has begun, as by `intend`. `events` are what the run's history says
+        of them. The run, as it is then.
         """
 
     def owe(

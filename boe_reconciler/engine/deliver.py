@@ -72,7 +72,7 @@ def deliver(
     """Try what is open and due. With the last that is settled the run ends: what it became.
 
     `tell` hears of that at once. When it goes on otherwise; None: nothing was open.
-    `keep` is called before anything else is written of the run.
+    `keep` is called with the first word of a delivery, or the last if that is its only one.
     What goes to one destination goes over one connection, one after the other.
     """
     open_ = [one for one in record.deliveries if not one.status.final]

@@ -162,7 +162,8 @@ class Executor:
             if hurry is not None and hurry.is_set():
                 break
             self._keep_leases()
-            self._freed.wait(LONGEST_WAIT)
+            if self._active:
+                self._freed.wait(LONGEST_WAIT)
         for active in self._active.values():
             active.cancel.stop(Stop.DRAIN)
         self._pool.shutdown(wait=True)

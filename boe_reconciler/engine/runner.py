@@ -200,13 +200,10 @@ class Runner:
         return Made(job, artifacts, due, exported.left_out)
 
     def _hand_over(self, job: Job, made: Made) -> None:
-        if not made.goes_at_once:
-            self._go_on(job, made.kept())
-            return
-        try:
+        if made.goes_at_once:
             self._deliver(job, made.foreseen(), made.keep)
-        finally:
-            made.keep()  # whatever came before its first word
+        else:
+            self._go_on(job, made.kept())
 
     def _go_on(self, job: Job, record: RunRecord) -> None:
         if self._expected(job, record) and self._approved(job, record):
@@ -249,7 +246,10 @@ class Runner:
         def tell(end: Verdict) -> None:
             self._tell(job.claimed, end, ending.rows)
 
-        came = deliver(job, record, ending, tell, keep)
+        try:
+            came = deliver(job, record, ending, tell, keep)
+        finally:
+            keep(None)  # whatever came before its first word
         if isinstance(came, Later):
             text = self._tools.backends.redact(came.message)
             self._put_off(job, came.until, came.reason, text)

@@ -703,6 +703,27 @@ def test_one_delivery_is_found_by_its_key(hourly: Ledger) -> None:
     assert hourly.delivery(replace(key, recipient="nobody@example.com")) is None
 
 
+def test_a_delivery_may_begin_as_its_file_is_kept(hourly: Ledger) -> None:
+    now, intent = START + HOUR, {"name": "sales.csv"}
+    claim = one_claim(hourly).claim
+    kept, owed = (
+        replace(a_delivery(claim.run_id, destination=name), intent=intent)
+        for name in ("kept", "owed")
+    )
+    hourly.begin_attempt(claim, parameters={}, now=now)
+    told = hourly.commit_artifacts(claim, [an_artifact()], [kept], now=now)
+    assert told == record(hourly, claim.run_id)
+    hourly.owe(claim, [owed], now=now)
+    for new in (kept, owed):
+        found = hourly.delivery(new.key)
+        assert found is not None
+        assert (found.status, found.intent) == (DeliveryStatus.SENDING, intent)
+        assert (found.attempts, found.first_attempt_at) == (1, now)
+    # Whoever goes on with it goes on with that attempt.
+    hourly.intend(claim, kept.key, {}, now=now + HOUR)
+    assert [one.attempts for one in record(hourly, claim.run_id).deliveries] == [1, 1]
+
+
 def test_what_has_arrived_before_its_run_is_poison_is_not_forgotten(
     hourly: Ledger,
 ) -> None:

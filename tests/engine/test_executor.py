@@ -23,10 +23,11 @@ class Stuck:
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self.answers = threading.Event()
 
     def rows(self, query: str, parameters: object, cancel: Cancel) -> _StuckRows:
         self.asked.set()
-        return _StuckRows(cancel)
+        return _StuckRows(cancel, self.answers)
 
     def check(self) -> None: ...
 
@@ -37,13 +38,13 @@ class _StuckRows:
     count: int | None = None
     schema = pa.schema([("one", pa.int64())])
 
-    def __init__(self, cancel: Cancel) -> None:
+    def __init__(self, cancel: Cancel, answers: threading.Event) -> None:
         self._cancel = cancel
-        self._interrupted = threading.Event()
+        self._answers = answers
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        with self._cancel.on_cancel(self._interrupted.set):
-            assert self._interrupted.wait(10), "nobody interrupted the query"
+        with self._cancel.on_cancel(self._answers.set):
+            assert self._answers.wait(10), "nobody interrupted the query"
         self._cancel.check()
         yield pa.record_batch({"one": [1]})
 
@@ -203,6 +204,20 @@ def test_a_drain_gives_the_claim_back_and_uses_up_no_attempt(
     assert record.run.status is RunStatus.PENDING
     assert record.run.attempts == 0
     assert record.attempts[0].status is AttemptStatus.RELEASED
+
+
+def test_a_drain_ends_with_its_last_run(
+    world: World, stuck: Stuck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "LONGEST_WAIT", 600)
+    world.serve(a_spec())
+    run_id = world.ask("daily")
+    executor = world.executor()
+    executor.step()
+    assert stuck.asked.wait(5)
+    threading.Timer(0.2, stuck.answers.set).start()
+    executor.drain(600)
+    assert world.record(run_id).run.status is RunStatus.SUCCEEDED
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing_more(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,6 +121,49 @@ def test_who_is_stopped_before_the_first_word_keeps_it(
     assert len(record.artifacts) == 1
     assert [one.attempts for one in record.deliveries] == [0]
     assert world.files() == []
+
+
+def test_what_goes_nowhere_any_more_is_kept_and_never_began(
+    world: World, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = a_spec(destinations=[{"type": "local", "name": "elsewhere"}])
+    before_the_first_word(monkeypatch, lambda: world.serve(elsewhere))
+    record = world.run_now(a_spec())
+    assert told == ["commit_artifacts", "settle"]
+    (delivery,) = record.deliveries
+    assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUPPRESSED, 0)
+    assert world.files() == []
+
+
+def test_who_lost_its_lease_before_the_first_word_writes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, list[str]]] = []
+
+    def lose() -> None:
+        record = world.ledger.runs()[0]
+        seen.append((len(record.artifacts), world.files()))
+        if len(seen) == 1:
+            world.ledger.expire(now=world.clock.now(), all_leases=True)
+
+    before_the_first_word(monkeypatch, lose)
+    record = world.run_now(a_spec())
+    assert seen == [(0, []), (0, [])]
+    assert (record.run.status, record.run.lost) == (RunStatus.SUCCEEDED, 1)
+    assert len(world.files()) == 1
+
+
+def before_the_first_word(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+) -> None:
+    real = deliver_module.shipment
+
+    def later(*given: Any) -> Any:
+        made = real(*given)
+        act()
+        return made
+
+    monkeypatch.setattr(deliver_module, "shipment", later)
 
 
 def test_what_could_not_be_kept_is_not_told_twice(
