@@ -93,7 +93,7 @@ class LocalDestination:
             for _ in range(_AT_ONCE):
                 if outcome.reason != "name_taken":
                     break
-                outcome = self._try(shipment, cancel)
+                outcome = self._try(shipment, cancel, look=True)
             yield outcome
 
     def probe(self, shipment: Shipment) -> Outcome | None:
@@ -112,8 +112,10 @@ class LocalDestination:
             return _outcome(error)
         return None
 
-    def _try(self, shipment: Shipment, cancel: Cancel) -> Outcome:
-        intent = self.choose(shipment)
+    def _try(
+        self, shipment: Shipment, cancel: Cancel, *, look: bool = False
+    ) -> Outcome:
+        intent = self.choose(shipment, look=look)
         shipment.begin(intent)
         return self.attempt(shipment, intent, cancel)
 
@@ -126,10 +128,12 @@ class LocalDestination:
         except (OSError, Temporary, Permanent) as error:
             return _outcome(error)
 
-    def choose(self, shipment: Shipment) -> Mapping[str, str]:
+    def choose(self, shipment: Shipment, *, look: bool = False) -> Mapping[str, str]:
         """`folder` (below the local root, or absolute), `name` and `temporary`.
 
         Touches nothing. The earlier intent stays while its file only waits for its marker.
+        `look` for a number that is free: a new delivery takes its name without, as a folder
+        that hangs shall not keep it from its first word.
         """
         if self._is_ours(shipment):
             return shipment.intent
@@ -142,7 +146,7 @@ class LocalDestination:
             "name": wanted,
             "temporary": f".boe-{shipment.key.identity[:16]}-{token_hex(4)}",
         }
-        if shipment.spec.if_exists == "number":
+        if look and shipment.spec.if_exists == "number":
             with suppress(RunError):  # deliver meets it again and says so
                 intent["name"] = _free_name(self._place(intent), wanted)
         return intent
@@ -292,6 +296,8 @@ def _write(folder: _Folder, place: _Place, shipment: Shipment, cancel: Cancel) -
     """The bytes under the final name. Temporary `name_taken`, Permanent `exists`."""
     folder.remove(place.temporary)  # of an attempt that was cut off
     try:
+        if shipment.spec.if_exists != "overwrite" and folder.stat(place.name):
+            raise FileExistsError  # before all of it is written
         _fill(folder, place, shipment, cancel)
         if shipment.spec.if_exists == "overwrite":
             both = {"src_dir_fd": folder.fd, "dst_dir_fd": folder.fd}

@@ -93,7 +93,7 @@ def ship(tmp_path: Path, root: Path) -> Callable[..., Shipment]:
             timezone=ZoneInfo("Europe/Berlin"),
         )
         there = to or there_at(root)
-        return replace(shipment, intent=there.choose(shipment))
+        return replace(shipment, intent=there.choose(shipment, look=True))
 
     return make
 
@@ -152,9 +152,63 @@ def test_a_name_taken_after_the_intent_asks_for_a_new_one(
     outcome = send(second)
     assert (outcome.status, outcome.reason) == (DEFERRED, "name_taken")
     assert outcome.retry_after == 0
-    again = replace(second, intent=there_at(root).choose(second))
+    again = replace(second, intent=there_at(root).choose(second, look=True))
     assert send(again).status is ACCEPTED
     assert files(root / "exports/2026/11/24") == ["sales (2).csv", "sales.csv"]
+
+
+def test_a_new_delivery_has_its_first_word_before_its_folder_is_looked_at(
+    root: Path, ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mounted folder may hang: whoever asks by then has to find what was begun."""
+    heard: list[str] = []
+    opened = local._opened
+
+    def looked(*given: Any, **how: Any) -> Any:
+        heard.append("looked")
+        return opened(*given, **how)
+
+    monkeypatch.setattr(local, "_opened", looked)
+    monkeypatch.setattr(os.path, "lexists", lambda _: heard.append("looked"))
+    new = replace(ship(), intent={}, begin=lambda intent: heard.append(intent["name"]))
+    heard.clear()
+    (outcome,) = there_at(root).deliver([new], Never())
+    assert outcome.status is ACCEPTED
+    assert heard == ["sales.csv", "looked"]
+
+
+def test_a_name_that_is_taken_costs_a_word_and_not_its_bytes(
+    root: Path, ship: Ship, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert send(ship(b"one")).status is ACCEPTED
+    names, written, fill = [], [], local._fill
+    new = replace(
+        ship(b"two"), intent={}, begin=lambda each: names.append(each["name"])
+    )
+
+    def filling(folder: Any, place: Any, *given: Any) -> None:
+        written.append(place.name)
+        fill(folder, place, *given)
+
+    monkeypatch.setattr(local, "_fill", filling)
+    (outcome,) = there_at(root).deliver([new], Never())
+    assert outcome.status is ACCEPTED
+    assert names == ["sales.csv", "sales (2).csv"]
+    assert written == ["sales (2).csv"]
+
+
+def test_bytes_that_are_there_count_for_one_that_died_with_its_first_word(
+    root: Path, ship: Ship, send: Send
+) -> None:
+    """Nobody can tell them from its own; other ones it never takes for its own."""
+    assert send(ship(b"one", create_subdirs=False)).status is ACCEPTED
+    there = there_at(root)
+    for content, found in ((b"one", ACCEPTED), (b"two", None)):
+        new = replace(ship(content, create_subdirs=False), intent={})
+        begun = replace(new, intent=there.choose(new))
+        outcome = there.probe(begun)
+        assert (outcome and outcome.status) == found
+    assert files(root / "exports") == ["sales.csv"]
 
 
 def test_the_same_bytes_of_another_delivery_are_not_taken_for_ours(
@@ -207,7 +261,7 @@ def test_forty_deliveries_at_once_clobber_nothing(root: Path, ship: Ship) -> Non
             if outcome.status is ACCEPTED:
                 return
             assert outcome.reason == "name_taken"
-            shipment = replace(shipment, intent=there.choose(shipment))
+            shipment = replace(shipment, intent=there.choose(shipment, look=True))
 
     threads = [threading.Thread(target=run, args=(each,)) for each in shipments]
     for thread in threads:
