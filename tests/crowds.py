@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from boe_reconciler.backends import PRELOAD_FILES
+from boe_reconciler.core.ports import Never
 from boe_reconciler.transforms import kept as kept_module
 from boe_reconciler.transforms.children import Children
 from boe_reconciler.transforms.kept import KeptChildren
@@ -32,7 +33,7 @@ def crowd(kept: KeptChildren, files: int = 20) -> None:
     """So many files at the same moment; none waits for a child."""
     with ExitStack() as stack, patch.object(kept_module, "_PATIENCE", 0):
         for _ in range(files):
-            stack.enter_context(kept.child())
+            stack.enter_context(kept.child(Never()))
 
 
 def with_a_child(kept: KeptChildren, count: int = 1) -> KeptChildren:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Condition, Thread, Timer, current_thread
 from typing import Any
@@ -32,7 +33,7 @@ _MOST_KNOWN = 10_000
 #: Seconds to wait for a child where all are at work, for a small file takes less: the thread
 #: would take a processor from them, and Python's lock from its likes.
 _PATIENCE = 0.1
-#: And for the first of those that were started for a crowd: threads that load the same at the
+#: And while those are started that a crowd will want: threads that load the same at the
 #: same time would only keep it from that.
 _LOADING = 2.0
 #: Seconds without a file after which no child is kept.
@@ -132,7 +133,7 @@ class KeptChildren:
         self._busy: Thread | None = None
         #: What a child is not asked again: it gave many rows, or was too much for it.
         self._not_asked: set[tuple[str, str]] = set()
-        #: Whether the first of those that are being started is to be waited for.
+        #: Whether those that are being started are to be waited for.
         self._expected = False
         #: Whether a file was wanted since the timer began.
         self._used = False
@@ -149,7 +150,8 @@ class KeptChildren:
     def expect(self, files: int) -> None:
         """So many are about to be wanted at once: for a crowd children start before them."""
         with self._lock:
-            if files >= max(_CROWD, self._enough) and not self._count:
+            crowd = files >= max(_CROWD, self._enough) and self._most > 1
+            if crowd and not self._count:
                 self._expected = self._begin(self._most)
 
     def may_ask(self, connection: str, query: str) -> bool:
@@ -162,9 +164,9 @@ class KeptChildren:
         self._not_asked.add((connection, query))
 
     @contextmanager
-    def child(self) -> Iterator[KeptChild | None]:
-        """One for a file; None where none is free, soon either."""
-        child = self._take()
+    def child(self, cancel: Cancel) -> Iterator[KeptChild | None]:
+        """One for a file; None where none is free, soon either. What `cancel` raises."""
+        child = self._take(cancel)
         try:
             yield child
         finally:
@@ -187,8 +189,8 @@ class KeptChildren:
             busy.join()
             self._children.close()
 
-    def _take(self) -> KeptChild | None:
-        self._wait()
+    def _take(self, cancel: Cancel) -> KeptChild | None:
+        self._wait(cancel)
         gone: list[KeptChild] = []
         try:
             return self._taken(_place(self._data_root), gone)
@@ -196,16 +198,21 @@ class KeptChildren:
             for child in gone:
                 child.close()
 
-    def _wait(self) -> None:
+    def _wait(self, cancel: Cancel) -> None:
         """For one of the children, where all that there may be are at work."""
-        with self._lock:
+        may_have_one = partial(self._may_have_one, cancel)
+        with cancel.on_cancel(self._wake), self._lock:
             if not self._in_vain:
                 patience = _LOADING if self._expected else _PATIENCE
-                came = self._lock.wait_for(self._may_have_one, patience)
-                self._in_vain = not came
+                self._in_vain = not self._lock.wait_for(may_have_one, patience)
 
-    def _may_have_one(self) -> bool:
+    def _wake(self) -> None:
+        with self._lock:
+            self._lock.notify_all()
+
+    def _may_have_one(self, cancel: Cancel) -> bool:
         """Or have one started; nobody waits for one that was not expected."""
+        cancel.check()
         at_work = self._count == self._most and self._busy is None
         waits = (at_work or self._expected) and not self._idle
         return self._closed or not waits
@@ -265,15 +272,15 @@ class KeptChildren:
         if child is not None:
             self._keep(child)  # while it is known who starts: `close` waits for that
         with self._lock:
-            self._busy, self._expected = None, False
+            self._busy = None
             self._watch()
             if child is None:
                 self._count -= 1
             if trouble:
                 self._enough *= 10
-                self._lock.notify_all()
-            else:
-                self._begin(wanted)
+            more = not trouble and self._begin(wanted)
+            self._expected = self._expected and more
+            self._lock.notify_all()
         if trouble and not self._closed:
             log.warning("no_child_for_files", extra={"detail": trouble})
 

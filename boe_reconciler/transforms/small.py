@@ -59,7 +59,7 @@ class KeptSource:
         again = partial(self._again, query, parameters, cancel)
         try:
             with ExitStack() as held:
-                child = held.enter_context(self.kept.child())
+                child = held.enter_context(self.kept.child(cancel))
                 if child is None:
                     return self.inner.rows(query, parameters, cancel)
                 wish = self._wish(query, parameters)
@@ -208,7 +208,7 @@ class KeptFormat:
                 return self._written_by(there, [sheet_of(tables[0])], target, options)
         rows, small = _taken(tables, room)
         if small:
-            with suppress(Lost), self._kept.child() as child:
+            with suppress(Lost), self._kept.child(options.cancel) as child:
                 if child is not None:
                     sheets = [
                         sheet_of(table, stream=as_stream(table.schema, taken))

@@ -216,6 +216,24 @@ def test_what_a_blind_far_side_may_have_got_is_unconfirmed_and_not_sent_again(
     assert nursery.boe(folder, "doctor") == 0, log_of(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["before", "inside", "after"])
+def test_of_two_deliveries_to_a_blind_far_side_only_one_that_began_is_unconfirmed(
+    nursery: Nursery, tmp_path: Path, where: str
+) -> None:
+    folder = a_folder(tmp_path / "repo", TWICE)
+    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    assert dies(nursery, folder, f"intend, {where}", KILL, blind=True) < 0
+    code = comes_back(nursery, folder, "05:32:00", blind=True)
+    began = where == "after"
+    assert code == (1 if began else 0), log_of(folder)
+    (record,) = records(folder)
+    first = DeliveryStatus.UNCONFIRMED if began else DeliveryStatus.ACCEPTED
+    assert [one.status for one in record.deliveries] == [first, DeliveryStatus.ACCEPTED]
+    arrived = list((folder / "letterbox").rglob("*.csv"))
+    assert len(arrived) == (1 if began else 2)
+
+
 # --- What must be true afterwards -----------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from boe_reconciler.app import App
 from boe_reconciler.core.errors import InputError
+from boe_reconciler.core.ports import Never
 from boe_reconciler.core.runs import RunStatus
 from boe_reconciler.settings import read_settings
 from boe_reconciler.sources.duckdb import DuckDBSource
@@ -85,7 +86,7 @@ def test_many_small_files_at_once_are_written_by_children(world: World) -> None:
     kept = world.backends.kept
     with ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(kept.child())
+            stack.enter_context(kept.child(Never()))
     until(lambda: kept._idle)
     (child,) = kept._idle
     record = world.run_now(a_spec("select 'Łódź' as city", export={"format": "xlsx"}))

@@ -9,6 +9,7 @@ import signal
 import threading
 import zoneinfo
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ import pytest
 from boe_reconciler.backends import FORMATS
 from boe_reconciler.core.errors import Cancelled, Permanent
 from boe_reconciler.core.facts import Stepped, Ticked
-from boe_reconciler.core.ports import Table
+from boe_reconciler.core.ports import Never, Table
 from boe_reconciler.core.runs import Tick
 from boe_reconciler.transforms import children as children_module
 from boe_reconciler.transforms import kept as kept_module
@@ -111,8 +112,8 @@ def test_there_are_never_more_than_it_may_have(kept: KeptChildren) -> None:
 
 def test_a_file_waits_for_a_child_that_is_soon_free(patient: KeptChildren) -> None:
     at_work = ExitStack()
-    with patient.child():
-        at_work.enter_context(patient.child())
+    with patient.child(Never()):
+        at_work.enter_context(patient.child(Never()))
         threading.Timer(0.2, at_work.close).start()
         assert made(patient) != HERE
 
@@ -121,8 +122,8 @@ def test_a_file_waits_for_no_child_that_is_at_work_for_long(
     kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_a_child(kept, 2)
-    with kept.child():
-        with kept.child():
+    with kept.child(Never()):
+        with kept.child(Never()):
             assert made(kept) == HERE
             monkeypatch.setattr(kept_module, "_PATIENCE", 600)
             assert made(kept) == HERE  # nobody waits after one who did in vain
@@ -131,8 +132,8 @@ def test_a_file_waits_for_no_child_that_is_at_work_for_long(
 
 def test_nobody_waits_for_a_child_that_has_died(patient: KeptChildren) -> None:
     at_work = ExitStack()
-    with patient.child():
-        dying = at_work.enter_context(patient.child())
+    with patient.child(Never()):
+        dying = at_work.enter_context(patient.child(Never()))
         assert dying is not None
         at_work.callback(dying.stop)
         threading.Timer(0.2, at_work.close).start()
@@ -143,8 +144,8 @@ def test_what_lies_there_counts_when_the_wait_is_over(
     patient: KeptChildren, tmp_path: Path
 ) -> None:
     at_work = ExitStack()
-    with patient.child():
-        at_work.enter_context(patient.child())
+    with patient.child(Never()):
+        at_work.enter_context(patient.child(Never()))
         at_work.callback(tmp_path.mkdir)
         at_work.callback(tmp_path.rename, tmp_path.with_name("another"))
         threading.Timer(0.2, at_work.close).start()
@@ -152,7 +153,7 @@ def test_what_lies_there_counts_when_the_wait_is_over(
 
 
 def test_a_file_waits_no_longer_than_there_are_children(patient: KeptChildren) -> None:
-    with patient.child(), patient.child():
+    with patient.child(Never()), patient.child(Never()):
         threading.Timer(0.2, patient.close).start()
         assert made(patient) == HERE
 
@@ -332,6 +333,44 @@ def test_its_first_files_wait_for_the_first_child(
     assert made(kept) != HERE
 
 
+def test_all_who_wait_while_children_start_get_one(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 600)
+
+    def wait(_: int) -> bool:
+        with kept.child(Never()) as child:
+            return child is not None
+
+    with start_held_up(kept, monkeypatch) as go, ThreadPoolExecutor(4) as pool:
+        kept.expect(100)
+        found = pool.map(wait, range(4))
+        until(lambda: len(kept._lock._waiters) == 4)  # type: ignore[attr-defined]  # who waits
+        go.set()
+        assert all(found)
+
+
+def test_a_cancel_ends_the_wait_for_a_child(
+    kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_LOADING", 600)
+    cancel = ByHand()
+    with start_held_up(kept, monkeypatch):
+        kept.expect(100)
+        threading.Timer(0.2, cancel.pull).start()
+        with pytest.raises(Cancelled), kept.child(cancel):
+            pass
+    assert kept._writing == 0
+
+
+def test_for_one_worker_a_crowd_needs_no_child(scratch: Path, tmp_path: Path) -> None:
+    children = Children(scratch=scratch, memory=MEMORY, environment={}, preload=[])
+    kept = KeptChildren(children, tmp_path, 1)
+    kept.expect(1_000)
+    assert (kept._count, kept._busy) == (0, None)
+    kept.close()
+
+
 def test_its_files_wait_no_longer_than_that(
     kept: KeptChildren, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,7 +430,7 @@ def start_held_up(
 def test_a_child_in_use_ends_as_it_is_given_back_after_the_end(
     kept: KeptChildren,
 ) -> None:
-    with with_a_child(kept).child() as child:
+    with with_a_child(kept).child(Never()) as child:
         assert child is not None
         kept.close()
     assert (kept._count, kept._idle) == (0, [])
