@@ -80,8 +80,12 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture(scope="module")
 def served(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return served_at_five(nursery, tmp_path_factory.mktemp("served"), DAILY)
+
+
+def served_at_five(nursery: Nursery, where: Path, document: Any) -> Path:
     """A folder that was served half an hour before its schedule is due."""
-    folder = a_folder(tmp_path_factory.mktemp("served") / "repo", DAILY)
+    folder = a_folder(where / "repo", document)
     assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
     return folder
 
@@ -157,8 +161,7 @@ def test_a_process_that_dies_twice_at_a_point_has_lost_and_doubled_nothing(
 def test_a_process_that_dies_as_one_of_two_deliveries_begins_delivers_both_once(
     nursery: Nursery, tmp_path: Path, where: str, nth: int
 ) -> None:
-    folder = a_folder(tmp_path / "repo", TWICE)
-    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    folder = served_at_five(nursery, tmp_path, TWICE)
     ends = dies(nursery, folder, f"intend, {where}", KILL, nth=nth)
     assert ends == -signal.SIGKILL, log_of(folder)
     assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)
@@ -221,8 +224,7 @@ def test_what_a_blind_far_side_may_have_got_is_unconfirmed_and_not_sent_again(
 def test_of_two_deliveries_to_a_blind_far_side_only_one_that_began_is_unconfirmed(
     nursery: Nursery, tmp_path: Path, where: str
 ) -> None:
-    folder = a_folder(tmp_path / "repo", TWICE)
-    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    folder = served_at_five(nursery, tmp_path, TWICE)
     assert dies(nursery, folder, f"intend, {where}", KILL, blind=True) < 0
     code = comes_back(nursery, folder, "05:32:00", blind=True)
     began = where == "after"
@@ -285,8 +287,7 @@ def left_over(folder: Path) -> list[Path]:
 def test_a_process_that_ends_as_files_wait_for_a_release_asks_once_and_delivers_once(
     nursery: Nursery, tmp_path: Path, where: str
 ) -> None:
-    folder = a_folder(tmp_path / "repo", APPROVED)
-    assert nursery.boe(folder, "run", "--once", now="2026-11-24T05:00:00") == 0
+    folder = served_at_five(nursery, tmp_path, APPROVED)
     ends = dies(nursery, folder, f"await_release, {where}", KILL)
     assert ends == -signal.SIGKILL, log_of(folder)
     assert comes_back(nursery, folder, "05:32:00") == 0, log_of(folder)

@@ -12,6 +12,7 @@ from boe_reconciler.core.runs import DeliveryStatus, RunStatus
 from boe_reconciler.destinations.local import LocalDestination
 from boe_reconciler.engine import deliver as deliver_module
 from boe_reconciler.engine.cancel import CancelToken, Stop
+from boe_reconciler.engine.job import Job
 from tests.engine.world import World, a_spec
 
 VERBS = ("commit_artifacts", "intend", "settle", "finish", "wait")
@@ -102,15 +103,11 @@ def test_a_file_that_goes_nowhere_is_kept_and_never_began(
 def test_who_is_stopped_before_the_first_word_keeps_it(
     world: World, monkeypatch: pytest.MonkeyPatch, stop: Stop, status: RunStatus
 ) -> None:
-    real = deliver_module.shipment
-
-    def stopped(job: Any, *given: Any) -> Any:
-        made = real(job, *given)
+    def stopped(job: Job) -> None:
         assert isinstance(job.cancel, CancelToken)
         job.cancel.stop(stop)
-        return made
 
-    monkeypatch.setattr(deliver_module, "shipment", stopped)
+    before_the_first_word(monkeypatch, stopped)
     world.serve(a_spec())
     run_id = world.ask("daily")
     executor = world.executor()
@@ -127,7 +124,7 @@ def test_what_goes_nowhere_any_more_is_kept_and_never_began(
     world: World, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = a_spec(destinations=[{"type": "local", "name": "elsewhere"}])
-    before_the_first_word(monkeypatch, lambda: world.serve(elsewhere))
+    before_the_first_word(monkeypatch, lambda _: world.serve(elsewhere))
     record = world.run_now(a_spec())
     assert told == ["commit_artifacts", "settle"]
     (delivery,) = record.deliveries
@@ -140,7 +137,7 @@ def test_who_lost_its_lease_before_the_first_word_writes_nothing(
 ) -> None:
     seen: list[tuple[int, list[str]]] = []
 
-    def lose() -> None:
+    def lose(_: Job) -> None:
         record = world.ledger.runs()[0]
         seen.append((len(record.artifacts), world.files()))
         if len(seen) == 1:
@@ -154,13 +151,13 @@ def test_who_lost_its_lease_before_the_first_word_writes_nothing(
 
 
 def before_the_first_word(
-    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[Job], object]
 ) -> None:
     real = deliver_module.shipment
 
-    def later(*given: Any) -> Any:
-        made = real(*given)
-        act()
+    def later(job: Job, *given: Any) -> Any:
+        made = real(job, *given)
+        act(job)
         return made
 
     monkeypatch.setattr(deliver_module, "shipment", later)
